@@ -1,0 +1,170 @@
+/*
+ * weir.conf as an immutable snapshot. A reload makes a new one; sessions keep
+ * the one they began with until they end.
+ *
+ * Durations are microseconds (_us), sizes bytes. Strings are never NULL; ""
+ * means "off" or "not set" as DESIGN.md 9 says. Arrays are in the order of the
+ * file, but policies: those are sorted by stage, then by the order of the file.
+ */
+#ifndef WEIR_CONFIG_CONFIG_H
+#define WEIR_CONFIG_CONFIG_H
+
+#include <stdatomic.h>
+
+#include "base/addr.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "policy/event.h"
+#include "smtp/data.h"
+
+enum config_mode {
+	CONFIG_MODE_REDIRECT, CONFIG_MODE_TPROXY, CONFIG_MODE_PROXY_PROTOCOL,
+	CONFIG_MODE_FIXED,
+};
+
+enum config_client_tls {
+	CONFIG_CLIENT_TLS_STRIP, CONFIG_CLIENT_TLS_OFFER,
+	CONFIG_CLIENT_TLS_PASSTHROUGH,
+};
+
+enum config_tls {
+	CONFIG_TLS_NONE, CONFIG_TLS_MAY, CONFIG_TLS_ENCRYPT, CONFIG_TLS_VERIFY,
+	CONFIG_TLS_DANE,
+};
+
+struct config_listener {
+	const char *name;
+	struct addr address;
+	enum config_mode mode;
+	struct addr destination;	/* fixed; family NONE otherwise */
+	const struct addr_prefix *allow;
+	size_t n_allow;
+	enum config_client_tls client_tls;
+	const char *tls_certificate, *tls_key;
+};
+
+struct config_upstream {
+	struct addr source[2];		/* at most one per family; NONE: any */
+	uint32_t mark;			/* SO_MARK; 0: none */
+	enum config_tls tls;
+	const char *tls_ca;		/* file; "": the system's */
+	const char *tls_priority;	/* GnuTLS priority string */
+	uint64_t tls_failure_memory_us;	/* how long `may` remembers (24h) */
+	uint64_t connect_timeout_us;	/* 30s; all of TCP, per attempt */
+	uint64_t tls_timeout_us;	/* 30s; the handshake */
+	uint64_t greeting_timeout_us;	/* 5m, RFC 5321 4.5.3.2.1 */
+	uint64_t ehlo_timeout_us;	/* 5m */
+	uint64_t mail_timeout_us;	/* 5m, 4.5.3.2.2 */
+	uint64_t rcpt_timeout_us;	/* 5m, 4.5.3.2.3 */
+	uint64_t data_timeout_us;	/* 2m, 4.5.3.2.4: until the 354 */
+	uint64_t data_block_timeout_us;	/* 3m, 4.5.3.2.5: a write that stalls */
+	uint64_t data_done_timeout_us;	/* 12m, 4.5.3.2.6 asks for 10m */
+	uint64_t command_timeout_us;	/* 5m; every other command */
+};
+
+struct config_pool {
+	const char *name;
+	const struct addr *addresses;
+	size_t n_addresses;
+	const char *ehlo_name;
+};
+
+enum config_endpoint { CONFIG_ENDPOINT_UNIX, CONFIG_ENDPOINT_TCP,
+	CONFIG_ENDPOINT_TLS };
+
+struct config_policy {
+	const char *name;
+	enum config_endpoint transport;
+	const char *path;		/* unix */
+	const char *host;		/* tcp, tls: name or address */
+	uint16_t port;
+	unsigned stage;
+	enum policy_mode mode;
+	unsigned grants;		/* set of 1 << policy_grant */
+	/* POLICY_RELAY, _TEMPFAIL, _REJECT or _DISCONNECT, by phase; the
+	 * phases without an on_error_PHASE hold on_error's. */
+	enum policy_action on_error[POLICY_PHASE_COUNT];
+	uint64_t timeout_us, message_timeout_us, transaction_timeout_us;
+	uint64_t max_extension_us, breaker_time_us;
+	unsigned breaker_failures;
+	unsigned connections;		/* per worker */
+	uint32_t max_frame;
+	uint32_t delay_max_ms;
+	bool required;
+	unsigned sample;		/* percent */
+};
+
+struct config_record {
+	const char *sqlite, *json;
+	uint64_t retention_us;		/* 0: for ever */
+	unsigned queue;			/* most finished chunks waiting */
+};
+
+struct config_status {
+	struct addr address;		/* NONE: off */
+	const char *control;
+	const char *token_file;
+};
+
+struct config_limits {
+	uint64_t message_size;		/* 0: none */
+	unsigned connections;
+	enum smtp_bare_newline bare_newline;
+	size_t spool_memory;
+	const char *spool_directory;	/* /tmp: private by the service unit */
+	size_t header_size;		/* most bytes of a header section kept
+					   for the policies */
+	unsigned pipeline;		/* most commands waiting for a reply */
+	uint64_t client_timeout_us;	/* 5m, RFC 5321 4.5.3.2.7 */
+	uint64_t client_data_timeout_us;	/* 3m between data blocks */
+};
+
+struct config {
+	atomic_uint references;
+	const char *file;
+	unsigned workers;		/* resolved: never 0 */
+	const char *hostname;		/* resolved: never "" */
+	const char *user;
+	enum log_level log_level;
+	uint64_t drain_timeout_us;
+	struct config_listener *listeners;
+	size_t n_listeners;
+	struct config_upstream upstream;
+	struct config_pool *pools;
+	size_t n_pools;
+	struct policy_pool_info *pool_infos;	/* the same, as policies see
+						   them */
+	struct config_policy *policies;
+	size_t n_policies;
+	struct config_record record;
+	struct config_status status;
+	struct config_limits limits;
+	void *memory;			/* config/'s own */
+};
+
+/**
+ * config_load(file, errors) - read and check a configuration.
+ *
+ * errors  gets one line per error, "file:line: message\n", where message says
+ *         what is wrong and what to write instead
+ *
+ * Returns a snapshot with one reference; or NULL, with at least one line in
+ * errors. Main thread only (libConfuse's lexer is global).
+ */
+struct config *config_load(const char *file, struct buf *errors);
+
+/* As config_load(), of a text instead of a file. name: what errors call it. */
+struct config *config_load_text(const char *name, struct span text,
+	struct buf *errors);
+
+struct config *config_ref(struct config *c);	/* from any thread */
+void config_unref(struct config *c);		/* frees the last; NULL is fine */
+
+/* The keys, for -T, the man page's check and the status page: one line per
+ * key, "section.key<TAB>type<TAB>unit<TAB>range<TAB>default<TAB>text". */
+void config_describe(struct buf *out);
+
+/* The configuration in force, every key with its value, as JSON. */
+void config_json(const struct config *c, struct buf *out);
+
+#endif

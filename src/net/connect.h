@@ -1,0 +1,31 @@
+/*
+ * Outgoing TCP connections, without blocking.
+ */
+#ifndef WEIR_NET_CONNECT_H
+#define WEIR_NET_CONNECT_H
+
+#include "base/addr.h"
+#include "net/loop.h"
+
+struct connect_request {
+	struct addr destination;
+	struct addr source;	/* NONE: the kernel's choice; port 0: any */
+	const char *unix_path;	/* non-NULL: a unix socket instead */
+	uint32_t mark;		/* SO_MARK; 0: none */
+	uint64_t timeout_us;
+};
+
+struct connect_attempt;
+
+/* fd: connected, non-blocking, TCP_NODELAY, the receiver's to close; or -1,
+ * and why in words ("connection refused", "source address 192.0.2.7 cannot be
+ * bound: ..."). The attempt is gone when this is called. */
+typedef void connect_fn(void *ctx, int fd, const struct addr *local,
+	const char *why);
+
+/* Never calls fn before it returns. NULL: no memory. */
+struct connect_attempt *connect_start(struct loop *loop,
+	const struct connect_request *request, connect_fn *fn, void *ctx);
+void connect_cancel(struct connect_attempt *a);		/* NULL is fine */
+
+#endif

@@ -1,0 +1,64 @@
+/*
+ * All policies of one worker: their connections, and the sessions on them.
+ * policy_client.c holds one connection (frames, handshake, reconnection);
+ * policy_pool.c gives sessions to connections and answers back to sessions.
+ */
+#ifndef WEIR_SERVICE_POLICY_POOL_H
+#define WEIR_SERVICE_POLICY_POOL_H
+
+#include "config/config.h"
+#include "net/loop.h"
+#include "service/metrics.h"
+#include "session/session.h"
+
+struct policy_pool;
+
+struct policy_pool_handlers {
+	/* A decision, Working, Credit or Annotate for a session; the receiver
+	 * may take the decision, and frees nothing else. */
+	void (*on_answer)(void *session, unsigned policy,
+		struct policy_answer *answer);
+	/* The connection that carried this session is gone. */
+	void (*on_lost)(void *session, unsigned policy,
+		enum policy_error error);
+};
+
+/* config: a reference is kept. instance: of this process, for Hello. */
+struct policy_pool *policy_pool_new(struct loop *loop,
+	struct config *config, const char *instance, struct metrics *metrics,
+	const struct policy_pool_handlers *handlers);
+
+/* For new sessions from now on: policies whose block did not change keep
+ * their connections; removed ones stay until their last session has left. */
+int policy_pool_reload(struct policy_pool *p, struct config *config) MUSTUSE;
+
+/* Sends Drain to every server. */
+void policy_pool_drain(struct policy_pool *p);
+void policy_pool_free(struct policy_pool *p);
+
+/* Are all policies with `required` ready? */
+bool policy_pool_is_ready(const struct policy_pool *p);
+
+/* One session's membership. join: fills policies_r[config->n_policies] as
+ * session_open wants it. */
+struct policy_member;
+struct policy_member *policy_pool_join(struct policy_pool *p, void *session,
+	struct session_policy *policies_r);
+void policy_pool_leave(struct policy_member *m);	/* NULL is fine */
+
+/**
+ * policy_pool_send(m, policy, event) - send one event of the session.
+ *
+ * Sets event's session id itself. Returns POLICY_OK; or why it was not sent
+ * (no connection, circuit open, overload: more than 4 MiB are queued, or it
+ * does not fit into a frame). Never calls a handler before it returns. What is
+ * sent in one turn of the loop goes out in one write.
+ */
+enum policy_error policy_pool_send(struct policy_member *m, unsigned policy,
+	const struct policy_event *event) MUSTUSE;
+
+/* How an awaited request of this session ended, for breaker and metrics. */
+void policy_pool_report(struct policy_member *m, unsigned policy,
+	enum policy_error error);
+
+#endif

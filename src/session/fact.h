@@ -1,0 +1,120 @@
+/*
+ * Facts: what a session tells the record, as it happens. Spans are valid only
+ * during the call that hands the fact over; secrets are already "***".
+ */
+#ifndef WEIR_SESSION_FACT_H
+#define WEIR_SESSION_FACT_H
+
+#include "policy/event.h"
+
+/* communications.direction; the texts are in session/fact.c. */
+enum fact_direction {
+	FACT_CLIENT_TO_MX,	/* -> */
+	FACT_MX_TO_CLIENT,	/* <- */
+	FACT_CLIENT_TO_WEIR,	/* >| */
+	FACT_WEIR_TO_MX,	/* |> */
+	FACT_MX_TO_WEIR,	/* |< */
+	FACT_WEIR_TO_CLIENT,	/* <| */
+	FACT_EVENT,		/* -- */
+	FACT_DIRECTION_COUNT
+};
+
+const char *fact_direction_text(enum fact_direction d);
+
+enum fact_type {
+	FACT_OPEN,		/* first of a session */
+	FACT_LINE,
+	FACT_UPSTREAM,		/* the MX connection stands, or failed */
+	FACT_TLS,
+	FACT_RECIPIENT,		/* an RCPT was settled */
+	FACT_TRANSACTION,	/* a transaction ended */
+	FACT_DECISION,
+	FACT_ANNOTATION,	/* of a policy, outside a decision */
+	FACT_CLOSE,		/* last of a session */
+	FACT_TYPE_COUNT
+};
+
+struct fact {
+	enum fact_type type;
+	uint64_t now_us;		/* monotonic */
+	union {
+		struct {
+			const char *id;		/* ULID of the session */
+			uint64_t wall_us;	/* that now_us stands for */
+			const char *listener;
+			struct addr client, destination;
+		} open;
+		struct {
+			enum fact_direction direction;
+			struct span data;	/* one line with its end, or an
+						   event's text */
+		} line;
+		struct {
+			struct addr local, remote;
+			uint64_t connect_us;	/* how long it took */
+			const char *error;	/* "" when connected */
+		} upstream;
+		struct {
+			enum policy_leg leg;
+			const char *version, *cipher;
+			unsigned bits;
+			struct span certificate;	/* DER */
+			const char *subject, *issuer, *verify_error;
+			bool verified, resumed;
+			uint64_t handshake_us;
+			const char *error;	/* "" or why it failed */
+		} tls;
+		struct {
+			const char *transaction_id;
+			unsigned index;
+			struct span address;	/* as the client sent it */
+			bool accepted;
+			const char *decided_by;	/* "mx", "weir", a policy */
+			unsigned code;
+			struct span enhanced, text;
+			uint64_t latency_us;	/* of the MX's reply; 0: none */
+		} recipient;
+		struct {
+			const char *transaction_id;
+			struct span sender;
+			unsigned recipients, accepted;
+			enum policy_outcome outcome;
+			const char *decided_by;
+			uint64_t size;		/* content octets */
+			unsigned code;
+			struct span enhanced, text;	/* of the last reply */
+			uint64_t begin_us, data_us, end_us;	/* MAIL; the
+					354 (0: none); the final reply */
+			uint64_t reply_us;	/* final dot to final reply */
+			bool held;		/* content was held */
+		} transaction;
+		struct {
+			const char *policy, *version;
+			const char *transaction_id;	/* "" outside one */
+			enum policy_phase phase;
+			unsigned index;		/* RCPT's */
+			const struct policy_decision *decision;	/* NULL with an
+								   error */
+			enum policy_error error;
+			const char *error_text;	/* "" or in words */
+			enum policy_action action;	/* what it came to */
+			uint64_t latency_us;
+			bool applied, observed;
+		} decision;
+		struct {
+			const char *policy;
+			const struct policy_annotation *annotations;
+			size_t n;
+		} annotation;
+		struct {
+			const char *cause;	/* of the list in session.h */
+			unsigned transactions;
+			uint64_t client_bytes;	/* received from the client */
+			uint64_t upstream_bytes;	/* from the MX */
+			int64_t elapse_ms;	/* connect to the first 354;
+					-1: never connected, -2: no 354 */
+		} close;
+	} u;
+};
+
+#endif

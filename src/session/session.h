@@ -1,0 +1,238 @@
+/*
+ * The session: SMTP mediation between one client and one MX, as a pure
+ * reducer. Events go in, actions come out; sockets, time, files and policy
+ * connections are somebody else's (daemon/driver.c, or a replay test).
+ *
+ *	          events                            actions
+ *	bytes, EOF, connected,  +---------+  send, ask, connect, start TLS,
+ *	TLS done, answer, time, | session |  spool, record, pause, close
+ *	spool bytes, drain  --->|  (pure) |--->
+ *	                        +---------+
+ *
+ * The contract of the executor:
+ *  - It feeds one event at a time, with the monotonic time, and executes the
+ *    actions in order before it feeds the next. Spans in actions are valid
+ *    until then.
+ *  - After each feed it looks at session_deadline_us() and feeds
+ *    SESSION_TIMER when that time has come (earlier is harmless).
+ *  - It stops reading a side between SESSION_PAUSE and SESSION_RESUME, and
+ *    also, on its own, while what it has queued to the other side exceeds its
+ *    high-water mark; it answers SESSION_SPOOL_READ only below that mark.
+ *  - It keeps session_policies' answers coming as SESSION_ANSWER events with
+ *    the policy's index.
+ *  - After SESSION_CLOSE for the client side with session_is_done() the
+ *    session is freed.
+ */
+#ifndef WEIR_SESSION_SESSION_H
+#define WEIR_SESSION_SESSION_H
+
+#include "base/ulid.h"
+#include "config/config.h"
+#include "policy/codec.h"
+#include "session/fact.h"
+
+enum session_side { SESSION_CLIENT, SESSION_UPSTREAM };
+
+/* ----------------------------------------------------------------- events */
+
+enum session_event_type {
+	SESSION_START,		/* the first */
+	SESSION_BYTES,		/* u.bytes, from `side` */
+	SESSION_EOF,		/* side ended: no more bytes from it (FIN, or
+				   close_notify), or broke (u.eof.error) */
+	SESSION_CONNECTED,	/* u.connected */
+	SESSION_CONNECT_FAILED,	/* u.failed */
+	SESSION_TLS_DONE,	/* u.tls, upstream leg */
+	SESSION_TLS_FAILED,	/* u.failed; the connection is closed */
+	SESSION_ANSWER,		/* u.answer: of one policy */
+	SESSION_POLICY_LOST,	/* u.lost: its connection is gone */
+	SESSION_SPOOL_BYTES,	/* u.bytes: what SESSION_SPOOL_READ asked for */
+	SESSION_SPOOL_FAILED,	/* u.failed: the spool could not be written */
+	SESSION_TIMER,		/* time has passed */
+	SESSION_DRAIN,		/* end at the next command boundary: 421 */
+	SESSION_EVENT_COUNT
+};
+
+struct session_tls {
+	const char *version, *cipher;	/* "TLS1.3", "AES-256-GCM" */
+	unsigned bits;
+	struct span certificate;	/* DER; empty without one */
+	const char *subject, *issuer;
+	bool verified, resumed;
+	const char *verify_error;	/* "" when verified */
+	uint64_t handshake_us;
+};
+
+struct session_event {
+	enum session_event_type type;
+	enum session_side side;		/* of BYTES and EOF */
+	uint64_t now_us;		/* monotonic */
+	union {
+		struct span bytes;
+		struct { const char *error; } eof;	/* "" for a clean end */
+		struct { struct addr local, remote; uint64_t took_us; }
+			connected;
+		struct { const char *why; } failed;	/* in words */
+		struct session_tls tls;
+		struct {
+			unsigned policy;	/* index in config->policies */
+			enum policy_error error;	/* POLICY_OK: answer */
+			uint32_t seq;		/* of the request, with an
+						   error */
+			struct policy_answer *answer;	/* the session may take
+							   its decision */
+		} answer;
+		struct { unsigned policy; enum policy_error error; } lost;
+	} u;
+};
+
+/* ---------------------------------------------------------------- actions */
+
+enum session_action_type {
+	SESSION_SEND,		/* u.send: write to `side` */
+	SESSION_CLOSE,		/* end `side`: flush what was sent, then close.
+				   For the client it is the last action */
+	SESSION_ABORT,		/* close `side` at once; what is queued to it
+				   and not yet written is dropped */
+	SESSION_CONNECT,	/* u.connect: dial the MX */
+	SESSION_START_TLS,	/* handshake with the MX */
+	SESSION_PAUSE, SESSION_RESUME,	/* reading of `side` */
+	SESSION_ASK,		/* u.ask: send to a policy; seq 0: notify */
+	SESSION_REPORT,		/* u.report: how a request ended, for the
+				   breaker */
+	SESSION_SPOOL_WRITE,	/* u.send: append to this session's spool */
+	SESSION_SPOOL_READ,	/* u.read: give these back as SPOOL_BYTES */
+	SESSION_SPOOL_DROP,	/* empty the spool */
+	SESSION_REMEMBER_TLS_FAILURE,	/* of this destination */
+	SESSION_RECORD,		/* u.fact */
+	SESSION_COUNT,		/* u.count: a counter of service/metrics */
+	SESSION_ACTION_COUNT
+};
+
+/* What the session counts; names and help stand in service/metrics.c. */
+enum session_counter {
+	SESSION_COUNTER_COMMANDS,
+	SESSION_COUNTER_TRANSACTIONS,
+	SESSION_COUNTER_DELIVERED, SESSION_COUNTER_DEFERRED,
+	SESSION_COUNTER_REJECTED, SESSION_COUNTER_DISCARDED,
+	SESSION_COUNTER_ABORTED,
+	SESSION_COUNTER_CONTENT_BYTES,
+	SESSION_COUNTER_HELD,		/* transactions whose content was held */
+	SESSION_COUNTER_BARE_NEWLINE,	/* refused contents and lines */
+	SESSION_COUNTER_TOO_LARGE,
+	SESSION_COUNTER_PROTOCOL_UPSTREAM,	/* malformed or surplus reply */
+	SESSION_COUNTER_TLS_UPSTREAM, SESSION_COUNTER_TLS_RESUMED,
+	SESSION_COUNTER_TLS_FAILED, SESSION_COUNTER_TLS_FALLBACK,
+	SESSION_COUNTER_TLS_INJECTION,
+	SESSION_COUNTER_CONNECT_FAILED,
+	SESSION_COUNTER_TIMEOUT_CLIENT, SESSION_COUNTER_TIMEOUT_UPSTREAM,
+	SESSION_COUNTER_TUNNEL,
+	SESSION_COUNTER_COUNT
+};
+
+struct session_action {
+	enum session_action_type type;
+	enum session_side side;
+	union {
+		struct span send;
+		struct {
+			struct addr destination;
+			struct addr source;	/* NONE: the kernel chooses */
+			uint64_t timeout_us;
+		} connect;
+		struct {
+			unsigned policy;	/* index */
+			const struct policy_event *event;	/* session id
+							   is the executor's */
+		} ask;
+		struct { unsigned policy; enum policy_error error; } report;
+		struct { uint64_t offset; size_t length; } read;
+		const struct fact *fact;
+		struct { enum session_counter counter; uint64_t add; } count;
+		const char *why;		/* CLOSE, ABORT */
+	} u;
+};
+
+/* A list of actions, kept by the executor and reused from feed to feed. */
+struct session_actions {
+	struct session_action *list;
+	size_t n, cap;
+	struct session_scratch *scratch;	/* what spans and pointers of
+					the actions point into */
+};
+
+void session_actions_init(struct session_actions *a);
+void session_actions_clear(struct session_actions *a);	/* keeps memory */
+void session_actions_release(struct session_actions *a);
+
+/* ---------------------------------------------------------------- session */
+
+/* One policy as a session finds it when it begins; config->policies[i]. */
+struct session_policy {
+	bool known;		/* a handshake has ever been done, so that the
+				   subscriptions mean something */
+	bool ready;		/* connected now */
+	enum policy_error error;	/* not ready: why */
+	unsigned decide, notify;	/* sets of POLICY_PHASE_BIT */
+	uint64_t body_prefix;	/* 0: all */
+	uint64_t body_credit;	/* 0: no limit */
+	const char *version;	/* of its rules; "" */
+};
+
+struct session_open {
+	struct config *config;		/* the session takes a reference */
+	const struct config_listener *listener;	/* in config */
+	struct ulid id;
+	uint64_t wall_us;		/* at now_us of SESSION_START */
+	struct ulid_source *ids;	/* for transactions; outlives it */
+	struct addr client, destination;
+	bool tls_failed_before;		/* the destination is remembered */
+	bool record;			/* false: make no FACT_LINE facts */
+	const struct session_policy *policies;	/* config->n_policies; copied */
+	const char *refuse;		/* a 421 4.3.5 text: greet with it and
+					   close (loop); NULL: serve */
+};
+
+struct session;
+
+/* NULL without memory. */
+struct session *session_new(const struct session_open *open);
+void session_free(struct session *s);		/* accepts NULL */
+
+/**
+ * session_feed(s, event, actions) - one event, and what is to be done.
+ *
+ * Appends to actions. Never blocks, never fails: what goes wrong becomes
+ * actions. Must not be called from within an executor's action (not
+ * re-entrant).
+ */
+void session_feed(struct session *s, const struct session_event *event,
+	struct session_actions *actions);
+
+/* When SESSION_TIMER is wanted at the latest; UINT64_MAX: not at all. */
+uint64_t session_deadline_us(const struct session *s);
+
+/* Both sides are closed and nothing is awaited: free it. */
+bool session_is_done(const struct session *s);
+
+/* For the status page: "greeting", "command", "data", ... */
+const char *session_state_name(const struct session *s);
+
+/*
+ * Causes of a session's end (SessionEnd.cause, sessions.cause):
+ *	quit            the client said QUIT
+ *	client_gone     the client closed or broke without QUIT
+ *	upstream_gone   the MX closed or broke
+ *	connect_failed  no connection to the MX
+ *	client_timeout  upstream_timeout
+ *	upstream_protocol   a malformed or surplus reply
+ *	tls_failed      STARTTLS failed where it was required, or was injected
+ *	policy          a policy disconnected or rejected the session
+ *	refused         loop, or not allowed
+ *	drain           weir is stopping
+ *	tunnel          ended as a blind tunnel
+ *	limit           a limit of weir.conf
+ *	internal        no memory, spool failed
+ */
+
+#endif

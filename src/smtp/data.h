@@ -1,0 +1,76 @@
+/*
+ * The content after DATA: where it ends, and what could be misread as its end.
+ *
+ * Only CRLF "." CRLF ends it (the CRLF before may be the start of the data).
+ * A line that is only "." between line ends of which one is a bare CR or a
+ * bare LF, or that is such a line but for NULs, is a look-alike: some server
+ * would take it for the end (SMTP smuggling).
+ */
+#ifndef WEIR_SMTP_DATA_H
+#define WEIR_SMTP_DATA_H
+
+#include "base/span.h"
+
+/* limits.bare_newline in weir.conf */
+enum smtp_bare_newline {
+	SMTP_BARE_SMUGGLING,	/* refuse look-alikes of the end of data */
+	SMTP_BARE_REJECT,	/* refuse every bare CR and bare LF, too */
+	SMTP_BARE_PASS,		/* refuse nothing; only CRLF.CRLF ends */
+};
+
+/* State; smtp_data_init() to start. No pointers: it can be copied. */
+struct smtp_data {
+	uint8_t state;
+	uint8_t bare;		/* enum smtp_bare_newline */
+};
+
+enum smtp_data_type {
+	SMTP_DATA_MORE,		/* nothing decided yet: more bytes, please */
+	SMTP_DATA_BYTES,	/* content, the same on the wire */
+	SMTP_DATA_DOT,		/* a dot that the client stuffed: on the wire,
+				   not in the content */
+	SMTP_DATA_END,		/* the terminator: on the wire ".\r\n" */
+	SMTP_DATA_BARE,		/* refused; bytes is the offending octets */
+};
+
+struct smtp_data_event {
+	enum smtp_data_type type;
+	struct span bytes;	/* into in */
+};
+
+void smtp_data_init(struct smtp_data *d, enum smtp_bare_newline bare);
+
+/**
+ * smtp_data_next(d, in, ev) - the next piece of content.
+ *
+ * Consumes only what is decided: at most 4 octets (such as ".\r") stay with
+ * the caller, who gives them again in front of what follows. 0 is returned if
+ * and only if the type is MORE. All wire octets appear in exactly one event,
+ * in order. After END or BARE, init again before the next use; to swallow the
+ * rest of a refused message, init with SMTP_BARE_PASS and continue behind the
+ * bytes consumed (smtp_data_resume() keeps the place in the line).
+ *
+ * Long runs without a dot after a line end cost one memchr(3). Pure.
+ * Source: RFC 5321 2.3.8, 4.1.1.4, 4.5.2.
+ */
+size_t smtp_data_next(struct smtp_data *d, struct span in,
+	struct smtp_data_event *ev);
+
+/* After BARE: go on in the same content, refusing nothing any more, until the
+ * real end of data; `in` continues behind the bytes that BARE consumed. */
+void smtp_data_resume(struct smtp_data *d);
+
+/**
+ * smtp_data_stuff(out, content, at_line_start) - dot-stuff content.
+ *
+ * at_line_start  in: whether content begins a line; out: whether what follows
+ *                does (that is, it ended in CRLF)
+ *
+ * Appends content with a dot before each dot that begins a line (after CRLF
+ * only). Pure.
+ */
+struct buf;
+void smtp_data_stuff(struct buf *out, struct span content,
+	bool *at_line_start);
+
+#endif
