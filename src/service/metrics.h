@@ -41,6 +41,8 @@ enum metrics_policy_state {	/* worst first */
 	METRICS_POLICY_HANDSHAKE, METRICS_POLICY_READY,
 };
 
+#define METRICS_TEXT_MAX 64
+
 struct metrics_policy {
 	_Atomic uint64_t requests;		/* awaited ones */
 	_Atomic uint64_t notifications;
@@ -53,8 +55,8 @@ struct metrics_policy {
 	_Atomic int state;			/* enum metrics_policy_state */
 	_Atomic int breaker;			/* enum policy_breaker_state */
 	struct histogram latency_us;
-	char software[64], version[64];		/* of the last Welcome;
-				written once per handshake; a reader
+	char software[METRICS_TEXT_MAX], version[METRICS_TEXT_MAX];	/* of the
+				last Welcome, by metrics_set_text(); a reader
 				may see a torn one, never an unended one */
 };
 
@@ -76,6 +78,11 @@ metrics_add(_Atomic uint64_t *counter, uint64_t n)
 }
 
 void metrics_init(struct metrics *m);
+
+/* Writes (cut to fit) and reads a text field, each from its own thread. */
+void metrics_set_text(char field[METRICS_TEXT_MAX], const char *text);
+void metrics_get_text(char text_r[METRICS_TEXT_MAX],
+	const char field[METRICS_TEXT_MAX]);
 
 /* The Prometheus text of the sum of n workers. policies: names by index. */
 void metrics_prometheus(struct buf *out, struct metrics *const *workers,
