@@ -4,7 +4,9 @@
  * Only CRLF "." CRLF ends it (the CRLF before may be the start of the data).
  * A line that is only "." between line ends of which one is a bare CR or a
  * bare LF, or that is such a line but for NULs, is a look-alike: some server
- * would take it for the end (SMTP smuggling).
+ * would take it for the end (SMTP smuggling). A line that begins with a dot
+ * and a NUL counts as one whatever follows, since a server that keeps lines in
+ * C strings sees only the dot.
  */
 #ifndef WEIR_SMTP_DATA_H
 #define WEIR_SMTP_DATA_H
@@ -43,10 +45,11 @@ void smtp_data_init(struct smtp_data *d, enum smtp_bare_newline bare);
 /**
  * smtp_data_next(d, in, ev) - the next piece of content.
  *
- * Consumes only what is decided: at most 4 octets (such as ".\r") stay with
+ * Consumes only what is decided: at most 2 octets (such as ".\r") stay with
  * the caller, who gives them again in front of what follows. 0 is returned if
  * and only if the type is MORE. All wire octets appear in exactly one event,
- * in order. After END or BARE, init again before the next use; to swallow the
+ * in order. BARE comes as soon as it is certain, and takes the dot and the one
+ * octet behind it (or the bare CR or LF). After END or BARE, init again before the next use; to swallow the
  * rest of a refused message, init with SMTP_BARE_PASS and continue behind the
  * bytes consumed (smtp_data_resume() keeps the place in the line).
  *
@@ -60,17 +63,21 @@ size_t smtp_data_next(struct smtp_data *d, struct span in,
  * real end of data; `in` continues behind the bytes that BARE consumed. */
 void smtp_data_resume(struct smtp_data *d);
 
+/* Whether what follows begins a line: at the start, and after a CRLF. */
+bool smtp_data_at_line_start(const struct smtp_data *d);
+
 /**
- * smtp_data_stuff(out, content, at_line_start) - dot-stuff content.
+ * smtp_data_stuff(out, content, place) - dot-stuff content.
  *
- * at_line_start  in: whether content begins a line; out: whether what follows
- *                does (that is, it ended in CRLF)
+ * place  where content stands in its line, smtp_data_init() for the first
+ *        piece; kept from piece to piece, since a CRLF may lie across two
  *
  * Appends content with a dot before each dot that begins a line (after CRLF
- * only). Pure.
+ * only). When all is written, smtp_data_at_line_start(place) says whether
+ * ".\r\n" may follow. Pure.
  */
 struct buf;
 void smtp_data_stuff(struct buf *out, struct span content,
-	bool *at_line_start);
+	struct smtp_data *place);
 
 #endif

@@ -17,10 +17,15 @@ struct smtp_field {
 	uint32_t name_length;	/* without white space before the colon */
 };
 
-/* Finds the end of the section; {0} to start. POD but for `fields`. */
+/* Most fields of one section; more is a refusal of memory. */
+#define SMTP_HEADERS_FIELDS_MAX 65536
+
+/* Finds the end of the section. POD but for `fields`. */
 struct smtp_headers {
 	size_t scanned;		/* bytes of the content already understood */
 	size_t line;		/* where the undecided line begins */
+	size_t name;		/* name_length of the undecided line; 0: fold */
+	uint8_t state;
 	struct buf fields;	/* struct smtp_field, in order; see below */
 	bool done;
 	size_t section;		/* its length when done, empty line included */
