@@ -145,7 +145,8 @@ struct config {
 /**
  * config_load(file, errors) - read and check a configuration.
  *
- * errors  gets one line per error, "file:line: message\n", where message says
+ * errors  gets one line per error, "file:line: message\n" in the order of the
+ *         file ("file: message\n" about the file as a whole), where message says
  *         what is wrong and what to write instead
  *
  * Returns a snapshot with one reference; or NULL, with at least one line in

@@ -1,0 +1,259 @@
+/*
+ * Rules between keys, and the words that weir.conf knows already but this
+ * version does not serve: they are refused by name, so that no operator
+ * believes in a protection that is not there.
+ */
+#include <ctype.h>
+#include <sys/un.h>
+
+#include "config/build.h"
+
+#define LATER "not in this version of weir yet"
+
+static bool
+is_name(const char *s, size_t max)
+{
+	size_t i;
+
+	for (i = 0; s[i] != '\0'; i++)
+		if (!isalnum((unsigned char)s[i]) &&
+		    strchr("._-", s[i]) == NULL)
+			return false;
+	return i > 0 && i <= max;
+}
+
+static bool
+is_empty(const struct config_part *part, const char *key)
+{
+	const struct config_given *g = config_part_given(part, key);
+
+	return !g->given || g->n == 0 || g->texts[0][0] == '\0';
+}
+
+/* Names stand in log lines, metrics and policy events. */
+static void
+check_title(const struct config_part *part, struct config_report *report)
+{
+	if (!is_name(part->title, 64))
+		config_report_add(report, part->line,
+		    "\"%.80s\" is no name; write 1 to 64 letters, digits, "
+		    "\".\", \"_\" or \"-\"", part->title);
+}
+
+/* A host name, or an address literal as EHLO allows. */
+static void
+check_host(const struct config_part *part, const char *key, const char *name,
+    struct config_report *report)
+{
+	size_t len = strlen(name);
+
+	if (len == 0 || is_name(name, 253) ||
+	    (name[0] == '[' && name[len - 1] == ']' && len <= 64 &&
+	    strcspn(name, " \t\r\n") == len))
+		return;
+	config_report_add(report, config_part_line(part, key),
+	    "%s = \"%.80s\" is no host name; write one like out1.example.com",
+	    key, name);
+}
+
+static void
+check_path(const struct config_part *part, const char *key, const char *path,
+    struct config_report *report)
+{
+	if (path[0] != '\0' && path[0] != '/')
+		config_report_add(report, config_part_line(part, key),
+		    "%s = \"%.200s\" is no absolute path; write it from / on",
+		    key, path);
+}
+
+static void
+check_listener_tls(const struct config_listener *l,
+    const struct config_part *part, struct config_report *report)
+{
+	if (l->client_tls != CONFIG_CLIENT_TLS_STRIP)
+		config_report_add(report, config_part_line(part, "client_tls"),
+		    "client_tls = %s: " LATER "; use strip",
+		    config_part_given(part, "client_tls")->texts[0]);
+	else if (l->tls_certificate[0] != '\0' || l->tls_key[0] != '\0')
+		config_report_add(report, config_part_line(part,
+		    l->tls_key[0] != '\0' ? "tls_key" : "tls_certificate"),
+		    "tls_certificate and tls_key serve only client_tls = "
+		    "offer; remove them");
+}
+
+static void
+check_listener(const struct config *c, size_t i,
+    const struct config_part *part, struct config_report *report)
+{
+	const struct config_listener *l = &c->listeners[i];
+	size_t j;
+
+	check_title(part, report);
+	if (l->address.family == ADDR_NONE)
+		config_report_add(report, config_part_line(part, "address"),
+		    "a listener without an address hears nothing; write "
+		    "address = \"127.0.0.1:10025\"");
+	for (j = 0; j < i; j++)
+		if (l->address.port != 0 &&
+		    addr_eq(&l->address, &c->listeners[j].address))
+			config_report_add(report,
+			    config_part_line(part, "address"),
+			    "listener \"%s\" has this address already; write "
+			    "another port", c->listeners[j].name);
+	if (l->mode == CONFIG_MODE_TPROXY ||
+	    l->mode == CONFIG_MODE_PROXY_PROTOCOL)
+		config_report_add(report, config_part_line(part, "mode"),
+		    "mode = %s: " LATER "; use redirect or fixed",
+		    config_part_given(part, "mode")->texts[0]);
+	else if (l->mode == CONFIG_MODE_FIXED &&
+	    is_empty(part, "destination"))
+		config_report_add(report, config_part_line(part, "mode"),
+		    "mode = fixed needs a destination; write destination = "
+		    "\"192.0.2.1:25\"");
+	else if (l->mode != CONFIG_MODE_FIXED &&
+	    l->destination.family != ADDR_NONE)
+		config_report_add(report, config_part_line(part,
+		    "destination"), "destination serves only mode = fixed; "
+		    "remove it, or write mode = \"fixed\"");
+	if (l->destination.family != ADDR_NONE &&
+	    (l->destination.port == 0 || addr_is_any(&l->destination)))
+		config_report_add(report, config_part_line(part,
+		    "destination"), "destination is no place to connect to; "
+		    "write an address and a port, as \"192.0.2.1:25\"");
+	check_listener_tls(l, part, report);
+}
+
+static void
+check_policy(const struct config *c, size_t i, const struct config_part *part,
+    struct config_report *report)
+{
+	const struct config_policy *p = &c->policies[i];
+
+	check_title(part, report);
+	if (i == POLICY_MAX)
+		config_report_add(report, part->line,
+		    "there are more than %d policies; merge some into one "
+		    "server", POLICY_MAX);
+	if (is_empty(part, "endpoint"))
+		config_report_add(report, config_part_line(part, "endpoint"),
+		    "policy \"%s\" has no endpoint; write endpoint = "
+		    "\"unix:/run/weir/%s.sock\"", p->name, p->name);
+	if (p->transport == CONFIG_ENDPOINT_TLS)
+		config_report_add(report, config_part_line(part, "endpoint"),
+		    "endpoint tls: " LATER "; use unix: or tcp:");
+	if (p->mode == POLICY_MODE_OBSERVE)
+		config_report_add(report, config_part_line(part, "mode"),
+		    "mode = observe: " LATER "; use enforce, and a server that "
+		    "subscribes without decide");
+	if (p->sample != 100)
+		config_report_add(report, config_part_line(part, "sample"),
+		    "sample below 100: " LATER "; use 100");
+}
+
+static void
+check_upstream(const struct config *c, const struct config_part *part,
+    struct config_report *report)
+{
+	if (c->upstream.tls == CONFIG_TLS_VERIFY ||
+	    c->upstream.tls == CONFIG_TLS_DANE)
+		config_report_add(report, config_part_line(part, "tls"),
+		    "tls = %s: " LATER "; use encrypt, which never sends in "
+		    "clear", config_part_given(part, "tls")->texts[0]);
+	if (c->upstream.tls_priority[0] == '\0')
+		config_report_add(report, config_part_line(part,
+		    "tls_priority"), "tls_priority is empty; write NORMAL, or "
+		    "tls = none");
+	check_path(part, "tls_ca", c->upstream.tls_ca, report);
+}
+
+static void
+check_status(const struct config *c, const struct config_part *part,
+    struct config_report *report)
+{
+	const struct config_status *s = &c->status;
+
+	if (s->address.family != ADDR_NONE && !addr_is_loopback(&s->address) &&
+	    s->token_file[0] == '\0')
+		config_report_add(report, config_part_line(part, "address"),
+		    "the status page is open to others here; write an address "
+		    "in 127.0.0.0/8 or [::1], or token_file = \"/path\"");
+	check_path(part, "control", s->control, report);
+	check_path(part, "token_file", s->token_file, report);
+	if (strlen(s->control) >=
+	    sizeof(((struct sockaddr_un *)NULL)->sun_path))
+		config_report_add(report, config_part_line(part, "control"),
+		    "control is too long for a unix socket; write a path of "
+		    "at most %zu bytes",
+		    sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
+}
+
+static void
+check_record(const struct config *c, const struct config_part *part,
+    struct config_report *report)
+{
+	check_path(part, "sqlite", c->record.sqlite, report);
+	check_path(part, "json", c->record.json, report);
+}
+
+static void
+check_limits(const struct config *c, const struct config_part *part,
+    struct config_report *report)
+{
+	if (c->limits.spool_directory[0] != '/')
+		config_report_add(report, config_part_line(part,
+		    "spool_directory"), "spool_directory is no absolute path; "
+		    "write one, as /tmp");
+}
+
+static void
+check_pool(const struct config *c, size_t i, const struct config_part *part,
+    struct config_report *report)
+{
+	check_title(part, report);
+	check_host(part, "ehlo_name", c->pools[i].ehlo_name, report);
+	if (is_empty(part, "addresses"))
+		config_report_add(report, part->line,
+		    "pool \"%s\" has no addresses; write addresses = "
+		    "{\"192.0.2.1\"}", part->title);
+}
+
+void
+config_check(const struct config *c, const struct config_part *parts,
+    struct config_report *report)
+{
+	const struct config_part *part;
+	size_t n[CONFIG_SECTION_COUNT] = { 0 };
+
+	for (part = parts; part != NULL; part = part->next) {
+		size_t i = n[part->section]++;
+
+		switch (part->section) {
+		case CONFIG_LISTENER:
+			check_listener(c, i, part, report);
+			break;
+		case CONFIG_UPSTREAM:
+			check_upstream(c, part, report);
+			break;
+		case CONFIG_POOL:
+			check_pool(c, i, part, report);
+			break;
+		case CONFIG_POLICY:
+			check_policy(c, i, part, report);
+			break;
+		case CONFIG_RECORD:
+			check_record(c, part, report);
+			break;
+		case CONFIG_STATUS:
+			check_status(c, part, report);
+			break;
+		case CONFIG_LIMITS:
+			check_limits(c, part, report);
+			break;
+		default:
+			check_host(part, "hostname", c->hostname, report);
+		}
+	}
+	if (c->n_listeners == 0)
+		config_report_add(report, 0, "there is no listener; write "
+		    "listener \"outbound\" { address = \"127.0.0.1:10025\" }");
+}

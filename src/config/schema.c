@@ -1,0 +1,301 @@
+/*
+ * The table of keys. It is long because there are many keys and short because
+ * each is one row. Ranges are generous: they catch slips of the pen (a timeout
+ * of 30 days), not taste.
+ */
+#include "config/schema.h"
+
+#include "config/config.h"
+
+#define MS UINT64_C(1000)
+#define SECOND UINT64_C(1000000)
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+#define KB UINT64_C(1024)
+#define MB (1024 * KB)
+#define GB (1024 * MB)
+
+#define AT(type, field) \
+	.offset = offsetof(struct type, field), \
+	.size = sizeof(((struct type *)NULL)->field)
+#define LIST_AT(type, field) \
+	AT(type, field), .count_offset = offsetof(struct type, n_##field)
+#define TIMEOUT .unit = "s", .min = MS, .max = DAY
+
+static const struct config_word log_levels[] = {
+	{ "error", LOG_ERROR }, { "warning", LOG_WARNING },
+	{ "info", LOG_INFO }, { "debug", LOG_DEBUG }, { NULL, 0 },
+};
+
+static const struct config_word modes[] = {
+	{ "redirect", CONFIG_MODE_REDIRECT }, { "tproxy", CONFIG_MODE_TPROXY },
+	{ "proxy-protocol", CONFIG_MODE_PROXY_PROTOCOL },
+	{ "fixed", CONFIG_MODE_FIXED }, { NULL, 0 },
+};
+
+static const struct config_word client_tls[] = {
+	{ "strip", CONFIG_CLIENT_TLS_STRIP },
+	{ "offer", CONFIG_CLIENT_TLS_OFFER },
+	{ "passthrough", CONFIG_CLIENT_TLS_PASSTHROUGH }, { NULL, 0 },
+};
+
+static const struct config_word tls_levels[] = {
+	{ "none", CONFIG_TLS_NONE }, { "may", CONFIG_TLS_MAY },
+	{ "encrypt", CONFIG_TLS_ENCRYPT }, { "verify", CONFIG_TLS_VERIFY },
+	{ "dane", CONFIG_TLS_DANE }, { NULL, 0 },
+};
+
+static const struct config_word policy_modes[] = {
+	{ "enforce", POLICY_MODE_ENFORCE }, { "observe", POLICY_MODE_OBSERVE },
+	{ NULL, 0 },
+};
+
+static const struct config_word grants[] = {
+	{ "headers", POLICY_GRANT_HEADERS }, { "body", POLICY_GRANT_BODY },
+	{ "envelope", POLICY_GRANT_ENVELOPE },
+	{ "outbound", POLICY_GRANT_OUTBOUND },
+	{ "next_hop", POLICY_GRANT_NEXT_HOP },
+	{ "discard", POLICY_GRANT_DISCARD }, { NULL, 0 },
+};
+
+static const struct config_word actions[] = {
+	{ "relay", POLICY_RELAY }, { "tempfail", POLICY_TEMPFAIL },
+	{ "reject", POLICY_REJECT }, { "disconnect", POLICY_DISCONNECT },
+	{ NULL, 0 },
+};
+
+static const struct config_word bare_newlines[] = {
+	{ "smuggling", SMTP_BARE_SMUGGLING }, { "reject", SMTP_BARE_REJECT },
+	{ "pass", SMTP_BARE_PASS }, { NULL, 0 },
+};
+
+#define ON_ERROR(phase, PHASE) \
+	{ CONFIG_POLICY, "on_error_" phase, CONFIG_WORD, \
+	  AT(config_policy, on_error[POLICY_PHASE_##PHASE]), \
+	  .words = actions, .fallback = "", \
+	  .text = "on_error at this phase; empty: as on_error" }
+
+const struct config_key config_schema[] = {
+	{ CONFIG_TOP, "workers", CONFIG_NUMBER, AT(config, workers),
+	  .unit = "threads", .max = 1024, .fallback = "0",
+	  .text = "threads that carry sessions; 0: one per core" },
+	{ CONFIG_TOP, "hostname", CONFIG_STRING, AT(config, hostname),
+	  .fallback = "",
+	  .text = "name in replies of weir's own; empty: the machine's" },
+	{ CONFIG_TOP, "user", CONFIG_STRING, AT(config, user),
+	  .fallback = "weir",
+	  .text = "user to become when started by root; empty: stay root" },
+	{ CONFIG_TOP, "log_level", CONFIG_WORD, AT(config, log_level),
+	  .words = log_levels, .fallback = "info",
+	  .text = "what goes to stderr" },
+	{ CONFIG_TOP, "drain_timeout", CONFIG_DURATION,
+	  AT(config, drain_timeout_us), .unit = "s", .max = DAY,
+	  .fallback = "60s",
+	  .text = "how long open sessions may go on after SIGTERM" },
+
+	{ CONFIG_LISTENER, "address", CONFIG_ADDRESS,
+	  AT(config_listener, address), .fallback = "127.0.0.1:10025",
+	  .text = "where to listen, address:port; port 0: a free one" },
+	{ CONFIG_LISTENER, "mode", CONFIG_WORD, AT(config_listener, mode),
+	  .words = modes, .fallback = "redirect",
+	  .text = "how the original destination is known" },
+	{ CONFIG_LISTENER, "destination", CONFIG_ADDRESS,
+	  AT(config_listener, destination), .fallback = "",
+	  .text = "mode fixed: where all mail goes, address:port" },
+	{ CONFIG_LISTENER, "allow", CONFIG_PREFIXES,
+	  LIST_AT(config_listener, allow),
+	  .fallback = "127.0.0.0/8 ::1/128",
+	  .text = "modes fixed and proxy-protocol: networks that may connect" },
+	{ CONFIG_LISTENER, "client_tls", CONFIG_WORD,
+	  AT(config_listener, client_tls), .words = client_tls,
+	  .fallback = "strip",
+	  .text = "what becomes of STARTTLS between client and weir" },
+	{ CONFIG_LISTENER, "tls_certificate", CONFIG_STRING,
+	  AT(config_listener, tls_certificate), .fallback = "",
+	  .text = "client_tls offer: PEM file of weir's own certificate" },
+	{ CONFIG_LISTENER, "tls_key", CONFIG_STRING,
+	  AT(config_listener, tls_key), .fallback = "",
+	  .text = "client_tls offer: PEM file of its key" },
+
+	{ CONFIG_UPSTREAM, "source", CONFIG_SOURCES,
+	  AT(config_upstream, source), .fallback = "",
+	  .text = "source addresses, at most one per family; empty: any" },
+	{ CONFIG_UPSTREAM, "mark", CONFIG_NUMBER, AT(config_upstream, mark),
+	  .max = UINT32_MAX, .fallback = "0",
+	  .text = "SO_MARK of connections to the MX; 0: none" },
+	{ CONFIG_UPSTREAM, "tls", CONFIG_WORD, AT(config_upstream, tls),
+	  .words = tls_levels, .fallback = "may",
+	  .text = "TLS level towards the MX" },
+	{ CONFIG_UPSTREAM, "tls_ca", CONFIG_STRING,
+	  AT(config_upstream, tls_ca), .fallback = "",
+	  .text = "PEM file of trusted authorities; empty: the system's" },
+	{ CONFIG_UPSTREAM, "tls_priority", CONFIG_STRING,
+	  AT(config_upstream, tls_priority),
+	  .fallback = "NORMAL:-VERS-TLS-ALL:+VERS-TLS1.3:+VERS-TLS1.2",
+	  .text = "GnuTLS priority string" },
+	{ CONFIG_UPSTREAM, "tls_failure_memory", CONFIG_DURATION,
+	  AT(config_upstream, tls_failure_memory_us), .unit = "s",
+	  .max = 365 * DAY, .fallback = "24h",
+	  .text = "level may: how long a destination whose TLS failed stays in "
+	  "clear" },
+	{ CONFIG_UPSTREAM, "connect_timeout", CONFIG_DURATION,
+	  AT(config_upstream, connect_timeout_us), TIMEOUT, .fallback = "30s",
+	  .text = "to connect to the MX" },
+	{ CONFIG_UPSTREAM, "tls_timeout", CONFIG_DURATION,
+	  AT(config_upstream, tls_timeout_us), TIMEOUT, .fallback = "30s",
+	  .text = "for the TLS handshake with the MX" },
+	{ CONFIG_UPSTREAM, "greeting_timeout", CONFIG_DURATION,
+	  AT(config_upstream, greeting_timeout_us), TIMEOUT,
+	  .fallback = "5m", .text = "for the MX's greeting" },
+	{ CONFIG_UPSTREAM, "ehlo_timeout", CONFIG_DURATION,
+	  AT(config_upstream, ehlo_timeout_us), TIMEOUT, .fallback = "5m",
+	  .text = "for the reply to EHLO or HELO" },
+	{ CONFIG_UPSTREAM, "mail_timeout", CONFIG_DURATION,
+	  AT(config_upstream, mail_timeout_us), TIMEOUT, .fallback = "5m",
+	  .text = "for the reply to MAIL" },
+	{ CONFIG_UPSTREAM, "rcpt_timeout", CONFIG_DURATION,
+	  AT(config_upstream, rcpt_timeout_us), TIMEOUT, .fallback = "5m",
+	  .text = "for the reply to RCPT" },
+	{ CONFIG_UPSTREAM, "data_timeout", CONFIG_DURATION,
+	  AT(config_upstream, data_timeout_us), TIMEOUT, .fallback = "2m",
+	  .text = "for the 354 to DATA" },
+	{ CONFIG_UPSTREAM, "data_block_timeout", CONFIG_DURATION,
+	  AT(config_upstream, data_block_timeout_us), TIMEOUT,
+	  .fallback = "3m", .text = "for a stalled write of content" },
+	{ CONFIG_UPSTREAM, "data_done_timeout", CONFIG_DURATION,
+	  AT(config_upstream, data_done_timeout_us), TIMEOUT,
+	  .fallback = "12m", .text = "for the reply to the final dot" },
+	{ CONFIG_UPSTREAM, "command_timeout", CONFIG_DURATION,
+	  AT(config_upstream, command_timeout_us), TIMEOUT,
+	  .fallback = "5m", .text = "for the reply to any other command" },
+
+	{ CONFIG_POOL, "addresses", CONFIG_ADDRESSES,
+	  LIST_AT(config_pool, addresses), .fallback = "",
+	  .text = "source addresses that policies may choose" },
+	{ CONFIG_POOL, "ehlo_name", CONFIG_STRING, AT(config_pool, ehlo_name),
+	  .fallback = "",
+	  .text = "EHLO name for them; empty: the client's own" },
+
+	{ CONFIG_POLICY, "endpoint", CONFIG_ENDPOINT,
+	  AT(config_policy, transport), .fallback = "",
+	  .text = "unix:/path, tcp:host:port or tls:host:port; required" },
+	{ CONFIG_POLICY, "stage", CONFIG_NUMBER, AT(config_policy, stage),
+	  .max = 1000000, .fallback = "10",
+	  .text = "policies of one stage run in parallel, stages in order" },
+	{ CONFIG_POLICY, "mode", CONFIG_WORD, AT(config_policy, mode),
+	  .words = policy_modes, .fallback = "enforce",
+	  .text = "whether its decisions are obeyed or only recorded" },
+	{ CONFIG_POLICY, "grants", CONFIG_WORDS, AT(config_policy, grants),
+	  .words = grants, .fallback = "",
+	  .text = "what decisions may do beyond accepting and refusing" },
+	{ CONFIG_POLICY, "on_error", CONFIG_WORD,
+	  AT(config_policy, on_error[POLICY_PHASE_NONE]), .words = actions,
+	  .fallback = "tempfail",
+	  .text = "what happens without a valid decision; mode observe: relay" },
+	ON_ERROR("connect", CONNECT),
+	ON_ERROR("ehlo", EHLO),
+	ON_ERROR("auth", AUTH),
+	ON_ERROR("command", COMMAND),
+	ON_ERROR("mail", MAIL),
+	ON_ERROR("rcpt", RCPT),
+	ON_ERROR("data", DATA),
+	ON_ERROR("headers", HEADERS),
+	ON_ERROR("body", BODY),
+	ON_ERROR("end_of_message", END_OF_MESSAGE),
+	{ CONFIG_POLICY, "timeout", CONFIG_DURATION,
+	  AT(config_policy, timeout_us), TIMEOUT, .fallback = "2s",
+	  .text = "for each decision but that at end_of_message" },
+	{ CONFIG_POLICY, "message_timeout", CONFIG_DURATION,
+	  AT(config_policy, message_timeout_us), TIMEOUT, .fallback = "15s",
+	  .text = "for the decision at end_of_message" },
+	{ CONFIG_POLICY, "transaction_timeout", CONFIG_DURATION,
+	  AT(config_policy, transaction_timeout_us), TIMEOUT,
+	  .fallback = "30s", .text = "for all waiting in one transaction" },
+	{ CONFIG_POLICY, "max_extension", CONFIG_DURATION,
+	  AT(config_policy, max_extension_us), .unit = "s", .max = DAY,
+	  .fallback = "30s",
+	  .text = "how far Working can move one deadline" },
+	{ CONFIG_POLICY, "delay_max", CONFIG_DURATION_MS,
+	  AT(config_policy, delay_max_ms), .unit = "s", .max = HOUR,
+	  .fallback = "60s", .text = "longest delay that it may ask for" },
+	{ CONFIG_POLICY, "breaker_failures", CONFIG_NUMBER,
+	  AT(config_policy, breaker_failures), .unit = "failures", .min = 1,
+	  .max = 1000000, .fallback = "5",
+	  .text = "failures in a row that open its circuit" },
+	{ CONFIG_POLICY, "breaker_time", CONFIG_DURATION,
+	  AT(config_policy, breaker_time_us), TIMEOUT, .fallback = "30s",
+	  .text = "how long an open circuit stays open before a probe" },
+	{ CONFIG_POLICY, "connections", CONFIG_NUMBER,
+	  AT(config_policy, connections), .unit = "connections", .min = 1,
+	  .max = 64, .fallback = "1", .text = "connections per worker" },
+	{ CONFIG_POLICY, "max_frame", CONFIG_SIZE,
+	  AT(config_policy, max_frame), .unit = "bytes", .min = 64 * KB,
+	  .max = 64 * MB, .fallback = "1MB",
+	  .text = "largest frame of the policy protocol" },
+	{ CONFIG_POLICY, "required", CONFIG_BOOL, AT(config_policy, required),
+	  .fallback = "false",
+	  .text = "do not listen before this policy is there" },
+	{ CONFIG_POLICY, "sample", CONFIG_NUMBER, AT(config_policy, sample),
+	  .unit = "percent", .max = 100, .fallback = "100",
+	  .text = "share of sender domains that are shown to it" },
+
+	{ CONFIG_RECORD, "sqlite", CONFIG_STRING, AT(config_record, sqlite),
+	  .fallback = "/var/lib/weir/weir.db",
+	  .text = "database file; empty: none" },
+	{ CONFIG_RECORD, "json", CONFIG_STRING, AT(config_record, json),
+	  .fallback = "", .text = "file of JSON lines; empty: none" },
+	{ CONFIG_RECORD, "retention", CONFIG_DURATION,
+	  AT(config_record, retention_us), .unit = "s", .max = 36500 * DAY,
+	  .fallback = "30d",
+	  .text = "how long the database keeps a session; 0: for ever" },
+	{ CONFIG_RECORD, "queue", CONFIG_NUMBER, AT(config_record, queue),
+	  .unit = "chunks", .min = 1, .max = 10000000, .fallback = "10000",
+	  .text = "most finished chunks waiting to be written" },
+
+	{ CONFIG_STATUS, "address", CONFIG_ADDRESS,
+	  AT(config_status, address), .fallback = "127.0.0.1:8025",
+	  .text = "where the status page listens; empty: nowhere" },
+	{ CONFIG_STATUS, "control", CONFIG_STRING,
+	  AT(config_status, control), .fallback = "/run/weir/control.sock",
+	  .text = "unix socket of weirctl; empty: none" },
+	{ CONFIG_STATUS, "token_file", CONFIG_STRING,
+	  AT(config_status, token_file), .fallback = "",
+	  .text = "file with the bearer token; required off loopback" },
+
+	{ CONFIG_LIMITS, "message_size", CONFIG_SIZE,
+	  AT(config_limits, message_size), .unit = "bytes",
+	  .max = 1024 * GB, .fallback = "10240000",
+	  .text = "largest message; 0: no limit" },
+	{ CONFIG_LIMITS, "connections", CONFIG_NUMBER,
+	  AT(config_limits, connections), .unit = "connections", .min = 1,
+	  .max = 1000000, .fallback = "20000",
+	  .text = "most client connections at a time" },
+	{ CONFIG_LIMITS, "bare_newline", CONFIG_WORD,
+	  AT(config_limits, bare_newline), .words = bare_newlines,
+	  .fallback = "smuggling",
+	  .text = "which bare CR and LF in content are refused" },
+	{ CONFIG_LIMITS, "spool_memory", CONFIG_SIZE,
+	  AT(config_limits, spool_memory), .unit = "bytes", .min = KB,
+	  .max = GB, .fallback = "256KB",
+	  .text = "bytes of a held message that stay in memory" },
+	{ CONFIG_LIMITS, "spool_directory", CONFIG_STRING,
+	  AT(config_limits, spool_directory), .fallback = "/tmp",
+	  .text = "where the rest of it goes, in an unlinked file" },
+	{ CONFIG_LIMITS, "header_size", CONFIG_SIZE,
+	  AT(config_limits, header_size), .unit = "bytes", .min = KB,
+	  .max = 64 * MB, .fallback = "1MB",
+	  .text = "most bytes of a header section kept for policies" },
+	{ CONFIG_LIMITS, "pipeline", CONFIG_NUMBER,
+	  AT(config_limits, pipeline), .unit = "commands", .min = 1,
+	  .max = 100000, .fallback = "1000",
+	  .text = "most commands of a session waiting for a reply" },
+	{ CONFIG_LIMITS, "client_timeout", CONFIG_DURATION,
+	  AT(config_limits, client_timeout_us), TIMEOUT, .fallback = "5m",
+	  .text = "for the client's next command" },
+	{ CONFIG_LIMITS, "client_data_timeout", CONFIG_DURATION,
+	  AT(config_limits, client_data_timeout_us), TIMEOUT,
+	  .fallback = "3m", .text = "for the client's next piece of content" },
+};
+
+const size_t config_schema_count = ARRAY_LEN(config_schema);
