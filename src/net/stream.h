@@ -24,9 +24,11 @@ struct stream_handlers {
 	/* Bytes came; the span is valid during the call. Returning is
 	 * consuming: whoever cannot use them keeps a copy. */
 	void (*on_bytes)(void *ctx, struct span bytes);
-	/* No more bytes will come. error: "" for FIN or close_notify, else
+	/* No more bytes will come. error: "" for FIN or close_notify (under
+	 * TLS a FIN without one, too: common, and it completes no line), else
 	 * words ("connection reset by peer"). Once at most. Writing may still
-	 * work after a clean end (half-close). */
+	 * work after a clean end (half-close); if it fails then, what is
+	 * written is dropped without a word. */
 	void (*on_eof)(void *ctx, const char *error);
 	/* The queue, once above the high-water mark, is below the low one. */
 	void (*on_drained)(void *ctx);
@@ -55,7 +57,9 @@ stream_is_full(const struct stream *s)
 	return stream_queued(s) > STREAM_HIGH_WATER;
 }
 
-void stream_pause(struct stream *s);	/* no on_bytes, no on_eof, until */
+/* No on_bytes and no clean on_eof until resumed. A write that failed or timed
+ * out is told all the same. A handshake goes on. */
+void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
 
 /* How long a flush may make no progress before on_eof("write timed out");
@@ -70,7 +74,7 @@ void stream_set_write_timeout(struct stream *s, uint64_t timeout_us);
  * Never blocks. What was queued is flushed in clear before it. Bytes that the
  * peer sent in clear behind its last reply must have been looked at by the
  * caller: what on_bytes handed over is never given to TLS. on_tls follows,
- * also after timeout_us.
+ * also after timeout_us. Nothing may be written until then.
  */
 void stream_start_tls(struct stream *s, struct tls_client *tls,
 	const struct addr *key, uint64_t timeout_us);

@@ -7,6 +7,7 @@
 
 #include "base/addr.h"
 #include "base/compiler.h"
+#include "base/span.h"
 
 struct tls_client;
 
@@ -14,12 +15,21 @@ struct tls_client_options {
 	const char *priority;	/* GnuTLS priority string */
 	const char *ca_file;	/* "": the system's */
 	unsigned cache_max;	/* remembered sessions; oldest leave first */
+	/* For peers that ask for it (policy servers); NULL or "": none. */
+	const char *cert_file, *key_file;	/* PEM, shown when asked for */
+	const char *server_name;		/* SNI */
 };
 
-/* One per worker. NULL with *error_r in words (malloc'd; caller frees). */
+/* One per worker; outlives the streams that use it. NULL with *error_r in
+ * words (malloc'd; caller frees). priority NULL or "": NORMAL with TLS 1.2 and
+ * 1.3. Reads the trust store: slow, not for a running loop. */
 struct tls_client *tls_client_new(const struct tls_client_options *options,
 	char **error_r);
 void tls_client_free(struct tls_client *t);
+
+/* Whether a certificate (DER) was issued to this host name or IP address, by
+ * RFC 6125 with wildcards. Says nothing about who issued it. Pure. */
+bool tls_certificate_matches(struct span certificate, const char *name);
 
 /* What is known of a TLS connection; the strings live as long as the stream. */
 struct tls_info {

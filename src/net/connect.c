@@ -1,0 +1,208 @@
+/*
+ * One connect(2) that is under way. Whatever is known at once (a source that
+ * cannot be bound, a unix socket that is there) is told on the next turn of
+ * the loop, so that the caller always holds the handle first.
+ */
+#include "net/connect.h"
+#include "net/loop_event.h"
+#include "net/reason.h"
+#include "base/clock.h"
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+struct connect_attempt {
+	struct event event;
+	connect_fn *fn;		/* NULL: cancelled, but on_settled follows */
+	void *ctx;
+	int fd;
+	bool settled;		/* on_settled is under way */
+	char why[160];		/* "": connected */
+};
+
+static void
+attempt_free(struct connect_attempt *a)
+{
+	if (event_initialized(&a->event))
+		event_del(&a->event);
+	if (a->fd != -1)
+		close(a->fd);
+	free(a);
+}
+
+static void
+tell(struct connect_attempt *a)
+{
+	struct connect_attempt copy = *a;
+	struct sockaddr_storage ss = { .ss_family = AF_UNSPEC };
+	socklen_t len = sizeof(ss);
+	struct addr local = { .family = ADDR_NONE };
+
+	if (a->why[0] != '\0') {
+		attempt_free(a);
+		copy.fn(copy.ctx, -1, &local, copy.why);
+		return;
+	}
+	if (getsockname(a->fd, (struct sockaddr *)&ss, &len) == 0)
+		local = addr_from_sockaddr((struct sockaddr *)&ss);
+	a->fd = -1;
+	attempt_free(a);
+	copy.fn(copy.ctx, copy.fd, &local, "");
+}
+
+static void
+on_settled(void *ctx)
+{
+	struct connect_attempt *a = ctx;
+
+	if (a->fn == NULL)
+		attempt_free(a);
+	else
+		tell(a);
+}
+
+static void
+on_event(evutil_socket_t fd, short what, void *ctx)
+{
+	struct connect_attempt *a = ctx;
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	if (what & EV_TIMEOUT)
+		error = ETIMEDOUT;
+	else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+		error = errno;
+	if (error != 0)
+		snprintf(a->why, sizeof(a->why), "%s", reason_errno(error));
+	tell(a);
+}
+
+static int
+bind_source(struct connect_attempt *a, const struct addr *source)
+{
+	struct sockaddr_storage ss;
+	size_t len = addr_to_sockaddr(source, &ss);
+	char text[ADDR_TEXT_MAX];
+	int on = 1;
+
+	if (len == 0)
+		return 0;
+	/* The port is chosen by connect(2), among all that are free for this
+	 * destination rather than for all destinations. */
+	if (source->port == 0)
+		(void)setsockopt(a->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT,
+		    &on, sizeof(on));
+	if (bind(a->fd, (struct sockaddr *)&ss, (socklen_t)len) == 0)
+		return 0;
+	snprintf(a->why, sizeof(a->why),
+	    "source address %s cannot be bound: %s",
+	    addr_format(source, text), reason_errno(errno));
+	return -1;
+}
+
+static void
+fail(struct connect_attempt *a, const char *what, int error)
+{
+	snprintf(a->why, sizeof(a->why), "%s%s", what, reason_errno(error));
+}
+
+/* Returns the length of the address to connect to, 0 if there is none. */
+static socklen_t
+where(const struct connect_request *r, struct sockaddr_storage *ss)
+{
+	struct sockaddr_un *un = (struct sockaddr_un *)ss;
+	size_t len;
+
+	if (r->unix_path == NULL)
+		return (socklen_t)addr_to_sockaddr(&r->destination, ss);
+	len = strlen(r->unix_path);
+	if (len == 0 || len >= sizeof(un->sun_path))
+		return 0;
+	memset(un, 0, sizeof(*un));
+	un->sun_family = AF_UNIX;
+	memcpy(un->sun_path, r->unix_path, len);
+	return sizeof(*un);
+}
+
+/* Returns 1 when connected, 0 when under way, -1 with a->why. */
+static int
+begin(struct connect_attempt *a, const struct connect_request *r)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = where(r, &ss);
+	int on = 1;
+
+	if (len == 0) {
+		fail(a, "", r->unix_path == NULL ? EDESTADDRREQ : ENAMETOOLONG);
+		return -1;
+	}
+	a->fd = socket(ss.ss_family,
+	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (a->fd == -1) {
+		fail(a, "", errno);
+		return -1;
+	}
+	if (r->mark != 0 && setsockopt(a->fd, SOL_SOCKET, SO_MARK, &r->mark,
+	    sizeof(r->mark)) != 0) {
+		fail(a, "cannot mark the socket: ", errno);
+		return -1;
+	}
+	if (r->unix_path == NULL) {
+		(void)setsockopt(a->fd, IPPROTO_TCP, TCP_NODELAY, &on,
+		    sizeof(on));
+		if (bind_source(a, &r->source) != 0)
+			return -1;
+	}
+	if (connect(a->fd, (struct sockaddr *)&ss, len) == 0)
+		return 1;
+	if (errno == EINPROGRESS)
+		return 0;
+	fail(a, "", errno);
+	return -1;
+}
+
+struct connect_attempt *
+connect_start(struct loop *loop, const struct connect_request *request,
+	connect_fn *fn, void *ctx)
+{
+	struct connect_attempt *a = calloc(1, sizeof(*a));
+	struct timeval tv = {
+		.tv_sec = (time_t)(request->timeout_us / CLOCK_US_PER_S),
+		.tv_usec = (suseconds_t)(request->timeout_us % CLOCK_US_PER_S),
+	};
+
+	if (a == NULL)
+		return NULL;
+	a->fn = fn;
+	a->ctx = ctx;
+	a->fd = -1;
+	if (begin(a, request) == 0) {
+		event_assign(&a->event, loop_event_base(loop), a->fd, EV_WRITE,
+		    on_event, a);
+		if (event_add(&a->event,
+		    request->timeout_us == 0 ? NULL : &tv) == 0)
+			return a;
+		fail(a, "", ENOMEM);
+	}
+	a->settled = true;
+	loop_defer(loop, on_settled, a);
+	return a;
+}
+
+void
+connect_cancel(struct connect_attempt *a)
+{
+	if (a == NULL)
+		return;
+	if (a->settled)
+		a->fn = NULL;
+	else
+		attempt_free(a);
+}

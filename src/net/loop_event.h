@@ -1,0 +1,21 @@
+/*
+ * What the other files of net/ may see of a loop.
+ */
+#ifndef WEIR_NET_LOOP_EVENT_H
+#define WEIR_NET_LOOP_EVENT_H
+
+#include "net/loop.h"
+
+#define LOOP_EVENT_READ_SIZE (128 * 1024)	/* one recv(2) */
+#define LOOP_EVENT_PLAIN_SIZE (64 * 1024)	/* decrypted, four records */
+
+struct event_base;
+
+struct event_base *loop_event_base(const struct loop *l);
+
+/* Scratch memory that is good until the current callback returns: one for
+ * what comes from a socket, one for what TLS makes of it. */
+uint8_t *loop_event_read_buffer(const struct loop *l);
+uint8_t *loop_event_plain_buffer(const struct loop *l);
+
+#endif
