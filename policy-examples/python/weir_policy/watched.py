@@ -1,0 +1,56 @@
+"""Files that operators edit while the policy runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+log = logging.getLogger("weir_policy")
+T = TypeVar("T")
+
+
+class WatchedFile(Generic[T]):
+    """The parsed content of a file, read again when it has changed.
+
+    parse takes the lines, without comments ("#" begins one) and empty lines,
+    as (number, line), and raises ValueError if it does not like them. Then the
+    last good content stays, and the log says why.
+    """
+
+    def __init__(self, path: str,
+                 parse: Callable[[list[tuple[int, str]]], T]) -> None:
+        self.path = Path(path)
+        self._parse = parse
+        self._stamp = self._stat()
+        self._value = self._read()
+
+    def _stat(self) -> tuple[int, int, int]:
+        s = self.path.stat()
+        return s.st_mtime_ns, s.st_size, s.st_ino
+
+    def _read(self) -> T:
+        lines = self.path.read_text(encoding="utf-8").splitlines()
+        stripped = ((n, line.partition("#")[0].strip())
+                    for n, line in enumerate(lines, 1))
+        return self._parse([(n, line) for n, line in stripped if line])
+
+    @property
+    def version(self) -> str:
+        """Changes with the file: fit for Policy.version."""
+        return f"{self.path.name}@{self._stamp[0] // 1_000_000_000}"
+
+    @property
+    def value(self) -> T:
+        try:
+            stamp = self._stat()
+            if stamp != self._stamp:
+                self._stamp = stamp
+                self._value = self._read()
+                log.info("%s: read again", self.path)
+        except FileNotFoundError:
+            pass  # between an editor's two steps: keep what we have
+        except (OSError, ValueError) as error:
+            log.error("%s: %s; the last good version stays", self.path, error)
+        return self._value
