@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,8 @@ class WatchedFile(Generic[T]):
 
     parse takes the lines, without comments ("#" begins one) and empty lines,
     as (number, line), and raises ValueError if it does not like them. Then the
-    last good content stays, and the log says why.
+    last good content stays, and the log says why. `version` names the content:
+    it is fit for Policy.version.
     """
 
     def __init__(self, path: str,
@@ -31,15 +33,15 @@ class WatchedFile(Generic[T]):
         return s.st_mtime_ns, s.st_size, s.st_ino
 
     def _read(self) -> T:
-        lines = self.path.read_text(encoding="utf-8").splitlines()
+        data = self.path.read_bytes()
+        lines = data.decode("utf-8").splitlines()
         stripped = ((n, line.partition("#")[0].strip())
                     for n, line in enumerate(lines, 1))
-        return self._parse([(n, line) for n, line in stripped if line])
-
-    @property
-    def version(self) -> str:
-        """Changes with the file: fit for Policy.version."""
-        return f"{self.path.name}@{self._stamp[0] // 1_000_000_000}"
+        value = self._parse([(n, line) for n, line in stripped if line])
+        # of the content, so that it is the same on every host
+        digest = hashlib.sha256(data).hexdigest()[:12]
+        self.version = f"{self.path.name}@{digest}"
+        return value
 
     @property
     def value(self) -> T:
