@@ -125,7 +125,8 @@ on_value(cfg_t *cfg, cfg_opt_t *opt, const char *text, void *result)
 static const char *
 quoted(struct parser *p, const char *message)
 {
-	const char *open = strchr(message, '\''), *close = strrchr(message, '\'');
+	const char *open = strchr(message, '\'');
+	const char *close = strrchr(message, '\'');
 
 	if (open == NULL || close <= open)
 		return "";

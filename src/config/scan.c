@@ -93,7 +93,8 @@ config_scan(struct span text, struct config_report *report, struct buf *out)
 	size_t i = 0, n;
 
 	while (i < text.len) {
-		uint8_t c = text.data[i], before = i > 0 ? text.data[i - 1] : '\n';
+		uint8_t c = text.data[i];
+		uint8_t before = i > 0 ? text.data[i - 1] : '\n';
 		uint8_t next = i + 1 < text.len ? text.data[i + 1] : '\n';
 		enum where was = s.where;
 		size_t j;
