@@ -92,7 +92,7 @@ uint64_t
 histogram_quantile(const struct histogram *h, double q)
 {
 	uint64_t count = count_to(h, HISTOGRAM_BUCKETS - 1);
-	double rank = q * (double)count;
+	double rank = (q < 1 ? q : 1) * (double)count;
 	uint64_t n = 0;
 	unsigned i;
 
