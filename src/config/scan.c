@@ -66,7 +66,8 @@ string(struct scan *s, uint8_t c, uint8_t next)
 			return 1;
 		if (next != '\\' && next != s->quote)
 			fault(s, s->line, "a backslash in a string stands only "
-			    "before a quote or a backslash; write \\\\ for one");
+			    "before a quote or a backslash; write \\\\ for "
+			    "one");
 		return 2;
 	} else if (c == '$' && next == '{' && s->quote == '"')
 		fault(s, s->line, "there are no ${variables} here; write the "

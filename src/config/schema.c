@@ -192,7 +192,8 @@ const struct config_key config_schema[] = {
 	{ CONFIG_POLICY, "on_error", CONFIG_WORD,
 	  AT(config_policy, on_error[POLICY_PHASE_NONE]), .words = actions,
 	  .fallback = "tempfail",
-	  .text = "what happens without a valid decision; mode observe: relay" },
+	  .text = "what happens without a valid decision; mode observe: "
+	  "relay" },
 	ON_ERROR("connect", CONNECT),
 	ON_ERROR("ehlo", EHLO),
 	ON_ERROR("auth", AUTH),

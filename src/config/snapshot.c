@@ -21,7 +21,7 @@ load(const char *name, struct span text, struct buf *errors)
 
 	if (parts != NULL)
 		config_build(parts, &report, c);
-	if (whole)	/* else a missing key may stand in what was not read */
+	if (whole)	/* else what is missing may stand in the rest */
 		config_check(c, parts, &report);
 	if (report.first != NULL) {
 		config_report_write(&report, name, errors);

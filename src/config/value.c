@@ -139,7 +139,8 @@ static int
 wrong(const struct config_key *key, const char *text, const char *what,
     struct buf *error)
 {
-	buf_printf(error, "%s = \"%s\" is no %s; write ", key->name, text, what);
+	buf_printf(error, "%s = \"%s\" is no %s; write ", key->name, text,
+	    what);
 	return -1;
 }
 
