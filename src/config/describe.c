@@ -103,6 +103,18 @@ nearer(const char *name, const char *candidate, const char **best_r,
 	}
 }
 
+/* The word is a key, but of another section. */
+static void
+misplaced(const struct config_key *key, struct buf *out)
+{
+	if (key->section == CONFIG_TOP)
+		buf_printf(out, "; it stands outside of every section");
+	else
+		buf_printf(out, "; it belongs into %s%s { }",
+		    section_names[key->section],
+		    config_schema_is_titled(key->section) ? " \"name\"" : "");
+}
+
 void
 config_schema_hint(enum config_section section, const char *name,
     struct buf *out)
@@ -113,30 +125,19 @@ config_schema_hint(enum config_section section, const char *name,
 	for (i = 0; i < config_schema_count; i++) {
 		const struct config_key *key = &config_schema[i];
 
+		if (strcmp(key->name, name) == 0) {
+			misplaced(key, out);
+			return;
+		}
 		if (key->section == section)
 			nearer(name, key->name, &best, &far);
 	}
 	for (i = 1; section == CONFIG_TOP && i < CONFIG_SECTION_COUNT; i++)
 		nearer(name, section_names[i], &best, &far);
-	if (best != NULL) {
+	if (best != NULL)
 		buf_printf(out, "; did you mean %s?", best);
-		return;
-	}
-	for (i = 0; i < config_schema_count; i++) {
-		const struct config_key *key = &config_schema[i];
-
-		if (strcmp(key->name, name) != 0)
-			continue;
-		if (key->section == CONFIG_TOP)
-			buf_printf(out, "; it stands outside of every section");
-		else
-			buf_printf(out, "; it belongs into %s%s { }",
-			    section_names[key->section],
-			    config_schema_is_titled(key->section) ?
-			    " \"name\"" : "");
-		return;
-	}
-	buf_printf(out, "; weir -T lists all keys");
+	else
+		buf_printf(out, "; weir -T lists all keys");
 }
 
 void
