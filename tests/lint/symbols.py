@@ -58,7 +58,7 @@ def problems(folder):
     known = declared(folder)
     found = []
     for line in listing.splitlines():
-        member = re.match(r".*\[(?:lib\w+_a-)?([^]]*)\.o\]:$", line)
+        member = re.match(r".*\[(?:\w*lib\w+_a-)?([^]]*)\.o\]:$", line)
         if member:
             stem = member.group(1)
         columns = [c.strip() for c in line.split("|")]
