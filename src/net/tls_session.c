@@ -56,13 +56,19 @@ pull(gnutls_transport_ptr_t ctx, void *to, size_t size)
 	return (ssize_t)have.len;
 }
 
+static size_t
+input_left(const struct tls_session *t)
+{
+	return buf_len(&t->kept) + t->fed.len;
+}
+
 /* GnuTLS asks it only where it would wait, so the answer is never "wait". */
 static int
 pull_timeout(gnutls_transport_ptr_t ctx, unsigned ms UNUSED)
 {
 	struct tls_session *t = ctx;
 
-	return buf_len(&t->kept) > 0 || t->fed.len > 0 || t->fed_eof;
+	return input_left(t) > 0 || t->fed_eof;
 }
 
 static ssize_t
@@ -149,8 +155,7 @@ tls_session_keep(struct tls_session *t)
 bool
 tls_session_is_pending(const struct tls_session *t)
 {
-	return t->end != TLS_SESSION_DONE || t->fed_eof ||
-	    buf_len(&t->kept) > 0 || t->fed.len > 0 ||
+	return t->end != TLS_SESSION_DONE || t->fed_eof || input_left(t) > 0 ||
 	    gnutls_record_check_pending(t->session) > 0;
 }
 
@@ -252,46 +257,52 @@ fill_info(struct tls_session *t, uint64_t now_us)
 	verify(t);
 }
 
+/* E_AGAIN with input left means that a record was for GnuTLS itself, say a
+ * ticket. What else is not fatal: warnings and requests to renegotiate, none
+ * of which are heard, but not without end. */
+static bool
+is_worth_retrying(const struct tls_session *t, ssize_t rc, unsigned *retries)
+{
+	if (rc >= 0)
+		return false;
+	if (rc == GNUTLS_E_AGAIN)
+		return input_left(t) > 0;
+	return !gnutls_error_is_fatal((int)rc) && (*retries)++ < RETRIES_MAX;
+}
+
 enum tls_session_result
 tls_session_handshake(struct tls_session *t, uint64_t now_us)
 {
-	unsigned i;
-	int rc = GNUTLS_E_SUCCESS;
+	unsigned retries = 0;
+	int rc;
 
 	if (t->end != TLS_SESSION_DONE)
 		return t->end;
-	for (i = 0; i < RETRIES_MAX; i++) {
+	do {
 		rc = gnutls_handshake(t->session);
-		if (rc == GNUTLS_E_AGAIN)
-			return TLS_SESSION_MORE;
-		if (rc == GNUTLS_E_SUCCESS) {
-			fill_info(t, now_us);
-			remember(t);
-			return TLS_SESSION_DONE;
-		}
-		if (gnutls_error_is_fatal(rc))
-			break;
-	}
-	return give_up(t, "handshake", rc);
+	} while (is_worth_retrying(t, rc, &retries));
+	if (rc == GNUTLS_E_AGAIN)
+		return TLS_SESSION_MORE;
+	if (rc != GNUTLS_E_SUCCESS)
+		return give_up(t, "handshake", rc);
+	fill_info(t, now_us);
+	remember(t);
+	return TLS_SESSION_DONE;
 }
 
 enum tls_session_result
 tls_session_read(struct tls_session *t, uint8_t *to, size_t size,
 	size_t *length_r)
 {
-	ssize_t n = 0;
-	unsigned i;
+	unsigned retries = 0;
+	ssize_t n;
 
 	*length_r = 0;
 	if (t->end != TLS_SESSION_DONE)
 		return t->end;
-	for (i = 0; i < RETRIES_MAX; i++) {
+	do {
 		n = gnutls_record_recv(t->session, to, size);
-		if (n >= 0 || n == GNUTLS_E_AGAIN ||
-		    gnutls_error_is_fatal((int)n))
-			break;
-		/* Warnings, and requests to renegotiate: not heard. */
-	}
+	} while (is_worth_retrying(t, n, &retries));
 	remember(t);
 	if (n > 0) {
 		*length_r = (size_t)n;
