@@ -9,18 +9,18 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from random import Random
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from policy_harness import (ROOT, SDK, Server, Weir, connect, frame, headers,
-                            pb, rcpt)
+from policy_harness import (ROOT, SDK, Server, Weir, connect, frame,
+                            generated_directory, headers, pb, rcpt)
 
 RELAY, REJECT, TEMPFAIL, DISCARD, DISCONNECT = 1, 2, 3, 4, 5
 RAW = b"Subject: hello\r\nFrom: a@b.example\r\n\r\n"
@@ -316,12 +316,16 @@ DECISIONS = [
      " annotations={'k': 'v'})",
      "action: ACTION_RELAY rule: 'r' score: 2.5 reason: 'why'"
      " annotations { key: 'k' value: 'v' }"),
+    ("relay().because(rule=event.recipient, reason='\\0')",
+     "action: ACTION_RELAY rule: 'caf\\\\udce9@example.com'"
+     " reason: '\\\\x00'"),
 ]
 INVALID = [
     "reject('x', 450)", "tempfail('x', 550)", "reject('x', 550, '4.1.1')",
     "reject('x\\ry')", "reject('x' * 511)", "relay().add_header('', 'x')",
     "relay().add_header('X:', 'x')", "relay().add_header('X', 'a\\r\\nb')",
     "relay().add_header('X', 'a\\nb')", "relay().add_header('X', 'a\\0')",
+    "reject('x\\n' * 33)", "relay().splice(0, 0, 'a\\nb')",
     "relay().rewrite('a>b')", "'relay'", "550", "1 / 0",
 ]
 
@@ -645,6 +649,35 @@ def test_garbage_after_the_handshake(run):
         assert good.ask(1, 1, rcpt=rcpt(b"0")).action == RELAY
 
 
+@pytest.mark.parametrize("greeted", [False, True])
+def test_random_bytes_hurt_nobody(run, greeted):
+    """150 connections of noise, some of it in well-formed frames."""
+    random = Random(20)
+    server = run(ORDER)
+    with Weir(server.endpoint) as good:
+        for session in range(1, 151):
+            noise = random.randbytes(random.randrange(1, 400))
+            if session % 2:
+                noise = len(noise).to_bytes(4, "big") + noise
+            with Weir(server.endpoint, handshake=greeted) as bad:
+                bad.send_raw(noise)
+            good.mail(session, b"a@b.example")
+            assert good.ask(session, 1, rcpt=rcpt(b"0")).action == RELAY
+        assert server.process.poll() is None
+        assert "Traceback" not in server.log()
+
+
+def test_silence_is_no_handshake(run):
+    server = run("import weir_policy._server as s\ns.HANDSHAKE_SECONDS = 0.3\n"
+                 + ORDER)
+    with Weir(server.endpoint) as good, \
+            Weir(server.endpoint, handshake=False) as silent:
+        assert silent.receive() is None
+        server.wait_for("no handshake in time")
+        good.mail(1, b"a@b.example")
+        assert good.ask(1, 1, rcpt=rcpt(b"0")).action == RELAY
+
+
 def test_a_decision_too_large_is_no_decision(run):
     server = run("policy = Policy()\n@policy.mail\n"
                  "def mail(session, event):\n"
@@ -844,3 +877,101 @@ def test_types(tmp_path):
 def test_examples_are_short():
     for name in ("block_senders.py", "tag_header.py", "choose_outbound.py"):
         assert len((SDK / name).read_text().splitlines()) <= 80, name
+
+
+# ---------------------------------------------------------- doc/POLICY.md
+
+PAPER = (ROOT / "doc" / "POLICY.md").read_text()
+
+
+def blocks(*kinds):
+    return re.findall(rf"^```({'|'.join(kinds)})\n(.*?)^```$", PAPER,
+                      re.DOTALL | re.MULTILINE)
+
+
+def test_paper_examples_are_exact():
+    """Each hex dump is the frame of the message that follows it."""
+    from google.protobuf import text_format
+    found = blocks("hex", "ToPolicy", "FromPolicy")
+    assert len(found) == 10
+    for (kind, dump), (message, words) in zip(found[::2], found[1::2]):
+        assert kind == "hex"
+        expected = text_format.Parse(words, getattr(pb, message)())
+        assert bytes.fromhex(dump) == frame(expected), words
+    sizes = re.findall(r"^(?:Hello|Welcome|Ready), (\d+) bytes", PAPER, re.M)
+    assert [int(n) for n in sizes] == [
+        len(bytes.fromhex(dump)) for _, dump in found[:6:2]]
+
+
+@pytest.fixture
+def paper_server(tmp_path):
+    [(_, source)] = blocks("python")
+    assert len(source.splitlines()) <= 60
+    script = tmp_path / "server.py"
+    script.write_text(source)
+    return lambda path: Server(script, path,
+                               PYTHONPATH=generated_directory())
+
+
+def arrive(path):
+    until = time.monotonic() + 10
+    while True:
+        try:
+            return Weir(f"unix:{path}")
+        except OSError:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+
+def test_paper_server(paper_server, tmp_path):
+    path = tmp_path / "demo.sock"
+    for _ in range(2):  # the second time over the socket of the first
+        with paper_server(path), arrive(path) as weir:
+            assert weir.subscriptions() == {
+                pb.PHASE_MAIL: False, pb.PHASE_RCPT: True,
+                pb.PHASE_SESSION_END: False}
+            for session, (sender, action) in enumerate([
+                    (b"x@bad.example", REJECT), (b"", RELAY),
+                    (b"X@BAD.EXAMPLE", REJECT), (b"a@b.example", RELAY)], 1):
+                weir.mail(session, sender)
+                got = weir.ask(session, 1, rcpt=rcpt(b"c@d"))
+                assert got.action == action
+            assert got.reply.code == 0
+            weir.send(ping=pb.Ping(token=4))
+            assert weir.receive().pong.token == 4
+            weir.send(1, cancel=pb.Cancel(seq=1))
+            weir.send(drain=pb.Drain())
+            weir.send(1, session_end=pb.SessionEnd())
+            weir.mail(9, b"x@bad.example")
+            batch = b"".join(
+                frame(pb.ToPolicy(session=9, seq=n, rcpt=rcpt(b"c@d", n)))
+                for n in range(1, 1001))
+            weir.send_raw(batch)
+            for n in range(1, 1001):
+                assert weir.decision(9, n).reply.enhanced == "5.1.1"
+            for bad in (b"\xff\xff\xff\xff", b"\0\0\0\x02\xff\xff"):
+                with Weir(f"unix:{path}") as other:
+                    other.send_raw(bad)
+                    assert other.receive() is None
+            assert weir.ask(9, 1001, rcpt=rcpt(b"c@d")).action == REJECT
+
+
+def test_paper_quotes_weir():
+    """The words of the tables of mistakes are weir's own."""
+    source = "".join(path.read_text() for path in
+                     sorted((ROOT / "src").glob("*/*.c")))
+    source = re.sub(r'"\s*\n\s*"', "", source)  # strings over several lines
+    tables = PAPER.partition("## Common mistakes")[2]
+    words = [row for row in re.findall(r"^\| (.+?) \|", tables, re.M)
+             if row != "weir's words"]
+    assert len(words) > 20
+    assert [w for w in words if w not in source] == []
+
+
+def test_paper_knows_every_phase_and_cause():
+    for name, _ in pb.Phase.items():
+        if name != "PHASE_UNSPECIFIED":
+            assert f"\n| {name[6:]} |" in PAPER, name
+    for name, _ in pb.Grant.items():
+        if name != "GRANT_UNSPECIFIED":
+            assert f"\n| `{name[6:].lower()}` |" in PAPER, name

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import _wire
-from .decisions import Decision, failed, relay
+from .decisions import Decision, failed, relay, word
 from .events import KINDS, Body, Event, Phase, SessionEnd, convert
 from .session import Session
 
@@ -200,7 +200,8 @@ class _Runner:
 
     def _annotate(self, facts: dict[str, str]) -> None:
         answer = self._message()
-        answer.annotate.annotations.update(facts)
+        for key, value in facts.items():
+            answer.annotate.annotations[word(key)] = word(value)
         self.connection.send(answer)
 
     def _time_left(self) -> float | None:

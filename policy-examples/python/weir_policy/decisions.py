@@ -39,6 +39,7 @@ _ADD, _INSERT, _CHANGE, _DELETE = 1, 2, 3, 4
 
 _NAME = re.compile(rb"[!-9;-~]+\Z")
 _BAD_IN_VALUE = re.compile(rb"\0|\r(?!\n[ \t])|(?<!\r)\n")
+_BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\Z", re.ASCII)
 
 
@@ -46,6 +47,12 @@ def _bytes(value: str | bytes) -> bytes:
     if isinstance(value, bytes):
         return value
     return value.encode("utf-8", "surrogateescape")
+
+
+def word(value: str) -> str:
+    """Text for weir's record, which is ASCII: the rest is shown escaped."""
+    plain = value.encode("ascii", "backslashreplace").decode("ascii")
+    return plain.replace("\0", "\\x00")
 
 
 class Decision:
@@ -97,9 +104,11 @@ class Decision:
     def splice(self, offset: int, remove: int = 0,
                insert: str | bytes = b"") -> Decision:
         """Replace `remove` bytes of the body at `offset` by `insert`."""
+        insert = _bytes(insert)
+        if _BARE.search(insert):
+            raise ValueError("a line of the body ends with CRLF")
         copy = self._copy()
-        copy._message.body.add(offset=offset, remove=remove,
-                               insert=_bytes(insert))
+        copy._message.body.add(offset=offset, remove=remove, insert=insert)
         return copy
 
     def outbound(self, *, source_address: str = "", pool: str = "",
@@ -136,10 +145,11 @@ class Decision:
                 annotations: Mapping[str, str] | None = None) -> Decision:
         """For weir's record only: the client never sees it."""
         copy = self._copy()
-        copy._message.rule = rule
+        copy._message.rule = word(rule)
         copy._message.score = score
-        copy._message.reason = reason
-        copy._message.annotations.update(annotations or {})
+        copy._message.reason = word(reason)
+        for key, value in (annotations or {}).items():
+            copy._message.annotations[word(key)] = word(value)
         return copy
 
 
@@ -153,6 +163,8 @@ def _decision(action: int, scope: Scope, text: str, code: int,
                          or int(enhanced[0]) != code // 100):
             raise ValueError(f"enhanced code {enhanced!r} does not fit {code}")
         lines = [_bytes(line) for line in text.split("\n")] if text else []
+        if len(lines) > 32:
+            raise ValueError(f"{len(lines)} lines of text, and 32 are allowed")
         for line in lines:
             if len(line) > 510 or re.search(rb"[\r\0]", line):
                 raise ValueError(f"{line!r} cannot be a line of a reply")
