@@ -17,8 +17,12 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 SDK = ROOT / "policy-examples" / "python"
+RELAY, REJECT, TEMPFAIL, DISCARD, DISCONNECT = 1, 2, 3, 4, 5  # Decision.action
+RAW = b"Subject: hello\r\nFrom: a@b.example\r\n\r\n"
 PATIENCE = 10.0  # seconds; only a failing test waits so long
 
 _generated = None
@@ -126,6 +130,36 @@ class Server:
             self.process.kill()
         self.wait()
         self.process.stderr.close()
+
+
+# For run(): a decision takes as many ms as the recipient says, and its
+# rule is how many recipients the session knew by then.
+ORDER = """
+policy = Policy()
+@policy.rcpt
+async def rcpt(session, event):
+    await asyncio.sleep(int(event.recipient) / 1000)
+    return relay().because(rule=str(len(session.transaction.recipients)))
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """run(source): a policy from source, served; gives its Server."""
+    servers = []
+
+    def start(source, endpoint=None):
+        script = tmp_path / f"policy{len(servers)}.py"
+        script.write_text("import asyncio\nfrom weir_policy import *\n"
+                          + source + "\nimport sys\npolicy.run(sys.argv[1])\n")
+        servers.append(Server(script, endpoint or
+                              f"unix:{tmp_path}/{len(servers)}.sock"))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        with server:
+            pass
 
 
 class Weir:

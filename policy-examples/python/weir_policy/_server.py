@@ -367,8 +367,8 @@ class Connection(asyncio.Protocol):
         self.ready = True
         self._patience.cancel()
         log.info("connected: %s", self._hello_name)
-        for word in message.ready.refused:
-            log.warning("weir refused a subscription: %s", word)
+        for phase in message.ready.refused:
+            log.warning("weir refused a subscription: %s", phase)
 
     def update(self) -> None:
         """Tell weir the present version of the rules."""

@@ -3,8 +3,8 @@
 A decision begins with one of relay, reject, tempfail, discard, disconnect, and
 can be refined: `relay().add_header("X-Spam", "yes").because(rule="r1")`. Each
 step gives a new decision, so one that is kept can be used again and again.
-What could never be valid raises ValueError here, in the policy's own traceback;
-what weir.conf does not grant is weir's to refuse.
+What could never be valid raises ValueError here, in the policy's own
+traceback; what weir.conf does not grant is weir's to refuse.
 """
 
 from __future__ import annotations

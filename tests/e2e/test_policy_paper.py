@@ -1,0 +1,103 @@
+"""doc/POLICY.md keeps its word: dumps, server and quotations are tried."""
+
+import re
+import time
+
+import pytest
+from policy_harness import (RELAY, REJECT, ROOT, Server, Weir, frame,
+                            generated_directory, pb, rcpt)
+
+PAPER = (ROOT / "doc" / "POLICY.md").read_text()
+
+
+def blocks(*kinds):
+    return re.findall(rf"^```({'|'.join(kinds)})\n(.*?)^```$", PAPER,
+                      re.DOTALL | re.MULTILINE)
+
+
+def test_paper_examples_are_exact():
+    """Each hex dump is the frame of the message that follows it."""
+    from google.protobuf import text_format
+    found = blocks("hex", "ToPolicy", "FromPolicy")
+    assert len(found) == 10
+    for (kind, dump), (message, words) in zip(found[::2], found[1::2]):
+        assert kind == "hex"
+        expected = text_format.Parse(words, getattr(pb, message)())
+        assert bytes.fromhex(dump) == frame(expected), words
+    sizes = re.findall(r"^(?:Hello|Welcome|Ready), (\d+) bytes", PAPER, re.M)
+    assert [int(n) for n in sizes] == [
+        len(bytes.fromhex(dump)) for _, dump in found[:6:2]]
+
+
+@pytest.fixture
+def paper_server(tmp_path):
+    [(_, source)] = blocks("python")
+    assert len(source.splitlines()) <= 60
+    script = tmp_path / "server.py"
+    script.write_text(source)
+    return lambda path: Server(script, path,
+                               PYTHONPATH=generated_directory())
+
+
+def arrive(path):
+    until = time.monotonic() + 10
+    while True:
+        try:
+            return Weir(f"unix:{path}")
+        except OSError:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+
+def test_paper_server(paper_server, tmp_path):
+    path = tmp_path / "demo.sock"
+    for _ in range(2):  # the second time over the socket of the first
+        with paper_server(path), arrive(path) as weir:
+            assert weir.subscriptions() == {
+                pb.PHASE_MAIL: False, pb.PHASE_RCPT: True,
+                pb.PHASE_SESSION_END: False}
+            for session, (sender, action) in enumerate([
+                    (b"x@bad.example", REJECT), (b"", RELAY),
+                    (b"X@BAD.EXAMPLE", REJECT), (b"a@b.example", RELAY)], 1):
+                weir.mail(session, sender)
+                got = weir.ask(session, 1, rcpt=rcpt(b"c@d"))
+                assert got.action == action
+            assert got.reply.code == 0
+            weir.send(ping=pb.Ping(token=4))
+            assert weir.receive().pong.token == 4
+            weir.send(1, cancel=pb.Cancel(seq=1))
+            weir.send(drain=pb.Drain())
+            weir.send(1, session_end=pb.SessionEnd())
+            weir.mail(9, b"x@bad.example")
+            batch = b"".join(
+                frame(pb.ToPolicy(session=9, seq=n, rcpt=rcpt(b"c@d", n)))
+                for n in range(1, 1001))
+            weir.send_raw(batch)
+            for n in range(1, 1001):
+                assert weir.decision(9, n).reply.enhanced == "5.1.1"
+            for bad in (b"\xff\xff\xff\xff", b"\0\0\0\x02\xff\xff"):
+                with Weir(f"unix:{path}") as other:
+                    other.send_raw(bad)
+                    assert other.receive() is None
+            assert weir.ask(9, 1001, rcpt=rcpt(b"c@d")).action == REJECT
+
+
+def test_paper_quotes_weir():
+    """The words of the tables of mistakes are weir's own."""
+    source = "".join(path.read_text() for path in
+                     sorted((ROOT / "src").glob("*/*.c")))
+    source = re.sub(r'"\s*\n\s*"', "", source)  # strings over several lines
+    tables = PAPER.partition("## Common mistakes")[2]
+    words = [row for row in re.findall(r"^\| (.+?) \|", tables, re.M)
+             if row != "weir's words"]
+    assert len(words) > 20
+    assert [w for w in words if w not in source] == []
+
+
+def test_paper_knows_every_phase_and_cause():
+    for name, _ in pb.Phase.items():
+        if name != "PHASE_UNSPECIFIED":
+            assert f"\n| {name[6:]} |" in PAPER, name
+    for name, _ in pb.Grant.items():
+        if name != "GRANT_UNSPECIFIED":
+            assert f"\n| `{name[6:].lower()}` |" in PAPER, name
