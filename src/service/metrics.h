@@ -55,8 +55,8 @@ struct metrics_policy {
 	_Atomic int state;			/* enum metrics_policy_state */
 	_Atomic int breaker;			/* enum policy_breaker_state */
 	struct histogram latency_us;
-	char software[METRICS_TEXT_MAX], version[METRICS_TEXT_MAX];	/* of the
-				last Welcome, by metrics_set_text(); a reader
+	char software[METRICS_TEXT_MAX];	/* of the last Welcome, by */
+	char version[METRICS_TEXT_MAX];		/* metrics_set_text(); a reader
 				may see a torn one, never an unended one */
 };
 
@@ -91,5 +91,9 @@ void metrics_prometheus(struct buf *out, struct metrics *const *workers,
 /* The same figures as one JSON object. */
 void metrics_json(struct buf *out, struct metrics *const *workers, size_t n,
 	const struct config *config);
+
+/* Of it the array of policies alone. */
+void metrics_json_policies(struct buf *out, struct metrics *const *workers,
+	size_t n, const struct config *config);
 
 #endif

@@ -74,8 +74,9 @@ policy_breaker_name(const struct metrics_sum *s, size_t p)
 {
 	if (metrics_table_in_breaker(s, p, POLICY_BREAKER_OPEN) > 0)
 		return "open";
-	return metrics_table_in_breaker(s, p, POLICY_BREAKER_PROBING) > 0 ? "probing" :
-	    "closed";
+	if (metrics_table_in_breaker(s, p, POLICY_BREAKER_PROBING) > 0)
+		return "probing";
+	return "closed";
 }
 
 static void
@@ -122,8 +123,9 @@ json_policy(struct buf *out, const struct metrics_sum *s, size_t p,
 	json_text(out, "breaker", policy_breaker_name(s, p));
 	json_software(out, s, p);
 	for (i = 0; i < ARRAY_LEN(metrics_table_policies); i++)
-		json_u64(out, false, metrics_table_policies[i].key, metrics_table_counter(s,
-		    metrics_table_policy(p, metrics_table_policies[i].offset)));
+		json_u64(out, false, metrics_table_policies[i].key,
+		    metrics_table_counter(s, metrics_table_policy(p,
+		    metrics_table_policies[i].offset)));
 	metrics_table_histogram(s, metrics_table_policy(p,
 	    offsetof(struct metrics_policy, latency_us)), &h);
 	json_latency(out, &h);
@@ -133,12 +135,26 @@ json_policy(struct buf *out, const struct metrics_sum *s, size_t p,
 		json_key(out, false, g->key);
 		buf_append_byte(out, '{');
 		for (j = g->first; j < g->end; j++)
-			json_u64(out, j == g->first, g->name(j), metrics_table_counter(s,
-			    metrics_table_policy(p, g->offset + (size_t)j *
+			json_u64(out, j == g->first, g->name(j),
+			    metrics_table_counter(s, metrics_table_policy(p,
+			    g->offset + (size_t)j *
 			    sizeof(_Atomic uint64_t))));
 		buf_append_byte(out, '}');
 	}
 	buf_append_byte(out, '}');
+}
+
+void
+metrics_json_policies(struct buf *out, struct metrics *const *workers,
+    size_t n, const struct config *config)
+{
+	struct metrics_sum s = { workers, n };
+	size_t i;
+
+	buf_append_byte(out, '[');
+	for (i = 0; i < metrics_table_n_policies(config); i++)
+		json_policy(out, &s, i, &config->policies[i]);
+	buf_append_byte(out, ']');
 }
 
 void
@@ -163,15 +179,15 @@ metrics_json(struct buf *out, struct metrics *const *workers, size_t n,
 	}
 	buf_append_str(out, "},\"latencies\":{");
 	for (i = 0; i < ARRAY_LEN(metrics_table_histograms); i++) {
-		metrics_table_histogram(&s, metrics_table_histograms[i].offset, &h);
+		metrics_table_histogram(&s, metrics_table_histograms[i].offset,
+		    &h);
 		json_key(out, i == 0, metrics_table_histograms[i].key);
 		buf_append_byte(out, '{');
 		json_u64(out, true, "count", metrics_table_load(&h.count));
 		json_latency(out, &h);
 		buf_append_byte(out, '}');
 	}
-	buf_append_str(out, "},\"policies\":[");
-	for (i = 0; i < metrics_table_n_policies(config); i++)
-		json_policy(out, &s, i, &config->policies[i]);
-	buf_append_str(out, "]}");
+	buf_append_str(out, "},\"policies\":");
+	metrics_json_policies(out, workers, n, config);
+	buf_append_byte(out, '}');
 }

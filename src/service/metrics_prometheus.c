@@ -86,6 +86,7 @@ prometheus_histogram(struct buf *out, const char *family, const char *policy,
 static void
 prometheus_plain(struct buf *out, const struct metrics_sum *s)
 {
+	struct histogram h;
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(metrics_table_rows); i++) {
@@ -101,16 +102,15 @@ prometheus_plain(struct buf *out, const struct metrics_sum *s)
 			buf_printf(out, "%lld\n",
 			    (long long)metrics_table_gauge(s, m->offset));
 		else
-			buf_printf(out, "%llu\n",
-			    (unsigned long long)metrics_table_counter(s, m->offset));
+			buf_printf(out, "%llu\n", (unsigned long long)
+			    metrics_table_counter(s, m->offset));
 	}
 	for (i = 0; i < ARRAY_LEN(metrics_table_histograms); i++) {
-		struct histogram h;
+		const struct metrics_plain *m = &metrics_table_histograms[i];
 
-		metrics_table_histogram(s, metrics_table_histograms[i].offset, &h);
-		prometheus_head(out, metrics_table_histograms[i].family, "histogram",
-		    metrics_table_histograms[i].help);
-		prometheus_histogram(out, metrics_table_histograms[i].family, NULL, &h);
+		metrics_table_histogram(s, m->offset, &h);
+		prometheus_head(out, m->family, "histogram", m->help);
+		prometheus_histogram(out, m->family, NULL, &h);
 	}
 }
 
@@ -127,8 +127,9 @@ prometheus_group(struct buf *out, const struct metrics_sum *s,
 			prometheus_policy_name(out, g->family,
 			    config->policies[p].name, g->label, g->name(i));
 			buf_printf(out, " %llu\n", (unsigned long long)
-			    metrics_table_counter(s, metrics_table_policy(p, g->offset +
-			    (size_t)i * sizeof(_Atomic uint64_t))));
+			    metrics_table_counter(s, metrics_table_policy(p,
+			    g->offset + (size_t)i *
+			    sizeof(_Atomic uint64_t))));
 		}
 	}
 }
@@ -166,14 +167,15 @@ prometheus_policies(struct buf *out, const struct metrics_sum *s,
 	size_t i, p;
 
 	for (i = 0; i < ARRAY_LEN(metrics_table_policies); i++) {
-		prometheus_head(out, metrics_table_policies[i].family, "counter",
-		    metrics_table_policies[i].help);
+		const struct metrics_plain *m = &metrics_table_policies[i];
+
+		prometheus_head(out, m->family, "counter", m->help);
 		for (p = 0; p < metrics_table_n_policies(config); p++) {
-			prometheus_policy_name(out, metrics_table_policies[i].family,
+			prometheus_policy_name(out, m->family,
 			    config->policies[p].name, NULL, NULL);
 			buf_printf(out, " %llu\n", (unsigned long long)
 			    metrics_table_counter(s, metrics_table_policy(p,
-			    metrics_table_policies[i].offset)));
+			    m->offset)));
 		}
 	}
 	for (i = 0; i < ARRAY_LEN(metrics_table_groups); i++)
