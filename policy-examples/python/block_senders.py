@@ -55,9 +55,7 @@ def main() -> None:
     def verdict(session: Session, event: Mail | Rcpt) -> Decision | None:
         blocked = senders.value
         policy.version = senders.version
-        if session.transaction is None:
-            return None
-        sender = session.transaction.sender.lower() or "<>"
+        sender = session.envelope.sender.lower() or "<>"
         for entry in (sender, "@" + sender.rpartition("@")[2]):
             if entry in blocked:
                 refusal: Decision = args.reply

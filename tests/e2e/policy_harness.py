@@ -139,7 +139,7 @@ policy = Policy()
 @policy.rcpt
 async def rcpt(session, event):
     await asyncio.sleep(int(event.recipient) / 1000)
-    return relay().because(rule=str(len(session.transaction.recipients)))
+    return relay().because(rule=str(len(session.envelope.recipients)))
 """
 
 

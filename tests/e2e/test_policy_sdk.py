@@ -86,6 +86,21 @@ def test_decisions(run, handler):
         assert "on_error decides" in server.log()
 
 
+def test_what_never_began_is_no_verdict(run):
+    """RCPT without MAIL, an end without a message: on_error's."""
+    server = run("policy = Policy()\n@policy.rcpt\ndef rcpt(session, event):\n"
+                 "    return reject(session.envelope.sender)\n"
+                 "@policy.end_of_message\ndef end(session, event):\n"
+                 "    return reject(session.message.text())\n")
+    with Weir(server.endpoint) as weir:
+        assert weir.ask(1, 1, rcpt=rcpt(b"c@d")).action == 0
+        weir.mail(1, b"a@b")
+        assert weir.ask(1, 2, end_of_message=pb.EndOfMessage()).action == 0
+        assert weir.ask(1, 3, rcpt=rcpt(b"c@d")).action == REJECT
+        weir.send(1, transaction_end=pb.TransactionEnd())
+        assert weir.ask(1, 4, rcpt=rcpt(b"c@d")).action == 0
+
+
 def test_kept_decisions_do_not_grow(run):
     server = run("policy = Policy()\nKEPT = relay()\n"
                  "@policy.end_of_message\ndef end(session, event):\n"

@@ -86,11 +86,19 @@ class Session:
         self._body_limit = body_limit
 
     @property
+    def envelope(self) -> Transaction:
+        """The present transaction. Raises LookupError, and so leaves it to
+        on_error, if there is none."""
+        if self.transaction is None:
+            raise LookupError("no transaction has begun in this session")
+        return self.transaction
+
+    @property
     def message(self) -> Message:
-        """The present transaction's content."""
-        if self.transaction is None or self.transaction.message is None:
+        """The present transaction's content; likewise."""
+        if self.envelope.message is None:
             raise LookupError("no message has begun in this session")
-        return self.transaction.message
+        return self.envelope.message
 
     def working(self, seconds: float) -> None:
         """Tell weir that the answer to the present question takes so much
