@@ -38,11 +38,11 @@ reference_cut(struct span in, size_t start, struct reference_line *l)
 	return true;
 }
 
-/* The offset into the line of the octets to refuse, how many they are and
- * whether more input is needed to know; false: nothing to refuse. */
+/* Whether the line is a look-alike or may become one; the dot and the octet
+ * behind it, at that offset into the line, are then the ones to refuse. */
 static inline bool
 reference_suspect(struct span in, const struct reference_line *l,
-	size_t *offset_r, size_t *n_r)
+	size_t *offset_r)
 {
 	struct span text = { in.data + l->start, l->len };
 	size_t dot = 0;
@@ -52,12 +52,9 @@ reference_suspect(struct span in, const struct reference_line *l,
 	if (dot == text.len || text.data[dot] != '.')
 		return false;
 	*offset_r = dot;
-	*n_r = 2;
 	if (dot + 1 < text.len)
 		return text.data[dot + 1] == '\0';
-	if (dot > 0 || !l->after_crlf)
-		return true;	/* or its end is still to come */
-	return l->end_len == 1 || l->end_len == 0;
+	return dot > 0 || !l->after_crlf || l->end_len < 2;
 }
 
 /* Appends the expected trace (tags of step_data()); returns the octets that
@@ -66,7 +63,7 @@ static inline size_t
 reference_data(struct span in, enum smtp_bare_newline mode, struct buf *trace)
 {
 	struct reference_line l;
-	size_t start = 0, pos, refuse, n;
+	size_t start = 0, pos, refuse = 0, n;
 	bool dot_line;
 
 	for (; reference_cut(in, start, &l); start = l.start + l.len +
@@ -83,12 +80,12 @@ reference_data(struct span in, enum smtp_bare_newline mode, struct buf *trace)
 			}
 			return pos;
 		}
-		refuse = end;
 		n = 0;
 		if (mode != SMTP_BARE_PASS &&
-		    reference_suspect(in, &l, &refuse, &n))
+		    reference_suspect(in, &l, &refuse)) {
 			refuse += l.start;
-		else if (mode == SMTP_BARE_REJECT && l.end_len == 1) {
+			n = 2;
+		} else if (mode == SMTP_BARE_REJECT && l.end_len == 1) {
 			refuse = l.start + l.len;
 			n = 1;
 		}
@@ -96,7 +93,7 @@ reference_data(struct span in, enum smtp_bare_newline mode, struct buf *trace)
 			bool first = pos == l.start;
 
 			tag = 'b';
-			if (pos >= refuse && pos < refuse + n) {
+			if (n > 0 && pos >= refuse && pos < refuse + n) {
 				/* Is it certain yet? */
 				if (refuse + n > in.len)
 					return pos;
