@@ -1,6 +1,6 @@
 /*
- * The policy protocol on the wire: frames, and protobuf inside them. The only
- * place that knows protobuf-c.
+ * The policy protocol on the wire: frames (frame.c), and protobuf inside them
+ * (encode.c and decode.c, which alone know protobuf-c).
  */
 #ifndef WEIR_POLICY_CODEC_H
 #define WEIR_POLICY_CODEC_H

@@ -35,8 +35,13 @@ struct policy_outbound {
 
 struct policy_annotation { struct span key, value; };
 
+#define POLICY_EDITS_MAX 512	/* header edits in one decision */
+
 /* One Decision. It owns all that its spans point to: policy_decision_free(). */
 struct policy_decision {
+	const char *unreadable;		/* NULL, or what about it made no sense
+					   (action is then NONE): static text
+					   that policy_decision_check() tells */
 	enum policy_action action;
 	enum policy_scope scope;
 	struct policy_reply reply;
@@ -55,7 +60,8 @@ struct policy_decision {
 	void *memory;			/* codec's; NULL: static */
 };
 
-void policy_decision_free(struct policy_decision *d);	/* accepts NULL */
+/* Accepts NULL, and does nothing to a static one. */
+void policy_decision_free(struct policy_decision *d);
 
 /* What a decision is held against. */
 struct policy_rules {

@@ -58,7 +58,7 @@ def problems(folder):
     known = declared(folder)
     found = []
     for line in listing.splitlines():
-        member = re.match(r".*\[(?:.*-)?([^]]*)\.o\]:$", line)
+        member = re.match(r".*\[(?:\w*lib\w+_a-)?([^]]*)\.o\]:$", line)
         if member:
             stem = member.group(1)
         columns = [c.strip() for c in line.split("|")]
@@ -67,7 +67,7 @@ def problems(folder):
         name, section = columns[0], columns[6]
         # protobuf-c's code keeps to the names of the contract; what the
         # sanitizers add is not ours either
-        if stem == "policy.pb" or name.startswith(("__", "_ZN")):
+        if stem == "policy.pb-c" or name.startswith(("__", "_ZN")):
             continue
         seen.append(name)
         found.append(judge(folder, stem, section, name, known))

@@ -1,0 +1,575 @@
+/*
+ * Events as ToPolicy frames. This runs for every phase of every message and
+ * every policy, so it does without malloc: protobuf-c's structs live on the
+ * stack, their arrays in a scratch area there (on the heap only if a message
+ * has very many of something), and protobuf-c packs into the write buffer
+ * itself. The one large field, Body.data, is last in its message and written
+ * by hand, so that its bytes are copied once.
+ */
+#include <assert.h>
+#include <stdalign.h>
+#include <stdlib.h>
+
+#include "policy/codec.h"
+#include "proto/policy.pb-c.h"
+
+#define PB(name) Weir__Policy__V1__##name
+#define EVENT(name) WEIR__POLICY__V1__TO_POLICY__EVENT_##name
+
+#define SCRATCH_BYTES 4096
+
+struct scratch {
+	alignas(max_align_t) uint8_t mem[SCRATCH_BYTES];
+	size_t used;
+	void *heap;		/* chain of what did not fit */
+	bool failed;
+};
+
+union heap_link {
+	void *next;
+	max_align_t align;
+};
+
+/* Zeroed memory for n things of that size until the scratch is released; NULL
+ * if n is 0, or on failure. */
+static void *
+scratch_get(struct scratch *s, size_t n, size_t size)
+{
+	size_t align = alignof(max_align_t);
+	size_t bytes = (n * size + align - 1) / align * align;
+	union heap_link *link;
+	void *mem;
+
+	if (n == 0 || s->failed)
+		return NULL;
+	if (n < SCRATCH_BYTES && bytes <= SCRATCH_BYTES - s->used) {
+		mem = s->mem + s->used;
+		s->used += bytes;
+		return memset(mem, 0, bytes);
+	}
+	link = calloc(1 + n, size > sizeof(*link) ? size : sizeof(*link));
+	if (link == NULL) {
+		s->failed = true;
+		return NULL;
+	}
+	link->next = s->heap;
+	s->heap = link;
+	return link + 1;
+}
+
+static void
+scratch_release(struct scratch *s)
+{
+	while (s->heap != NULL) {
+		union heap_link *link = s->heap;
+
+		s->heap = link->next;
+		free(link);
+	}
+}
+
+static char *
+text(const char *s)
+{
+	return s == NULL ? (char *)protobuf_c_empty_string : (char *)s;
+}
+
+static char *
+text_of_span(struct scratch *s, struct span in)
+{
+	char *copy = scratch_get(s, in.len + 1, 1);
+
+	if (copy == NULL)
+		return text(NULL);
+	if (in.len > 0)
+		memcpy(copy, in.data, in.len);
+	return copy;
+}
+
+static ProtobufCBinaryData
+bytes(struct span in)
+{
+	return (ProtobufCBinaryData){ in.len, (uint8_t *)in.data };
+}
+
+static ProtobufCBinaryData *
+bytes_list(struct scratch *s, const struct span *in, size_t n)
+{
+	ProtobufCBinaryData *list = scratch_get(s, n, sizeof(*list));
+
+	for (size_t i = 0; list != NULL && i < n; i++)
+		list[i] = bytes(in[i]);
+	return list;
+}
+
+static PB(Endpoint) *
+endpoint(struct scratch *s, const struct addr *a)
+{
+	PB(Endpoint) *e;
+
+	if (a->family == ADDR_NONE)
+		return NULL;
+	e = scratch_get(s, 1, sizeof(*e));
+	if (e == NULL)
+		return NULL;
+	weir__policy__v1__endpoint__init(e);
+	e->port = a->port;
+	e->address = scratch_get(s, ADDR_TEXT_MAX, 1);
+	if (e->address != NULL)
+		addr_format(a, e->address);
+	return e;
+}
+
+static PB(SmtpReply) *
+smtp_reply(struct scratch *s, const struct policy_reply *r)
+{
+	PB(SmtpReply) *m;
+
+	if (r->code == 0)
+		return NULL;
+	m = scratch_get(s, 1, sizeof(*m));
+	if (m == NULL)
+		return NULL;
+	weir__policy__v1__smtp_reply__init(m);
+	m->code = r->code;
+	m->enhanced = text_of_span(s, r->enhanced);
+	m->lines = bytes_list(s, r->lines, r->n_lines);
+	m->n_lines = r->n_lines;
+	return m;
+}
+
+/* Pointers to n messages of that size, initialized by the caller. */
+static void **
+message_list(struct scratch *s, size_t n, size_t size)
+{
+	uint8_t *mem = scratch_get(s, n, size);
+	void **list = scratch_get(s, n, sizeof(*list));
+
+	for (size_t i = 0; mem != NULL && list != NULL && i < n; i++)
+		list[i] = mem + i * size;
+	return s->failed ? NULL : list;
+}
+
+static PB(Subscription) **
+subscription_list(struct scratch *s, const struct policy_subscription *in,
+    size_t n)
+{
+	PB(Subscription) **list =
+	    (PB(Subscription) **)message_list(s, n, sizeof(**list));
+
+	for (size_t i = 0; list != NULL && i < n; i++) {
+		weir__policy__v1__subscription__init(list[i]);
+		list[i]->phase = (PB(Phase))in[i].phase;
+		list[i]->decide = in[i].decide;
+		list[i]->body_prefix = in[i].body_prefix;
+	}
+	return list;
+}
+
+static PB(Pool) **
+pool_list(struct scratch *s, const struct policy_pool_info *in, size_t n)
+{
+	PB(Pool) **list = (PB(Pool) **)message_list(s, n, sizeof(**list));
+
+	for (size_t i = 0; list != NULL && i < n; i++) {
+		size_t count = in[i].n_addresses;
+		char **addresses = scratch_get(s, count, sizeof(*addresses));
+
+		weir__policy__v1__pool__init(list[i]);
+		list[i]->name = text(in[i].name);
+		list[i]->ehlo_name = text(in[i].ehlo_name);
+		for (size_t k = 0; addresses != NULL && k < count; k++) {
+			addresses[k] = scratch_get(s, ADDR_TEXT_MAX, 1);
+			if (addresses[k] != NULL)
+				addr_format(&in[i].addresses[k], addresses[k]);
+		}
+		list[i]->addresses = addresses;
+		list[i]->n_addresses = s->failed ? 0 : count;
+	}
+	return list;
+}
+
+static void
+fill_hello(struct scratch *s, const struct policy_event *e, PB(Hello) *m)
+{
+	PB(Phase) *phases = scratch_get(s, POLICY_PHASE_COUNT, sizeof(*phases));
+	PB(Grant) *grants = scratch_get(s, POLICY_GRANT_COUNT, sizeof(*grants));
+
+	if (phases == NULL || grants == NULL)
+		return;
+	m->major = 1;
+	m->software = text(e->u.hello.software);
+	m->instance = text(e->u.hello.instance);
+	m->policy = text(e->u.hello.policy);
+	m->mode = (PB(Mode))e->u.hello.mode;
+	m->features = (char **)e->u.hello.features;
+	m->n_features = e->u.hello.n_features;
+	m->phases = phases;
+	for (unsigned i = 1; i < POLICY_PHASE_COUNT; i++)
+		if ((e->u.hello.phases & POLICY_PHASE_BIT(i)) != 0)
+			phases[m->n_phases++] = (PB(Phase))i;
+	m->grants = grants;
+	for (unsigned i = 1; i < POLICY_GRANT_COUNT; i++)
+		if ((e->u.hello.grants & 1u << i) != 0)
+			grants[m->n_grants++] = (PB(Grant))i;
+	m->pools = pool_list(s, e->u.hello.pools, e->u.hello.n_pools);
+	m->n_pools = m->pools == NULL ? 0 : e->u.hello.n_pools;
+	m->max_frame = e->u.hello.max_frame;
+}
+
+static void
+fill_tls(const struct policy_event *e, PB(Tls) *m)
+{
+	m->leg = (PB(Leg))e->u.tls.leg;
+	m->version = text(e->u.tls.version);
+	m->cipher = text(e->u.tls.cipher);
+	m->cipher_bits = e->u.tls.cipher_bits;
+	m->peer_certificate = bytes(e->u.tls.peer_certificate);
+	m->peer_subject = text(e->u.tls.peer_subject);
+	m->peer_issuer = text(e->u.tls.peer_issuer);
+	m->verified = e->u.tls.verified;
+	m->verify_error = text(e->u.tls.verify_error);
+	m->resumed = e->u.tls.resumed;
+	m->handshake_us = e->u.tls.handshake_us;
+}
+
+static void
+fill_headers(struct scratch *s, const struct policy_event *e, PB(Headers) *m)
+{
+	size_t n = e->u.headers.n_fields;
+	PB(Field) **list = (PB(Field) **)message_list(s, n, sizeof(**list));
+
+	for (size_t i = 0; list != NULL && i < n; i++) {
+		weir__policy__v1__field__init(list[i]);
+		list[i]->offset = e->u.headers.fields[i].offset;
+		list[i]->length = e->u.headers.fields[i].length;
+		list[i]->name_length = e->u.headers.fields[i].name_length;
+	}
+	m->raw = bytes(e->u.headers.raw);
+	m->fields = list;
+	m->n_fields = list == NULL ? 0 : n;
+	m->message = e->u.headers.message;
+}
+
+static void
+fill_end_of_message(struct scratch *s, const struct policy_event *e,
+    PB(EndOfMessage) *m)
+{
+	size_t n = e->u.end_of_message.n_gaps;
+	PB(Gap) **list = (PB(Gap) **)message_list(s, n, sizeof(**list));
+
+	for (size_t i = 0; list != NULL && i < n; i++) {
+		weir__policy__v1__gap__init(list[i]);
+		list[i]->offset = e->u.end_of_message.gaps[i].offset;
+		list[i]->length = e->u.end_of_message.gaps[i].length;
+	}
+	m->size = e->u.end_of_message.size;
+	m->truncated = e->u.end_of_message.truncated;
+	m->gaps = list;
+	m->n_gaps = list == NULL ? 0 : n;
+}
+
+/* One message of every kind that an event can be. */
+union message {
+	PB(Hello) hello;
+	PB(Ready) ready;
+	PB(Ping) ping;
+	PB(Drain) drain;
+	PB(Connect) connect;
+	PB(Upstream) upstream;
+	PB(Tls) tls;
+	PB(Ehlo) ehlo;
+	PB(Auth) auth;
+	PB(Command) command;
+	PB(Mail) mail;
+	PB(Rcpt) rcpt;
+	PB(Data) data;
+	PB(Headers) headers;
+	PB(EndOfMessage) end_of_message;
+	PB(Reply) reply;
+	PB(TransactionEnd) transaction_end;
+	PB(SessionEnd) session_end;
+	PB(Cancel) cancel;
+};
+
+/* Makes the event in `to` the one that is called so in m, still empty. */
+#define CHOOSE(NAME, name) do { \
+	weir__policy__v1__##name##__init(&m->name); \
+	to->event_case = EVENT(NAME); \
+	to->name = &m->name; \
+} while (0)
+
+/* The policy connection's own events. */
+static void
+fill_connection_event(struct scratch *s, const struct policy_event *e,
+    PB(ToPolicy) *to, union message *m)
+{
+	switch (e->type) {
+	case POLICY_EVENT_HELLO:
+		CHOOSE(HELLO, hello);
+		fill_hello(s, e, &m->hello);
+		break;
+	case POLICY_EVENT_READY:
+		CHOOSE(READY, ready);
+		m->ready.subscriptions = subscription_list(s,
+		    e->u.ready.subscriptions, e->u.ready.n_subscriptions);
+		m->ready.n_subscriptions = m->ready.subscriptions == NULL ? 0 :
+		    e->u.ready.n_subscriptions;
+		m->ready.refused = (char **)e->u.ready.refused;
+		m->ready.n_refused = e->u.ready.n_refused;
+		break;
+	case POLICY_EVENT_PING:
+		CHOOSE(PING, ping);
+		m->ping.token = e->u.ping.token;
+		break;
+	case POLICY_EVENT_DRAIN:
+		CHOOSE(DRAIN, drain);
+		break;
+	case POLICY_EVENT_CANCEL:
+		CHOOSE(CANCEL, cancel);
+		m->cancel.seq = e->u.cancel.seq;
+		break;
+	}
+}
+
+/* The phases up to the envelope's end. */
+static void
+fill_session_event(struct scratch *s, const struct policy_event *e,
+    PB(ToPolicy) *to, union message *m)
+{
+	switch (e->type) {
+	case POLICY_PHASE_CONNECT:
+		CHOOSE(CONNECT, connect);
+		m->connect.connection_id = text(e->u.connect.connection_id);
+		m->connect.listener = text(e->u.connect.listener);
+		m->connect.client = endpoint(s, &e->u.connect.client);
+		m->connect.destination = endpoint(s, &e->u.connect.destination);
+		break;
+	case POLICY_PHASE_UPSTREAM:
+		CHOOSE(UPSTREAM, upstream);
+		m->upstream.local = endpoint(s, &e->u.upstream.local);
+		m->upstream.remote = endpoint(s, &e->u.upstream.remote);
+		m->upstream.greeting = smtp_reply(s, &e->u.upstream.greeting);
+		m->upstream.connect_us = e->u.upstream.connect_us;
+		m->upstream.greeting_us = e->u.upstream.greeting_us;
+		m->upstream.error = text(e->u.upstream.error);
+		break;
+	case POLICY_PHASE_TLS:
+		CHOOSE(TLS, tls);
+		fill_tls(e, &m->tls);
+		break;
+	case POLICY_PHASE_EHLO:
+		CHOOSE(EHLO, ehlo);
+		m->ehlo.verb = bytes(e->u.ehlo.verb);
+		m->ehlo.name = bytes(e->u.ehlo.name);
+		break;
+	case POLICY_PHASE_AUTH:
+		CHOOSE(AUTH, auth);
+		m->auth.mechanism = text(e->u.auth.mechanism);
+		m->auth.identity = bytes(e->u.auth.identity);
+		break;
+	case POLICY_PHASE_COMMAND:
+		CHOOSE(COMMAND, command);
+		m->command.verb = bytes(e->u.command.verb);
+		m->command.arguments = bytes(e->u.command.arguments);
+		break;
+	}
+}
+
+/* One transaction, from MAIL on. */
+static void
+fill_transaction_event(struct scratch *s, const struct policy_event *e,
+    PB(ToPolicy) *to, union message *m)
+{
+	switch (e->type) {
+	case POLICY_PHASE_MAIL:
+		CHOOSE(MAIL, mail);
+		m->mail.transaction_id = text(e->u.mail.transaction_id);
+		m->mail.raw = bytes(e->u.mail.raw);
+		m->mail.sender = bytes(e->u.mail.sender);
+		m->mail.n_parameters = e->u.mail.n_params;
+		m->mail.parameters = bytes_list(s, e->u.mail.params,
+		    e->u.mail.n_params);
+		break;
+	case POLICY_PHASE_RCPT:
+		CHOOSE(RCPT, rcpt);
+		m->rcpt.raw = bytes(e->u.rcpt.raw);
+		m->rcpt.recipient = bytes(e->u.rcpt.recipient);
+		m->rcpt.n_parameters = e->u.rcpt.n_params;
+		m->rcpt.parameters = bytes_list(s, e->u.rcpt.params,
+		    e->u.rcpt.n_params);
+		m->rcpt.index = e->u.rcpt.index;
+		break;
+	case POLICY_PHASE_DATA:
+		CHOOSE(DATA, data);
+		m->data.n_accepted = e->u.data.n_accepted;
+		m->data.accepted = (uint32_t *)e->u.data.accepted;
+		break;
+	case POLICY_PHASE_HEADERS:
+		CHOOSE(HEADERS, headers);
+		fill_headers(s, e, &m->headers);
+		break;
+	case POLICY_PHASE_END_OF_MESSAGE:
+		CHOOSE(END_OF_MESSAGE, end_of_message);
+		fill_end_of_message(s, e, &m->end_of_message);
+		break;
+	}
+}
+
+/* What is only told. */
+static void
+fill_outcome_event(struct scratch *s, const struct policy_event *e,
+    PB(ToPolicy) *to, union message *m)
+{
+	PB(TransactionEnd) *end = &m->transaction_end;
+
+	switch (e->type) {
+	case POLICY_PHASE_REPLY:
+		CHOOSE(REPLY, reply);
+		m->reply.phase = (PB(Phase))e->u.reply.phase;
+		m->reply.reply = smtp_reply(s, &e->u.reply.reply);
+		m->reply.latency_us = e->u.reply.latency_us;
+		m->reply.index = e->u.reply.index;
+		break;
+	case POLICY_PHASE_TRANSACTION_END:
+		CHOOSE(TRANSACTION_END, transaction_end);
+		end->transaction_id = text(e->u.transaction_end.transaction_id);
+		end->outcome = (PB(Outcome))e->u.transaction_end.outcome;
+		end->decided_by = text(e->u.transaction_end.decided_by);
+		end->reply = smtp_reply(s, &e->u.transaction_end.reply);
+		end->own_decision_applied =
+		    e->u.transaction_end.own_decision_applied;
+		end->if_enforced =
+		    (PB(Outcome))e->u.transaction_end.if_enforced;
+		break;
+	case POLICY_PHASE_SESSION_END:
+		CHOOSE(SESSION_END, session_end);
+		m->session_end.cause = text(e->u.session_end.cause);
+		m->session_end.transactions = e->u.session_end.transactions;
+		m->session_end.bytes = e->u.session_end.bytes;
+		break;
+	}
+}
+
+static uint8_t *
+put_length(uint8_t *to, size_t length)
+{
+	to[0] = (uint8_t)(length >> 24);
+	to[1] = (uint8_t)(length >> 16);
+	to[2] = (uint8_t)(length >> 8);
+	to[3] = (uint8_t)length;
+	return to + 4;
+}
+
+/* Room for a frame with a message of that size, its length written already;
+ * NULL, and out as before, if it is too large. */
+static uint8_t *
+begin_frame(struct buf *out, size_t size, uint32_t max)
+{
+	bool failed = out->failed;
+	uint8_t *to;
+
+	if (size > max)
+		return NULL;
+	to = buf_reserve(out, size + 4);
+	if (to == NULL) {
+		out->failed = failed;
+		return NULL;
+	}
+	return put_length(to, size);
+}
+
+static uint8_t *
+put_varint(uint8_t *to, uint64_t value)
+{
+	for (; value >= 0x80; value >>= 7)
+		*to++ = (uint8_t)(value | 0x80);
+	*to++ = (uint8_t)value;
+	return to;
+}
+
+/* Field `number`, and that so many bytes of it follow. */
+static uint8_t *
+put_field(uint8_t *to, unsigned number, uint64_t length)
+{
+	return put_varint(put_varint(to, number << 3 | 2), length);
+}
+
+#define SMALL 64	/* more than a ToPolicy or a Body without bytes takes */
+
+/*
+ * ToPolicy { session, seq, deadline_ms, body { offset, message, data } }: the
+ * small fields by protobuf-c, the two length prefixes and the data by hand.
+ */
+static int
+encode_body(struct buf *out, const struct policy_event *e, PB(ToPolicy) *to,
+    uint32_t max)
+{
+	PB(Body) body;
+	struct span data = e->u.body.data;
+	uint8_t small[SMALL], data_prefix[16], body_prefix[16], *p;
+	size_t small_len, data_prefix_len = 0, body_prefix_len, to_len;
+
+	weir__policy__v1__body__init(&body);
+	body.offset = e->u.body.offset;
+	body.message = e->u.body.message;
+	small_len = weir__policy__v1__body__pack(&body, small);
+	if (data.len > 0)
+		data_prefix_len = (size_t)(put_field(data_prefix, 3,
+		    data.len) - data_prefix);
+	body_prefix_len = (size_t)(put_field(body_prefix,
+	    EVENT(BODY), small_len + data_prefix_len + data.len) - body_prefix);
+	to_len = weir__policy__v1__to_policy__get_packed_size(to);
+
+	p = begin_frame(out, to_len + body_prefix_len + small_len +
+	    data_prefix_len + data.len, max);
+	if (p == NULL)
+		return -1;
+	p += weir__policy__v1__to_policy__pack(to, p);
+	memcpy(p, body_prefix, body_prefix_len);
+	p += body_prefix_len;
+	memcpy(p, small, small_len);
+	p += small_len;
+	memcpy(p, data_prefix, data_prefix_len);
+	if (data.len > 0)
+		memcpy(p + data_prefix_len, data.data, data.len);
+	buf_commit(out, 4 + to_len + body_prefix_len + small_len +
+	    data_prefix_len + data.len);
+	return 0;
+}
+
+int
+policy_encode(struct buf *out, const struct policy_event *e, uint32_t max)
+{
+	PB(ToPolicy) to;
+	union message m;
+	struct scratch scratch;
+	uint8_t *p = NULL;
+	size_t size = 0;
+
+	weir__policy__v1__to_policy__init(&to);
+	to.session = e->session;
+	to.seq = e->seq;
+	to.deadline_ms = e->deadline_ms;
+	if (e->type == POLICY_PHASE_BODY)
+		return encode_body(out, e, &to, max);
+
+	scratch.used = 0;
+	scratch.heap = NULL;
+	scratch.failed = false;
+	fill_connection_event(&scratch, e, &to, &m);
+	fill_session_event(&scratch, e, &to, &m);
+	fill_transaction_event(&scratch, e, &to, &m);
+	fill_outcome_event(&scratch, e, &to, &m);
+	assert(to.event_case != WEIR__POLICY__V1__TO_POLICY__EVENT__NOT_SET);
+	if (!scratch.failed) {
+		size = weir__policy__v1__to_policy__get_packed_size(&to);
+		p = begin_frame(out, size, max);
+	}
+	if (p != NULL) {
+		weir__policy__v1__to_policy__pack(&to, p);
+		buf_commit(out, size + 4);
+	}
+	scratch_release(&scratch);
+	return p == NULL ? -1 : 0;
+}
