@@ -26,6 +26,7 @@
 #ifndef WEIR_SESSION_SESSION_H
 #define WEIR_SESSION_SESSION_H
 
+#include "base/clock.h"
 #include "base/ulid.h"
 #include "config/config.h"
 #include "policy/codec.h"
@@ -48,6 +49,10 @@ enum session_event_type {
 	SESSION_POLICY_LOST,	/* u.lost: its connection is gone */
 	SESSION_SPOOL_BYTES,	/* u.bytes: what SESSION_SPOOL_READ asked for */
 	SESSION_SPOOL_FAILED,	/* u.failed: the spool could not be written */
+	SESSION_BLOCKED,	/* the executor stopped reading `side` on its
+				   own, because the other side is full: time
+				   does not count against it */
+	SESSION_UNBLOCKED,	/* and reads on */
 	SESSION_TIMER,		/* time has passed */
 	SESSION_DRAIN,		/* end at the next command boundary: 421 */
 	SESSION_EVENT_COUNT
@@ -65,7 +70,7 @@ struct session_tls {
 
 struct session_event {
 	enum session_event_type type;
-	enum session_side side;		/* of BYTES and EOF */
+	enum session_side side;		/* of BYTES, EOF and (UN)BLOCKED */
 	uint64_t now_us;		/* monotonic */
 	union {
 		struct span bytes;
@@ -187,7 +192,7 @@ struct session_open {
 	struct ulid_source *ids;	/* for transactions; outlives it */
 	struct addr client, destination;
 	bool tls_failed_before;		/* the destination is remembered */
-	bool record;			/* false: make no FACT_LINE facts */
+	bool record;			/* false: make no facts */
 	const struct session_policy *policies;	/* config->n_policies; copied */
 	const char *refuse;		/* a 421 4.3.5 text: greet with it and
 					   close (loop); NULL: serve */

@@ -1,0 +1,133 @@
+/*
+ * MAIL: begins a transaction.
+ */
+#include "session/internal.h"
+
+#include <stdio.h>
+
+static void
+mail_ask(struct session *s, struct pending *p, const struct smtp_path *path)
+{
+	struct policy_event ev = { .type = POLICY_PHASE_MAIL };
+	struct transaction *t = p->transaction;
+
+	ev.u.mail.transaction_id = t->id.text;
+	ev.u.mail.raw = p->parsed.args;
+	ev.u.mail.sender = path->address;
+	ev.u.mail.params = session_params(s, path);
+	ev.u.mail.n_params = path->n_params;
+	p->inquiry = session_ask(s, POLICY_PHASE_MAIL, t, 0, &ev);
+}
+
+static void
+mail_syntax(struct session *s, struct pending *p, const struct smtp_path *path)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text), "Syntax error in MAIL: %s", path->error);
+	session_reply_local(s, p, 501, "5.5.4", text);
+}
+
+static bool
+mail_is_too_large(const struct session *s, const struct smtp_path *path)
+{
+	uint64_t max = s->config->limits.message_size, size;
+	struct span value;
+
+	return max > 0 && smtp_path_param(path, SPAN("SIZE"), &value) &&
+	    span_to_u64(value, &size) == 0 && size > max;
+}
+
+static void
+mail_parse(struct session *s, struct pending *p)
+{
+	struct smtp_path path;
+
+	s->mail_refused = true;		/* until it is not */
+	if (s->tls_missing != NULL) {
+		char text[128];
+
+		snprintf(text, sizeof(text), "TLS is required and not "
+		    "available: %s", s->tls_missing);
+		session_reply_local(s, p, 451, "4.7.5", text);
+		return;
+	}
+	if (s->ehlo_refused || s->transaction != NULL) {
+		s->mail_refused = s->transaction == NULL;
+		session_reply_local(s, p, 503, "5.5.1", s->ehlo_refused ?
+		    "EHLO was refused" : "Nested MAIL command");
+		return;
+	}
+	if (smtp_path_parse(p->parsed.args, SPAN("FROM"), &path) != 0) {
+		mail_syntax(s, p, &path);
+		return;
+	}
+	if (mail_is_too_large(s, &path)) {
+		session_count(s, SESSION_COUNTER_TOO_LARGE, 1);
+		session_reply_local(s, p, 552, "5.3.4",
+		    "Message is larger than limits.message_size allows");
+		return;
+	}
+	s->mail_refused = false;
+	s->transaction = session_transaction_new(s, path.address);
+	if (s->transaction == NULL) {
+		session_end(s, "internal");
+		return;
+	}
+	p->transaction = s->transaction;
+	p->transaction->references++;
+	session_violations(s, path.violations & ~p->parsed.violations);
+	mail_ask(s, p, &path);
+}
+
+static void
+mail_pass(struct session *s, struct pending *p)
+{
+	p->transaction->mail_sent = true;
+	session_forward(s, p, span_of(p->line, p->line_len));
+	session_expect(s, EXPECT_COMMAND, p,
+	    s->config->upstream.mail_timeout_us);
+}
+
+static void
+mail_refuse(struct session *s, struct pending *p, enum policy_action action)
+{
+	struct transaction *t = p->transaction;
+
+	if (action == POLICY_DISCARD) {
+		t->discarded = true;
+		session_transaction_note(t, session_verdict_by(s, p->inquiry),
+		    250, buf_span(&p->reply));
+		return;
+	}
+	t->refused = true;
+	s->mail_refused = true;
+	session_transaction_verdict(s, t, p->inquiry, buf_span(&p->reply));
+	session_transaction_end(s, t, session_outcome_of(t->code));
+}
+
+static void
+mail_reply(struct session *s, struct pending *p, const struct mx_reply *reply)
+{
+	struct transaction *t = p->transaction;
+
+	session_reply_raw(s, p, reply->raw);
+	p->reply_is_mx = true;
+	session_transaction_note(t, "mx", reply->code, reply->raw);
+	if (reply->code / 100 == 2) {
+		t->mail_accepted = true;
+		return;
+	}
+	t->mail_sent = false;
+	session_transaction_end(s, t, session_outcome_of(reply->code));
+}
+
+const struct session_command session_command_mail = {
+	.verb = SMTP_VERB_MAIL,
+	.phase = POLICY_PHASE_MAIL,
+	.expect = EXPECT_COMMAND,
+	.parse = mail_parse,
+	.pass = mail_pass,
+	.refuse = mail_refuse,
+	.reply = mail_reply,
+};

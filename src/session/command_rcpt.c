@@ -1,0 +1,141 @@
+/*
+ * RCPT: a recipient that a policy refuses never reaches the MX.
+ */
+#include "session/internal.h"
+
+#include <stdio.h>
+
+/* Far above what servers take (Postfix: 1000); bounds a transaction's memory. */
+#define RECIPIENTS_MAX 20000
+
+static void
+rcpt_ask(struct session *s, struct pending *p, const struct smtp_path *path)
+{
+	struct policy_event ev = { .type = POLICY_PHASE_RCPT };
+
+	ev.u.rcpt.raw = p->parsed.args;
+	ev.u.rcpt.recipient = path->address;
+	ev.u.rcpt.params = session_params(s, path);
+	ev.u.rcpt.n_params = path->n_params;
+	ev.u.rcpt.index = p->index;
+	p->inquiry = session_ask(s, POLICY_PHASE_RCPT, p->transaction,
+	    p->index, &ev);
+}
+
+static void
+rcpt_parse(struct session *s, struct pending *p)
+{
+	struct transaction *t = s->transaction;
+	struct smtp_path path;
+	char text[160];
+
+	if (t == NULL) {	/* the MX's own 503, unless weir refused MAIL */
+		if (s->mail_refused)
+			session_reply_local(s, p, 503, "5.5.1",
+			    "MAIL was refused");
+		return;
+	}
+	if (smtp_path_parse(p->parsed.args, SPAN("TO"), &path) != 0) {
+		snprintf(text, sizeof(text), "Syntax error in RCPT: %s",
+		    path.error);
+		session_reply_local(s, p, 501, "5.5.4", text);
+		return;
+	}
+	if (t->n_recipients >= RECIPIENTS_MAX) {
+		session_reply_local(s, p, 452, "4.5.3", "Too many recipients");
+		return;
+	}
+	p->transaction = t;
+	t->references++;
+	p->index = (unsigned)t->n_recipients;
+	if (session_recipient_new(s, t) == NULL)
+		return;
+	session_violations(s, path.violations & ~p->parsed.violations);
+	if (!t->discarded)
+		rcpt_ask(s, p, &path);
+}
+
+static void
+rcpt_pass(struct session *s, struct pending *p)
+{
+	struct transaction *t = p->transaction;
+
+	if (t != NULL && t->refused) {
+		session_reply_local(s, p, 503, "5.5.1", "MAIL was refused");
+		return;
+	}
+	if (t != NULL && t->discarded) {
+		t->recipients[p->index].discarded = true;
+		session_reply_local(s, p, 250, "2.1.5", "Ok");
+		session_recipient_fact(s, p, true, t->decided_by, NULL);
+		return;
+	}
+	if (t != NULL) {
+		t->recipients[p->index].sent = true;
+		t->n_sent++;
+		t->n_unsettled++;
+	}
+	session_forward(s, p, span_of(p->line, p->line_len));
+	session_expect(s, EXPECT_COMMAND, p,
+	    s->config->upstream.rcpt_timeout_us);
+}
+
+/* A refusal for the whole transaction is what DATA will repeat. */
+static void
+rcpt_doom(struct transaction *t, const struct pending *p,
+    const struct policy_decision *d)
+{
+	if (d->scope == POLICY_SCOPE_COMMAND || buf_len(&t->doom) > 0)
+		return;
+	buf_append(&t->doom, buf_span(&p->reply));
+}
+
+static void
+rcpt_refuse(struct session *s, struct pending *p, enum policy_action action)
+{
+	struct transaction *t = p->transaction;
+	const char *by = session_verdict_by(s, p->inquiry);
+	enum policy_action verdict;
+
+	if (action == POLICY_DISCARD) {
+		t->recipients[p->index].discarded = true;
+		t->n_discarded++;
+		if (t->n_accepted == 0)
+			session_transaction_note(t, by, 250,
+			    buf_span(&p->reply));
+		session_recipient_fact(s, p, true, by, NULL);
+		return;
+	}
+	session_transaction_verdict(s, t, p->inquiry, buf_span(&p->reply));
+	rcpt_doom(t, p, session_verdict(p->inquiry, &verdict));
+	session_recipient_fact(s, p, false, by, NULL);
+}
+
+static void
+rcpt_reply(struct session *s, struct pending *p, const struct mx_reply *reply)
+{
+	struct transaction *t = p->transaction;
+	bool accepted = reply->code / 100 == 2;
+
+	session_reply_raw(s, p, reply->raw);
+	p->reply_is_mx = true;
+	if (t == NULL)
+		return;
+	t->n_unsettled--;
+	t->recipients[p->index].accepted = accepted;
+	if (accepted)
+		t->n_accepted++;
+	else
+		session_transaction_note(t, "mx", reply->code, reply->raw);
+	session_recipient_fact(s, p, accepted, "mx", reply);
+}
+
+const struct session_command session_command_rcpt = {
+	.verb = SMTP_VERB_RCPT,
+	.phase = POLICY_PHASE_RCPT,
+	.expect = EXPECT_COMMAND,
+	.parse = rcpt_parse,
+	.pass = rcpt_pass,
+	.refuse = rcpt_refuse,
+	.reply = rcpt_reply,
+};

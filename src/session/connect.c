@@ -1,0 +1,241 @@
+/*
+ * From the client's connection to its greeting: the policies at CONNECT, the
+ * dial, the MX's greeting.
+ */
+#include "session/internal.h"
+
+/* A greeting of weir's own. Enhanced codes have no place in one (RFC 2034 4),
+ * but for weir's 421s, where they tell an operator at once what it was. */
+static void
+connect_greet(struct session *s, unsigned code, struct span enhanced,
+    const struct span *lines, size_t n)
+{
+	struct buf *b = session_scratch_buf(s);
+
+	smtp_reply_write(b, code, enhanced, lines, n);
+	session_fact_lines(s, FACT_WEIR_TO_CLIENT, buf_span(b));
+	session_send(s, SESSION_CLIENT, buf_span(b));
+	s->greeted = true;
+}
+
+void
+session_dial(struct session *s)
+{
+	struct session_action *a;
+
+	session_enter_upstream(s, UPSTREAM_CONNECTING);
+	s->dialled_us = s->now_us;
+	a = session_act(s, SESSION_CONNECT, SESSION_UPSTREAM);
+	a->u.connect.destination = s->destination;
+	a->u.connect.source = s->source;
+	a->u.connect.timeout_us = s->config->upstream.connect_timeout_us;
+}
+
+void
+session_connect_begin(struct session *s)
+{
+	struct policy_event ev = { .type = POLICY_PHASE_CONNECT };
+
+	session_fact_open(s);
+	if (s->refuse != NULL) {
+		session_fact_event(s, "refused: %s", s->refuse);
+		session_end_with_421(s, "refused", "4.3.5", s->refuse);
+		return;
+	}
+	ev.u.connect.connection_id = s->id.text;
+	ev.u.connect.listener = s->listener->name;
+	ev.u.connect.client = s->client;
+	ev.u.connect.destination = s->destination;
+	s->connect_inquiry = session_ask(s, POLICY_PHASE_CONNECT, NULL, 0, &ev);
+	if (s->connect_inquiry == NULL)
+		session_dial(s);
+}
+
+/* What a granted outbound choice means; the decision was checked. */
+static void
+connect_outbound(struct session *s, const struct policy_outbound *o)
+{
+	const struct config *c = s->config;
+	struct addr source = { .family = ADDR_NONE };
+	size_t i, k;
+
+	if (o->source_address.len > 0 &&
+	    addr_parse(o->source_address, &source) != 0)
+		return;
+	for (i = 0; i < c->n_pools; i++) {
+		const struct config_pool *pool = &c->pools[i];
+
+		for (k = 0; k < pool->n_addresses; k++) {
+			const struct addr *a = &pool->addresses[k];
+
+			if (o->source_address.len > 0 ? !addr_eq_ip(a, &source) :
+			    !span_eq(o->source_pool, span_str(pool->name)) ||
+			    a->family != s->destination.family)
+				continue;
+			s->source = *a;
+			if (o->ehlo_name.len == 0)
+				buf_append_str(&s->ehlo_name, pool->ehlo_name);
+			goto chosen;
+		}
+	}
+chosen:
+	buf_append(&s->ehlo_name, o->ehlo_name);
+	if (o->tls != POLICY_TLS_UNSPECIFIED)
+		s->tls_level = (enum config_tls)(o->tls - POLICY_TLS_NONE);
+}
+
+/* The policies refused the session: it stays for QUIT. */
+static void
+connect_refused(struct session *s, const struct policy_decision *d,
+    enum policy_action action)
+{
+	struct policy_reply r = d->reply;
+
+	if (r.code == 0 || r.n_lines == 0)
+		policy_default_reply(action, POLICY_PHASE_CONNECT, &r);
+	connect_greet(s, r.code, span_of(NULL, 0), r.lines, r.n_lines);
+	session_enter_upstream(s, UPSTREAM_GONE);
+	if (action == POLICY_DISCONNECT || r.code == 421) {
+		session_end(s, "policy");
+		return;
+	}
+	s->local_only = true;
+	s->local_code = 503;
+	s->end_cause = "policy";
+	session_enter_client(s, CLIENT_COMMAND);
+}
+
+static uint64_t
+connect_delay_until(const struct session *s)
+{
+	const struct inquiry *q = s->connect_inquiry;
+
+	return s->connect_settled_us +
+	    (uint64_t)q->merge.delay_ms * CLOCK_US_PER_MS;
+}
+
+bool
+session_connect_progress(struct session *s)
+{
+	struct inquiry *q = s->connect_inquiry;
+	const struct policy_decision *d;
+	enum policy_action action;
+
+	if (q == NULL || !q->settled)
+		return false;
+	if (s->connect_settled_us == 0)
+		s->connect_settled_us = s->now_us;
+	if (connect_delay_until(s) > s->now_us)
+		return false;
+	d = session_verdict(q, &action);
+	if (q->merge.outbound >= 0)
+		connect_outbound(s, &q->votes[q->merge.outbound]
+		    .decision->outbound);
+	if (action == POLICY_RELAY)
+		session_dial(s);
+	else
+		connect_refused(s, d, action);
+	session_inquiry_free(s, q);
+	s->connect_inquiry = NULL;
+	return true;
+}
+
+uint64_t
+session_connect_deadline_us(const struct session *s)
+{
+	if (s->connect_inquiry == NULL || !s->connect_inquiry->settled)
+		return UINT64_MAX;
+	return connect_delay_until(s);
+}
+
+void
+session_connected(struct session *s, const struct session_event *ev)
+{
+	struct fact *f;
+
+	s->upstream_open = true;
+	s->connect_us = ev->u.connected.took_us;
+	s->local = ev->u.connected.local;
+	s->reply_since_us = s->now_us;
+	s->elapse_ms = s->elapse_ms == -1 ? -2 : s->elapse_ms;
+	session_enter_upstream(s, UPSTREAM_GREETING);
+	f = session_fact(s, FACT_UPSTREAM);
+	f->u.upstream.local = ev->u.connected.local;
+	f->u.upstream.remote = ev->u.connected.remote;
+	f->u.upstream.connect_us = s->connect_us;
+	f->u.upstream.error = "";
+}
+
+static void
+connect_notify(struct session *s, const struct mx_reply *greeting,
+    const char *error)
+{
+	struct policy_event ev = { .type = POLICY_PHASE_UPSTREAM };
+
+	if (!session_has_listener(s, POLICY_PHASE_UPSTREAM))
+		return;
+	ev.u.upstream.local = s->local;
+	ev.u.upstream.remote = s->destination;
+	ev.u.upstream.connect_us = s->connect_us;
+	ev.u.upstream.error = error;
+	if (greeting != NULL) {
+		session_reply_split(s, greeting->raw, &ev.u.upstream.greeting);
+		ev.u.upstream.greeting_us = greeting->latency_us;
+	}
+	session_notify(s, &ev);
+}
+
+void
+session_connect_failed(struct session *s, const char *why)
+{
+	struct fact *f = session_fact(s, FACT_UPSTREAM);
+	char where[ADDR_TEXT_MAX];
+	struct buf *b = session_scratch_buf(s);
+	struct span line;
+
+	session_count(s, SESSION_COUNTER_CONNECT_FAILED, 1);
+	addr_format_port(&s->destination, where);
+	buf_append_str(b, why);
+	buf_append_byte(b, '\0');
+	why = (const char *)buf_span(b).data;
+	f->u.upstream.remote = s->destination;
+	f->u.upstream.connect_us = s->now_us - s->dialled_us;
+	f->u.upstream.error = why;
+	session_fact_event(s, "connect %s: %s", where, why);
+	connect_notify(s, NULL, why);
+	session_enter_upstream(s, UPSTREAM_GONE);
+	if (s->greeted) {	/* the second dial, after TLS had failed */
+		session_end_with_421(s, "connect_failed", "4.4.1", why);
+		return;
+	}
+	b = session_scratch_buf(s);
+	buf_printf(b, "%s %s: %s", s->config->hostname, where, why);
+	line = buf_span(b);
+	connect_greet(s, 421, SPAN("4.4.1"), &line, 1);
+	session_end(s, "connect_failed");
+}
+
+void
+session_greeting(struct session *s, const struct mx_reply *reply)
+{
+	bool again = s->greeted;
+
+	session_enter_upstream(s, UPSTREAM_COMMAND);
+	if (again) {
+		session_fact_lines(s, FACT_MX_TO_WEIR, reply->raw);
+		if (reply->code / 100 == 2) {
+			session_ehlo_greeted_again(s);
+			return;
+		}
+		session_upstream_abort(s);
+		session_end_with_421(s, "upstream_gone", "4.4.2",
+		    "the MX refused a second connection in clear");
+		return;
+	}
+	connect_notify(s, reply, "");
+	session_fact_lines(s, FACT_MX_TO_CLIENT, reply->raw);
+	session_send(s, SESSION_CLIENT, session_keep(s, reply->raw));
+	s->greeted = true;
+	s->said_421 = reply->code == 421;
+	session_enter_client(s, CLIENT_COMMAND);
+}

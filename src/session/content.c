@@ -1,0 +1,360 @@
+/*
+ * The client's content: where it ends, what of it may pass, and what it is
+ * answered.
+ *
+ * In stream mode what is decided goes to the MX at once, as it came; the
+ * octets that could still become an end of data stay in client_in. A refusal
+ * in the middle of a stream ends the connection to the MX before the offending
+ * octet (promise 3), swallows the rest, and answers at the client's end of
+ * data.
+ */
+#include "session/content.h"
+
+#include <stdlib.h>
+
+/* A client must bring so many octets per second, on the average, or its time
+ * runs out early: 1 octet per 2 ms, as Postfix's smtpd_min_data_rate. */
+#define CONTENT_US_PER_OCTET 2000
+
+struct content *
+session_content_new(struct session *s, struct pending *p)
+{
+	struct content *c = calloc(1, sizeof(*c));
+
+	if (c == NULL) {
+		session_end(s, "internal");
+		return NULL;
+	}
+	smtp_data_init(&c->parser, s->config->limits.bare_newline);
+	smtp_headers_init(&c->headers);
+	buf_init(&c->head, 0);
+	buf_init(&c->dots, 0);
+	c->message = ++s->n_messages;
+	c->head_wanted = s->record ||
+	    session_has_listener(s, POLICY_PHASE_HEADERS) ||
+	    session_has_listener(s, POLICY_PHASE_BODY) ||
+	    session_content_decided(s);
+	p->transaction->content = c;
+	return c;
+}
+
+void
+session_content_free(struct session *s, struct content *c)
+{
+	if (c == NULL)
+		return;
+	session_inquiry_free(s, c->headers_inquiry);
+	session_inquiry_free(s, c->end_inquiry);
+	session_give_memory(s, &c->head);
+	session_give_memory(s, &c->dots);
+	session_give_memory(s, &c->headers.fields);
+	session_later(s, free, c);
+}
+
+uint64_t
+session_content_size(const struct content *c)
+{
+	return c == NULL ? 0 : c->size;
+}
+
+bool
+session_content_was_held(const struct content *c)
+{
+	return c != NULL && c->was_held;
+}
+
+/* The command whose content is under way: it is the last one, and the first
+ * by the time its content begins. */
+static struct pending *
+content_pending(const struct session *s)
+{
+	return TAILQ_FIRST(&s->pending);
+}
+
+void
+session_content_clock_reset(struct session *s)
+{
+	s->content_deadline_us = s->now_us +
+	    s->config->limits.client_data_timeout_us;
+}
+
+static void
+content_clock(struct session *s, size_t octets)
+{
+	uint64_t latest = s->now_us + s->config->limits.client_data_timeout_us;
+
+	s->content_deadline_us += octets * CONTENT_US_PER_OCTET;
+	if (s->content_deadline_us > latest)
+		s->content_deadline_us = latest;
+}
+
+/* The 354 has left for the client. */
+void
+session_content_go(struct session *s, struct pending *p)
+{
+	(void)p;
+	session_enter_client(s, CLIENT_CONTENT);
+	session_content_clock_reset(s);
+}
+
+/* The reply is made; nothing more of this message goes anywhere. */
+void
+session_content_swallow(struct session *s, struct pending *p)
+{
+	struct transaction *t = p->transaction;
+	struct content *c = t->content;
+
+	if (c->mode == CONTENT_STREAM && !c->complete && t->mail_sent) {
+		/* The MX is in the middle of it: no octet more. */
+		session_upstream_abort(s);
+		t->mail_sent = false;
+		s->local_only = true;
+		s->local_code = 421;
+		s->end_cause = "upstream_gone";
+	}
+	session_transaction_undo(s, t);
+	c->mode = CONTENT_SWALLOW;
+	p->state = c->complete ? PENDING_REPLIED : PENDING_SENT;
+	if (c->complete)
+		session_transaction_end(s, t, session_outcome_of(t->code));
+}
+
+void
+session_content_refuse(struct session *s, struct pending *p, unsigned code,
+    const char *enhanced, const char *text)
+{
+	session_reply_local(s, p, code, enhanced, text);
+	session_transaction_note(p->transaction, "weir", code,
+	    buf_span(&p->reply));
+	session_content_swallow(s, p);
+}
+
+static void
+content_bare(struct session *s, struct pending *p)
+{
+	struct content *c = p->transaction->content;
+
+	smtp_data_resume(&c->parser);
+	if (c->mode == CONTENT_SWALLOW)
+		return;
+	session_count(s, SESSION_COUNTER_BARE_NEWLINE, 1);
+	session_fact_event(s, "content refused: bare CR or LF that could be "
+	    "read as an end of data");
+	session_content_refuse(s, p, 550, "5.5.2",
+	    "Bare CR or bare LF refused: could be read as an end of data");
+}
+
+/* Octets of the message, as they were on the wire. */
+static void
+content_octets(struct session *s, struct pending *p, struct span wire,
+    bool stuffed_dot)
+{
+	struct content *c = p->transaction->content;
+	uint64_t max = s->config->limits.message_size;
+	bool kept;
+
+	if (c->mode == CONTENT_SWALLOW)
+		return;
+	if (!stuffed_dot)
+		c->size += wire.len;
+	if (max > 0 && c->size > max) {
+		session_count(s, SESSION_COUNTER_TOO_LARGE, 1);
+		session_content_refuse(s, p, 552, "5.3.4",
+		    "Message is larger than limits.message_size allows");
+		return;
+	}
+	if (c->mode == CONTENT_STREAM)
+		session_send(s, SESSION_UPSTREAM, wire);
+	kept = c->head_wanted && session_content_show(s, p, wire, stuffed_dot);
+	if (!kept && (c->mode == CONTENT_HOLD || c->mode == CONTENT_RELEASE))
+		session_content_spool(s, c, wire);
+}
+
+/* All of it is there. */
+static void
+content_end(struct session *s, struct pending *p)
+{
+	struct transaction *t = p->transaction;
+	struct content *c = t->content;
+
+	c->complete = true;
+	session_enter_client(s, CLIENT_COMMAND);
+	session_count(s, SESSION_COUNTER_CONTENT_BYTES, c->size);
+	if (c->mode == CONTENT_SWALLOW) {
+		session_content_swallow(s, p);
+		return;
+	}
+	session_content_show_end(s, p);
+	if (c->mode == CONTENT_STREAM) {
+		t->dot_us = s->now_us;
+		session_send(s, SESSION_UPSTREAM, SPAN(".\r\n"));
+		session_expect(s, EXPECT_FINAL, p,
+		    s->config->upstream.data_done_timeout_us);
+	}
+}
+
+size_t
+session_content_input(struct session *s, struct span in)
+{
+	struct pending *p = content_pending(s);
+	struct content *c = p->transaction->content;
+	struct smtp_data_event ev;
+	size_t used, all = 0;
+
+	while (s->cause == NULL && !c->complete) {
+		used = smtp_data_next(&c->parser, span_skip(in, all), &ev);
+		if (ev.type == SMTP_DATA_MORE)
+			break;
+		all += used;
+		if (ev.type == SMTP_DATA_BARE)
+			content_bare(s, p);
+		else if (ev.type == SMTP_DATA_END)
+			content_end(s, p);
+		else
+			content_octets(s, p, ev.bytes,
+			    ev.type == SMTP_DATA_DOT);
+	}
+	content_clock(s, all);
+	return all;
+}
+
+/* ------------------------------------------------------------------- BDAT */
+
+static void
+chunk_end(struct session *s, struct pending *p)
+{
+	struct content *c = p->transaction == NULL ? NULL :
+	    p->transaction->content;
+
+	session_enter_client(s, CLIENT_COMMAND);
+	if (p->chunk_swallow) {
+		p->state = PENDING_REPLIED;
+		return;
+	}
+	if (c->mode == CONTENT_SWALLOW) {
+		c->complete = true;
+		session_content_swallow(s, p);
+		return;
+	}
+	if (p->chunk_last) {
+		c->complete = true;
+		p->transaction->dot_us = s->now_us;
+		session_count(s, SESSION_COUNTER_CONTENT_BYTES, c->size);
+		session_content_show_end(s, p);
+	}
+	session_expect(s, EXPECT_CHUNK, p,
+	    s->config->upstream.data_done_timeout_us);
+}
+
+/* p's octets follow: to the MX, or nowhere (chunk_swallow). */
+void
+session_chunk_begin(struct session *s, struct pending *p)
+{
+	p->state = PENDING_SENT;
+	session_enter_client(s, CLIENT_CHUNK);
+	session_content_clock_reset(s);
+	if (p->chunk == 0)
+		chunk_end(s, p);
+}
+
+size_t
+session_chunk_input(struct session *s, struct span in)
+{
+	struct pending *p = TAILQ_LAST(&s->pending, pending_list);
+
+	in = span_take(in, p->chunk);
+	p->chunk -= in.len;
+	if (!p->chunk_swallow)
+		content_octets(s, p, in, false);
+	content_clock(s, in.len);
+	if (p->chunk == 0 && s->cause == NULL)
+		chunk_end(s, p);
+	return in.len;
+}
+
+/* ---------------------------------------------------------------- replies */
+
+/* The MX speaks up in the middle of a message: a refusal goes to the client at
+ * once, and the rest of the message nowhere. */
+bool
+session_content_early_reply(struct session *s, const struct mx_reply *reply)
+{
+	struct pending *p = content_pending(s);
+	struct content *c;
+
+	if ((s->client_phase != CLIENT_CONTENT &&
+	    s->client_phase != CLIENT_CHUNK) || reply->code < 400)
+		return false;
+	c = p->transaction == NULL ? NULL : p->transaction->content;
+	if (c == NULL || c->mode != CONTENT_STREAM)
+		return false;
+	session_fact_event(s, "the MX answered before the end of the message");
+	session_transaction_note(p->transaction, "mx", reply->code,
+	    reply->raw);
+	session_fact_lines(s, FACT_MX_TO_CLIENT, reply->raw);
+	session_send(s, SESSION_CLIENT, session_keep(s, reply->raw));
+	s->said_421 = reply->code == 421;
+	session_content_swallow(s, p);
+	return true;
+}
+
+/* To DATA: the client's own, or weir's for what was held. */
+void
+session_content_data_reply(struct session *s, struct pending *p,
+    const struct mx_reply *reply)
+{
+	struct transaction *t = p->transaction;
+	struct content *c = t->content;
+
+	session_notify_reply(s, POLICY_PHASE_DATA, reply, 0);
+	if (reply->code / 100 == 2) {
+		session_count(s, SESSION_COUNTER_PROTOCOL_UPSTREAM, 1);
+		session_upstream_abort(s);
+		session_end_with_421(s, "upstream_protocol", "4.5.0",
+		    "the MX said 2xx to DATA, try again later");
+		return;
+	}
+	if (reply->code / 100 == 3) {
+		t->data_us = s->now_us;
+		if (s->elapse_ms == -2)
+			s->elapse_ms = (int64_t)((s->now_us - s->start_us) /
+			    CLOCK_US_PER_MS);
+	}
+	if (c != NULL && c->was_held)
+		session_fact_lines(s, FACT_MX_TO_WEIR, reply->raw);
+	if (c != NULL && c->was_held && reply->code / 100 == 3) {
+		c->data_accepted = true;
+		return;
+	}
+	session_reply_raw(s, p, reply->raw);
+	p->reply_is_mx = true;
+	if (reply->code / 100 == 3) {
+		p->interim = true;
+		session_content_new(s, p);
+		return;
+	}
+	session_transaction_note(t, "mx", reply->code, reply->raw);
+	t->mail_sent = t->mail_sent && c != NULL;
+	if (c != NULL)
+		session_content_swallow(s, p);
+	else
+		session_transaction_end(s, t, session_outcome_of(reply->code));
+}
+
+void
+session_content_final_reply(struct session *s, struct pending *p,
+    const struct mx_reply *reply)
+{
+	struct transaction *t = p->transaction;
+	struct content *c = t->content;
+
+	session_notify_reply(s, POLICY_PHASE_END_OF_MESSAGE, reply, 0);
+	session_reply_raw(s, p, reply->raw);
+	p->reply_is_mx = true;
+	if (c->chunked && !c->complete && reply->code / 100 == 2)
+		return;
+	t->by_inquiry = false;
+	t->mail_sent = false;
+	session_transaction_note(t, "mx", reply->code, reply->raw);
+	session_transaction_end(s, t, session_outcome_of(reply->code));
+}

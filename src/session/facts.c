@@ -1,0 +1,94 @@
+/*
+ * Facts for the record, each an action. Bytes are the peer's own, cut into
+ * lines; secrets never come this far.
+ */
+#include "session/internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+struct fact *
+session_fact(struct session *s, enum fact_type type)
+{
+	struct fact *f = session_alloc(s, sizeof(*f));
+
+	f->type = type;
+	f->now_us = s->now_us;
+	if (!s->record)
+		return f;
+	session_act(s, SESSION_RECORD, SESSION_CLIENT)->u.fact = f;
+	return f;
+}
+
+void
+session_fact_open(struct session *s)
+{
+	struct fact *f = session_fact(s, FACT_OPEN);
+
+	f->u.open.id = s->id.text;
+	f->u.open.wall_us = s->wall_us;
+	f->u.open.listener = s->listener->name;
+	f->u.open.client = s->client;
+	f->u.open.destination = s->destination;
+	s->opened = true;
+}
+
+static void
+fact_line(struct session *s, enum fact_direction direction, struct span data)
+{
+	struct fact *f = session_fact(s, FACT_LINE);
+
+	f->u.line.direction = direction;
+	f->u.line.data = data;
+}
+
+/* One fact per line; lines live as long as the actions. */
+void
+session_fact_lines(struct session *s, enum fact_direction direction,
+    struct span lines)
+{
+	size_t n;
+
+	if (!s->record)
+		return;
+	while (lines.len > 0) {
+		n = span_find(lines, '\n');
+		if (n < lines.len)
+			n++;
+		fact_line(s, direction, span_take(lines, n));
+		lines = span_skip(lines, n);
+	}
+}
+
+void
+session_fact_event(struct session *s, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+	int n;
+
+	if (!s->record)
+		return;
+	va_start(ap, fmt);
+	n = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return;
+	if ((size_t)n >= sizeof(text))
+		n = (int)sizeof(text) - 1;
+	fact_line(s, FACT_EVENT, session_keep(s, span_of(text, (size_t)n)));
+}
+
+void
+session_fact_close(struct session *s)
+{
+	struct fact *f;
+
+	session_fact_event(s, "end: %s", s->cause);
+	f = session_fact(s, FACT_CLOSE);
+	f->u.close.cause = s->cause;
+	f->u.close.transactions = s->n_transactions;
+	f->u.close.client_bytes = s->client_bytes;
+	f->u.close.upstream_bytes = s->upstream_bytes;
+	f->u.close.elapse_ms = s->elapse_ms;
+}

@@ -1,0 +1,455 @@
+/*
+ * What the files of session/ share, and nobody else sees.
+ *
+ *	client bytes -> client.c -> struct pending (a fifo, pending.c)
+ *	                              | asked (ask.c), verdict applied in order
+ *	                              v
+ *	                            struct expected (a fifo, upstream.c) -> MX
+ *	client <- replies, from the head of the first fifo <- MX replies
+ *
+ * One file per command: command_*.c, each with one or more rows
+ * `const struct session_command`. content.c carries what follows DATA and
+ * BDAT. Every handler only changes state; session_progress() in session.c
+ * then moves what can move until nothing does.
+ */
+#ifndef WEIR_SESSION_INTERNAL_H
+#define WEIR_SESSION_INTERNAL_H
+
+#include <sys/queue.h>
+
+#include "session/session.h"
+#include "smtp/command.h"
+#include "smtp/ehlo.h"
+#include "smtp/line.h"
+#include "smtp/path.h"
+#include "smtp/reply.h"
+
+/* ----------------------------------------------------------------- phases */
+
+enum client_phase {
+	CLIENT_START,		/* not greeted yet */
+	CLIENT_COMMAND,
+	CLIENT_CONTENT,		/* behind a 354 */
+	CLIENT_CHUNK,		/* the octets of a BDAT */
+	CLIENT_AUTH,		/* the next line is AUTH's, not a command */
+	CLIENT_TUNNEL,
+	CLIENT_CLOSED,
+	CLIENT_PHASE_COUNT
+};
+
+enum upstream_phase {
+	UPSTREAM_NONE,
+	UPSTREAM_CONNECTING,
+	UPSTREAM_GREETING,
+	UPSTREAM_COMMAND,
+	UPSTREAM_HANDSHAKE,	/* TLS */
+	UPSTREAM_TUNNEL,
+	UPSTREAM_GONE,
+	UPSTREAM_PHASE_COUNT
+};
+
+/* ------------------------------------------------------------ transaction */
+
+struct recipient {
+	bool sent;		/* forwarded to the MX */
+	bool accepted;		/* by the MX */
+	bool discarded;		/* by a policy: answered 250, not forwarded */
+};
+
+struct content;
+
+struct transaction {
+	unsigned references;	/* pending commands and the session */
+	struct ulid id;
+	struct buf sender;	/* as the client sent it */
+	struct recipient *recipients;
+	size_t n_recipients, cap_recipients;
+	size_t n_sent, n_unsettled, n_accepted, n_discarded;
+	bool mail_sent;		/* MAIL went to the MX */
+	bool mail_accepted;
+	bool refused;		/* MAIL was refused, by whomever: what follows
+				   is 503 */
+	bool discarded;		/* swallow it, answer 250 */
+	bool ended;
+	struct content *content;	/* from DATA or the first BDAT on */
+	/* How it ended, as far as it is known: by the last refusal. */
+	const char *decided_by;	/* "mx", "weir", a policy's name */
+	unsigned code;
+	struct buf last_reply;	/* raw lines of the last deciding reply */
+	struct buf doom;	/* a refusal for the transaction, at RCPT: what
+				   DATA is answered */
+	bool by_inquiry;	/* policies decided it, not the MX or weir */
+	uint64_t begin_us, data_us, dot_us;
+};
+
+/* ---------------------------------------------------------------- pending */
+
+enum pending_state {
+	PENDING_PARSED,		/* its policies may have been asked */
+	PENDING_SENT,		/* forwarded: the MX owes a reply */
+	PENDING_REPLIED,	/* reply is there, waits for its turn */
+	PENDING_STATE_COUNT
+};
+
+struct inquiry;
+struct session_command;
+
+struct pending {
+	TAILQ_ENTRY(pending) link;
+	const struct session_command *command;
+	enum pending_state state;
+	struct smtp_command parsed;	/* spans into line */
+	struct inquiry *inquiry;	/* NULL: nobody asked */
+	struct transaction *transaction;
+	unsigned index;			/* RCPT: within the transaction */
+	bool asked_done;		/* its verdict was applied */
+	bool interim;			/* `reply` is a 354 or 334: it leaves,
+					   the command stays */
+	bool close_after;		/* the reply ends the session */
+	bool sensitive;			/* reply and line are recorded as *** */
+	uint64_t chunk;			/* BDAT: octets still to come */
+	bool chunk_last;
+	bool chunk_swallow;		/* and they go nowhere */
+	bool data_asked;		/* DATA, BDAT: policies know of it */
+	uint64_t not_before_us;		/* delay_ms of the verdict */
+	struct buf reply;		/* for the client */
+	bool reply_is_mx;		/* passed through, else weir's */
+	size_t line_len;		/* with CRLF */
+	uint8_t line[];
+};
+TAILQ_HEAD(pending_list, pending);
+
+/* What the MX owes a reply to. */
+enum expect {
+	EXPECT_COMMAND,		/* a client's command */
+	EXPECT_EHLO,		/* EHLO or HELO, in all its steps */
+	EXPECT_STARTTLS,	/* weir's own */
+	EXPECT_AUTH,		/* AUTH, or a line of its dialogue */
+	EXPECT_AUTH_CANCEL,	/* weir's own "*" */
+	EXPECT_DATA,		/* 354, to the client's DATA or weir's own */
+	EXPECT_FINAL,		/* to the final dot */
+	EXPECT_CHUNK,		/* to a BDAT */
+	EXPECT_RSET,		/* weir's own */
+	EXPECT_COUNT
+};
+
+struct expected {
+	TAILQ_ENTRY(expected) link;
+	enum expect what;
+	struct pending *pending;	/* NULL: weir's own */
+	uint64_t sent_us;
+	uint64_t timeout_us;
+};
+TAILQ_HEAD(expected_list, expected);
+
+/* A complete reply of the MX. */
+struct mx_reply {
+	unsigned code;
+	struct span raw;	/* all lines with their ends */
+	struct span text;	/* of the first line, behind the code */
+	uint64_t latency_us;
+};
+
+/* One command of SMTP. */
+enum command_flags {
+	COMMAND_ALONE = 1 << 0,	/* parsed only when nothing is pending */
+	COMMAND_LAST = 1 << 1,	/* nothing is parsed behind it until it is
+				   replied to */
+};
+
+struct session_command {
+	enum smtp_verb verb;
+	unsigned flags;
+	enum policy_phase phase;
+	enum expect expect;
+	/* Look at a new command: answer it with session_reply_local(), or put
+	 * its question to the policies with session_ask(). */
+	void (*parse)(struct session *s, struct pending *p);
+	/* May it pass yet (all before it have)? NULL: as soon as its verdict
+	 * is there. */
+	bool (*ready)(struct session *s, struct pending *p);
+	/* Verdict: relay. NULL: forward the line. */
+	void (*pass)(struct session *s, struct pending *p);
+	/* Verdict: DISCARD, where that is no reply yet. NULL: it is one. */
+	void (*discard)(struct session *s, struct pending *p);
+	/* Verdict: another one; its reply is made. NULL: nothing else. */
+	void (*refuse)(struct session *s, struct pending *p,
+		enum policy_action action);
+	/* The MX's reply. NULL: pass it to the client. */
+	void (*reply)(struct session *s, struct pending *p,
+		const struct mx_reply *reply);
+};
+
+extern const struct session_command session_command_helo,
+	session_command_ehlo, session_command_mail, session_command_rcpt,
+	session_command_data, session_command_bdat, session_command_rset,
+	session_command_quit, session_command_auth, session_command_starttls,
+	session_command_other, session_command_unknown;
+
+const struct session_command *session_command_of(enum smtp_verb verb);
+
+/* ---------------------------------------------------------------- inquiry */
+
+enum vote_state { VOTE_NONE, VOTE_WAITING, VOTE_IN };
+
+struct vote {
+	enum vote_state state;
+	uint32_t seq;
+	bool owned;			/* decision is ours to free */
+	bool standing;			/* repeats an earlier refusal, or the
+					   policy was not asked */
+	enum policy_error error;
+	const char *error_text;
+	const struct policy_decision *decision;	/* what counts */
+	const struct policy_decision *rejected;	/* an invalid one */
+	struct policy_decision *memory;		/* to be freed, if owned */
+	uint64_t asked_us, deadline_us, latest_us, latency_us;
+};
+
+/* A question at one phase, to all deciders that want it. */
+struct inquiry {
+	TAILQ_ENTRY(inquiry) link;
+	enum policy_phase phase;
+	struct transaction *transaction;	/* NULL outside one */
+	unsigned index;				/* RCPT's */
+	bool settled;				/* merge holds the result */
+	bool closed;			/* votes recorded, others cancelled */
+	struct policy_merge merge;	/* when settled */
+	size_t n_votes;
+	struct vote votes[];		/* one per policy */
+};
+TAILQ_HEAD(inquiry_list, inquiry);
+
+struct seat {
+	struct session_policy policy;
+	bool lost;
+	uint32_t last_seq;
+	unsigned waiting;		/* open questions */
+	uint64_t wait_since_us, waited_us;	/* of transaction_timeout */
+	bool relay_transaction;		/* said RELAY for the transaction */
+	bool relay_session;
+	bool spectator;			/* refused at HEADERS: an observer for
+					   the rest of the message */
+	enum policy_scope standing_scope;
+	struct policy_decision *standing;	/* a refusal that repeats */
+	bool applied;			/* its refusal became the outcome */
+	bool relayed;			/* its RELAY took effect */
+};
+
+/* ---------------------------------------------------------------- session */
+
+struct session {
+	struct config *config;
+	const struct config_listener *listener;
+	struct ulid id;
+	struct ulid_source *ids;
+	uint64_t wall_us, start_us, now_us;
+	struct addr client, destination, source;
+	const char *refuse;
+	bool busy;			/* inside session_feed() */
+	bool record;
+	bool opened;			/* FACT_OPEN was made */
+	struct session_actions *out;	/* while busy */
+
+	enum client_phase client_phase;
+	enum upstream_phase upstream_phase;
+	const char *cause;		/* of the end; NULL: not ending */
+	const char *end_cause;		/* what close_after ends with */
+	bool client_eof, upstream_eof;
+	bool client_closed, upstream_open;
+	bool paused, blocked;
+	bool draining;
+	bool local_only;		/* no upstream any more: QUIT and 503 */
+	bool said_421;
+	unsigned local_code;		/* 503 or 421: what local_only says */
+
+	struct span client_view;		/* bytes of this feed's event */
+	size_t upstream_rest;		/* plain bytes behind the reply that
+					   is being handled */
+	struct buf client_in, upstream_in, reply;
+	struct smtp_line_parser line;
+	struct smtp_reply_parser reply_parser;
+	struct pending_list pending;
+	size_t n_pending;
+	struct expected_list expected;
+	uint64_t reply_since_us;	/* when the MX's head debt began */
+	uint64_t client_since_us;	/* when we began to wait for it */
+	uint64_t content_deadline_us;
+
+	struct transaction *transaction;	/* the one open on the client's
+						   side */
+	unsigned n_transactions, n_messages;
+	uint64_t body_shown;		/* octets of the body that just ended */
+	struct seat *seats;
+	struct inquiry_list inquiries;
+	struct inquiry *connect_inquiry;
+
+	/* The EHLO dialogue. */
+	struct smtp_ehlo ehlo;		/* what the MX offers now */
+	struct buf ehlo_clear;		/* its reply before STARTTLS */
+	struct buf ehlo_name;		/* instead of the client's */
+	bool ehlo_refused;		/* by a policy: MAIL is 503 */
+	bool tls_on, tls_skip, tls_fell_back, greeted;
+	bool chunking_hidden;		/* from this client's last EHLO reply */
+	enum config_tls tls_level;
+	struct pending *tls_pending;	/* the EHLO that waits for TLS */
+	const char *tls_missing;	/* level is encrypt and there is no TLS:
+					   why */
+	bool authenticated;
+	bool auth_line_wanted;		/* in CLIENT_AUTH: 334 was passed on */
+	bool auth_asked;		/* policies know the identity */
+	struct buf auth_line;		/* held until they have decided */
+	bool mail_refused;		/* locally: RCPT and DATA are 503 */
+	uint64_t dialled_us, connect_settled_us;
+	struct addr local;		/* our end towards the MX */
+
+	/* For the record. */
+	uint64_t client_bytes, upstream_bytes;
+	uint64_t connect_us, connected_us;
+	int64_t elapse_ms;
+};
+
+/* session.c */
+void session_enter_client(struct session *s, enum client_phase phase);
+void session_enter_upstream(struct session *s, enum upstream_phase phase);
+/* The end: why is one of the causes in session.h. Client output is flushed;
+ * upstream is closed, without a further octet. Idempotent. */
+void session_end(struct session *s, const char *cause);
+void session_end_with_421(struct session *s, const char *cause,
+	const char *enhanced, const char *text);
+void session_upstream_abort(struct session *s);
+
+/* actions.c: make an action */
+struct session_action *session_act(struct session *s,
+	enum session_action_type type, enum session_side side);
+void *session_alloc(struct session *s, size_t size);	/* zeroed; lives until
+							   actions are cleared */
+struct span session_keep(struct session *s, struct span bytes);	/* a copy */
+struct buf *session_scratch_buf(struct session *s);	/* a buf, likewise */
+/* Have thing given back when the actions are cleared: they may point to it. */
+void session_later(struct session *s, void (*give_back)(void *thing),
+	void *thing);
+void session_give_memory(struct session *s, struct buf *b);	/* likewise;
+							   b begins anew */
+void session_send(struct session *s, enum session_side side, struct span b);
+void session_count(struct session *s, enum session_counter c, uint64_t n);
+
+/* facts.c */
+void session_fact_open(struct session *s);
+void session_fact_lines(struct session *s, enum fact_direction d,
+	struct span lines);
+void session_fact_event(struct session *s, const char *fmt, ...)
+	PRINTF_LIKE(2, 3);
+struct fact *session_fact(struct session *s, enum fact_type type);
+void session_fact_close(struct session *s);
+
+/* client.c */
+void session_client_bytes(struct session *s, struct span bytes);
+bool session_client_parse(struct session *s);
+void session_client_keep(struct session *s);
+void session_violations(struct session *s, unsigned violations);
+uint64_t session_client_deadline_us(const struct session *s);
+
+/* pending.c */
+bool session_pending_pass(struct session *s);
+bool session_pending_release(struct session *s);
+void session_pending_free(struct session *s, struct pending *p);
+void session_forward(struct session *s, struct pending *p, struct span line);
+/* Answer locally; enhanced "" for none. Does not send: the turn does. */
+void session_reply_local(struct session *s, struct pending *p, unsigned code,
+	const char *enhanced, const char *text);
+void session_reply_policy(struct session *s, struct pending *p,
+	enum policy_phase phase, const struct policy_decision *d,
+	enum policy_action action);
+void session_reply_raw(struct session *s, struct pending *p, struct span raw);
+void session_pending_delay(struct session *s, struct pending *p,
+	const struct inquiry *q);
+void session_reply_local_only(struct session *s, struct pending *p);
+
+/* upstream.c */
+void session_upstream_bytes(struct session *s, struct span bytes);
+void session_upstream_gone(struct session *s, const char *error);
+void session_expect(struct session *s, enum expect what, struct pending *p,
+	uint64_t timeout_us);
+void session_send_own(struct session *s, enum expect what, struct pending *p,
+	uint64_t timeout_us, struct span line);
+uint64_t session_upstream_deadline_us(const struct session *s);
+void session_notify_reply(struct session *s, enum policy_phase phase,
+	const struct mx_reply *reply, unsigned index);
+void session_reply_split(struct session *s, struct span raw,
+	struct policy_reply *reply_r);
+
+/* connect.c */
+void session_connect_begin(struct session *s);
+bool session_connect_progress(struct session *s);
+void session_connected(struct session *s, const struct session_event *ev);
+void session_connect_failed(struct session *s, const char *why);
+void session_greeting(struct session *s, const struct mx_reply *reply);
+void session_dial(struct session *s);
+uint64_t session_connect_deadline_us(const struct session *s);
+
+/* command_auth.c */
+void session_auth_line(struct session *s, const struct smtp_line_event *ev);
+bool session_auth_progress(struct session *s);
+void session_auth_go(struct session *s);
+
+/* command_ehlo.c */
+void session_ehlo_send(struct session *s, struct pending *p);
+void session_starttls_reply(struct session *s, struct pending *p,
+	const struct mx_reply *reply);
+void session_tls_done(struct session *s, const struct session_tls *tls);
+void session_tls_failed(struct session *s, const char *why);
+void session_ehlo_greeted_again(struct session *s);
+bool session_wants_content(const struct session *s);
+
+/* ask.c */
+struct inquiry *session_ask(struct session *s, enum policy_phase phase,
+	struct transaction *t, unsigned index, struct policy_event *event);
+struct inquiry *session_ask_overload(struct session *s,
+	struct transaction *t);
+bool session_has_decider(const struct session *s, enum policy_phase phase);
+bool session_has_listener(const struct session *s, enum policy_phase phase);
+void session_notify(struct session *s, struct policy_event *event);
+void session_notify_one(struct session *s, size_t policy,
+	struct policy_event *event);
+void session_inquiry_free(struct session *s, struct inquiry *q);
+void session_answer(struct session *s, const struct session_event *ev);
+void session_policy_lost(struct session *s, unsigned policy,
+	enum policy_error error);
+void session_ask_timer(struct session *s);
+uint64_t session_ask_deadline_us(const struct session *s);
+void session_inquiry_cancel(struct session *s, struct inquiry *q);
+
+/* verdict.c: what a settled inquiry says */
+const struct policy_decision *session_verdict(const struct inquiry *q,
+	enum policy_action *action_r);
+const char *session_verdict_by(const struct session *s,
+	const struct inquiry *q);
+void session_inquiry_check(struct session *s, struct inquiry *q);
+void session_inquiry_settle(struct session *s, struct inquiry *q);
+void session_seats_new_transaction(struct session *s);
+void session_seats_applied(struct session *s, const struct inquiry *q);
+void session_decision_free(void *d);
+const char *session_decision_unserved(const struct policy_decision *d);
+
+/* transaction.c */
+struct transaction *session_transaction_new(struct session *s,
+	struct span sender);
+void session_transaction_unref(struct session *s, struct transaction *t);
+const struct span *session_params(struct session *s,
+	const struct smtp_path *path);
+struct recipient *session_recipient_new(struct session *s,
+	struct transaction *t);
+/* What decides it, should nothing else come: the reply and whose it is. */
+void session_transaction_note(struct transaction *t, const char *by,
+	unsigned code, struct span raw_reply);
+void session_transaction_verdict(struct session *s, struct transaction *t,
+	const struct inquiry *q, struct span raw);
+void session_transaction_end(struct session *s, struct transaction *t,
+	enum policy_outcome outcome);
+enum policy_outcome session_outcome_of(unsigned code);
+void session_transaction_undo(struct session *s, struct transaction *t);
+void session_recipient_fact(struct session *s, struct pending *p,
+	bool accepted, const char *by, const struct mx_reply *reply);
+
+#endif

@@ -1,0 +1,431 @@
+/*
+ * The reducer's trunk: one event in, then everything moves that can move.
+ *
+ * Handlers of events only change state and queue; session_progress() calls
+ * the movers (connect, parse, pass, content, release) until none of them has
+ * anything to do. That keeps every order of events on one path, and nothing is
+ * freed under a caller's feet: an end is only marked where it happens, and
+ * carried out when the feed is over.
+ */
+#include "session/internal.h"
+#include "session/content.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define BIT(x) (1u << (x))
+
+/* More turns than this for one event would be a bug of ours: it ends the
+ * session instead of the worker's loop. */
+#define PROGRESS_MAX 100000
+
+static const struct {
+	const char *name;
+	unsigned next;		/* set of phases that may follow */
+} client_phases[] = {
+	[CLIENT_START] = { "greeting", BIT(CLIENT_COMMAND) |
+	    BIT(CLIENT_CLOSED) },
+	[CLIENT_COMMAND] = { "command", BIT(CLIENT_CONTENT) |
+	    BIT(CLIENT_CHUNK) | BIT(CLIENT_AUTH) | BIT(CLIENT_TUNNEL) |
+	    BIT(CLIENT_CLOSED) },
+	[CLIENT_CONTENT] = { "data", BIT(CLIENT_COMMAND) |
+	    BIT(CLIENT_CLOSED) },
+	[CLIENT_CHUNK] = { "bdat", BIT(CLIENT_COMMAND) | BIT(CLIENT_CLOSED) },
+	[CLIENT_AUTH] = { "auth", BIT(CLIENT_COMMAND) | BIT(CLIENT_CLOSED) },
+	[CLIENT_TUNNEL] = { "tunnel", BIT(CLIENT_CLOSED) },
+	[CLIENT_CLOSED] = { "closed", 0 },
+};
+static_assert(ARRAY_LEN(client_phases) == CLIENT_PHASE_COUNT,
+    "name every phase of the client");
+
+static const struct {
+	const char *name;
+	unsigned next;
+} upstream_phases[] = {
+	[UPSTREAM_NONE] = { "none", BIT(UPSTREAM_CONNECTING) |
+	    BIT(UPSTREAM_GONE) },
+	[UPSTREAM_CONNECTING] = { "connecting", BIT(UPSTREAM_GREETING) |
+	    BIT(UPSTREAM_GONE) },
+	[UPSTREAM_GREETING] = { "greeting", BIT(UPSTREAM_COMMAND) |
+	    BIT(UPSTREAM_GONE) },
+	[UPSTREAM_COMMAND] = { "command", BIT(UPSTREAM_HANDSHAKE) |
+	    BIT(UPSTREAM_TUNNEL) | BIT(UPSTREAM_GONE) },
+	/* a failed handshake dials anew */
+	[UPSTREAM_HANDSHAKE] = { "tls", BIT(UPSTREAM_COMMAND) |
+	    BIT(UPSTREAM_CONNECTING) | BIT(UPSTREAM_GONE) },
+	[UPSTREAM_TUNNEL] = { "tunnel", BIT(UPSTREAM_GONE) },
+	[UPSTREAM_GONE] = { "gone", 0 },
+};
+static_assert(ARRAY_LEN(upstream_phases) == UPSTREAM_PHASE_COUNT,
+    "name every phase of the MX");
+
+void
+session_enter_client(struct session *s, enum client_phase phase)
+{
+	assert(client_phases[s->client_phase].next & BIT(phase));
+	s->client_phase = phase;
+	s->client_since_us = s->now_us;
+}
+
+void
+session_enter_upstream(struct session *s, enum upstream_phase phase)
+{
+	assert(upstream_phases[s->upstream_phase].next & BIT(phase));
+	s->upstream_phase = phase;
+}
+
+const char *
+session_state_name(const struct session *s)
+{
+	if (s->client_phase == CLIENT_START &&
+	    s->upstream_phase == UPSTREAM_CONNECTING)
+		return upstream_phases[UPSTREAM_CONNECTING].name;
+	return client_phases[s->client_phase].name;
+}
+
+struct session *
+session_new(const struct session_open *open)
+{
+	struct session *s = calloc(1, sizeof(*s));
+	size_t i, n = open->config->n_policies;
+
+	if (s == NULL)
+		return NULL;
+	if (n > 0 && (s->seats = calloc(n, sizeof(*s->seats))) == NULL) {
+		free(s);
+		return NULL;
+	}
+	for (i = 0; i < n; i++) {
+		s->seats[i].policy = open->policies[i];
+		s->seats[i].lost = !open->policies[i].ready;
+	}
+	s->config = config_ref(open->config);
+	s->listener = open->listener;
+	s->id = open->id;
+	s->ids = open->ids;
+	s->wall_us = open->wall_us;
+	s->client = open->client;
+	s->destination = open->destination;
+	s->source = open->config->upstream.source[
+	    open->destination.family == ADDR_IPV6 ? 1 : 0];
+	s->tls_level = open->config->upstream.tls;
+	s->tls_skip = open->tls_failed_before;
+	s->record = open->record;
+	s->refuse = open->refuse;
+	s->elapse_ms = -1;
+	buf_init(&s->client_in, 0);
+	buf_init(&s->upstream_in, SMTP_REPLY_LINE_MAX + 65536);
+	buf_init(&s->reply, SMTP_REPLY_MAX);
+	buf_init(&s->ehlo_clear, SMTP_REPLY_MAX);
+	buf_init(&s->ehlo_name, 1024);
+	buf_init(&s->auth_line, SMTP_LINE_MAX);
+	TAILQ_INIT(&s->pending);
+	TAILQ_INIT(&s->expected);
+	TAILQ_INIT(&s->inquiries);
+	return s;
+}
+
+/* Everything that waits for a peer goes; facts were made before. */
+static void
+session_drop(struct session *s)
+{
+	struct pending *p;
+	struct expected *e;
+
+	while ((e = TAILQ_FIRST(&s->expected)) != NULL) {
+		TAILQ_REMOVE(&s->expected, e, link);
+		free(e);
+	}
+	while ((p = TAILQ_FIRST(&s->pending)) != NULL)
+		session_pending_free(s, p);
+	session_transaction_unref(s, s->transaction);
+	s->transaction = NULL;
+	session_inquiry_free(s, s->connect_inquiry);
+	s->connect_inquiry = NULL;
+}
+
+void
+session_free(struct session *s)
+{
+	size_t i;
+
+	if (s == NULL)
+		return;
+	assert(!s->busy);
+	session_drop(s);
+	for (i = 0; i < s->config->n_policies; i++)
+		policy_decision_free(s->seats[i].standing);
+	buf_release(&s->client_in);
+	buf_release(&s->upstream_in);
+	buf_release(&s->reply);
+	buf_release(&s->ehlo_clear);
+	buf_release(&s->ehlo_name);
+	buf_release(&s->auth_line);
+	free(s->seats);
+	config_unref(s->config);
+	free(s);
+}
+
+void
+session_upstream_abort(struct session *s)
+{
+	if (s->upstream_open) {
+		session_act(s, SESSION_ABORT, SESSION_UPSTREAM);
+		s->upstream_open = false;
+	}
+	if (s->upstream_phase != UPSTREAM_GONE)
+		session_enter_upstream(s, UPSTREAM_GONE);
+}
+
+void
+session_end(struct session *s, const char *cause)
+{
+	if (s->cause != NULL)
+		return;
+	s->cause = cause;
+	if (s->upstream_open) {
+		session_act(s, SESSION_CLOSE, SESSION_UPSTREAM)->u.why = cause;
+		s->upstream_open = false;
+	}
+	if (!s->client_closed) {
+		session_act(s, SESSION_CLOSE, SESSION_CLIENT)->u.why = cause;
+		s->client_closed = true;
+	}
+}
+
+void
+session_end_with_421(struct session *s, const char *cause,
+    const char *enhanced, const char *text)
+{
+	struct buf *b;
+
+	if (s->cause != NULL)
+		return;
+	b = session_scratch_buf(s);
+	buf_printf(b, "421 %s %s %s\r\n", enhanced, s->config->hostname, text);
+	session_fact_lines(s, FACT_WEIR_TO_CLIENT, buf_span(b));
+	session_send(s, SESSION_CLIENT, buf_span(b));
+	session_end(s, cause);
+}
+
+/* The end that session_end() marked. */
+static void
+session_finish(struct session *s)
+{
+	struct policy_event ev = { .type = POLICY_PHASE_SESSION_END };
+	struct inquiry *q;
+
+	if (s->transaction != NULL && !s->transaction->ended)
+		session_transaction_end(s, s->transaction,
+		    POLICY_OUTCOME_ABORTED);
+	TAILQ_FOREACH(q, &s->inquiries, link)
+		session_inquiry_settle(s, q);
+	ev.u.session_end.cause = s->cause;
+	ev.u.session_end.transactions = s->n_transactions;
+	ev.u.session_end.bytes = s->client_bytes;
+	session_notify(s, &ev);
+	session_fact_close(s);
+	session_drop(s);
+	if (s->upstream_phase != UPSTREAM_GONE)
+		session_enter_upstream(s, UPSTREAM_GONE);
+	session_enter_client(s, CLIENT_CLOSED);
+}
+
+static void
+session_on_eof(struct session *s, enum session_side side, const char *error)
+{
+	if (side == SESSION_UPSTREAM) {
+		s->upstream_eof = true;
+		session_upstream_gone(s, error);
+		return;
+	}
+	s->client_eof = true;
+	if (s->client_phase == CLIENT_TUNNEL) {
+		session_end(s, "tunnel");
+		return;
+	}
+	if (*error != '\0')
+		session_fact_event(s, "client: %s", error);
+	if (s->client_phase == CLIENT_START)
+		session_end(s, "client_gone");
+}
+
+/* A client that has gone: what it said whole is still carried out and
+ * answered, for it may only have closed its half; what it did not finish, and
+ * what no policy has let through yet, never reaches the MX. */
+static bool
+session_client_gone(struct session *s)
+{
+	if (!s->client_eof || s->cause != NULL)
+		return false;
+	if (s->client_phase == CLIENT_CONTENT ||
+	    s->client_phase == CLIENT_CHUNK || session_content_is_held(s)) {
+		session_fact_event(s, "client gone before its message was "
+		    "complete or decided: not delivered");
+		session_upstream_abort(s);
+		session_end(s, "client_gone");
+		return true;
+	}
+	if (s->n_pending > 0 && s->client_phase != CLIENT_AUTH)
+		return false;
+	session_end(s, "client_gone");
+	return true;
+}
+
+static void
+session_drain_boundary(struct session *s)
+{
+	if (!s->draining || s->cause != NULL || s->n_pending > 0)
+		return;
+	if (s->client_phase == CLIENT_COMMAND)
+		session_end_with_421(s, "drain", "4.3.2",
+		    "is stopping, try again later");
+}
+
+static void
+session_progress(struct session *s)
+{
+	unsigned turns;
+	bool moved;
+
+	for (turns = 0; s->cause == NULL; turns++) {
+		moved = session_connect_progress(s);
+		moved |= session_client_parse(s);
+		moved |= session_pending_pass(s);
+		moved |= session_auth_progress(s);
+		moved |= session_content_progress(s);
+		moved |= session_pending_release(s);
+		if (!moved)
+			break;
+		if (turns == PROGRESS_MAX)
+			session_end_with_421(s, "internal", "4.3.0",
+			    "internal error");
+	}
+	session_client_gone(s);
+	session_drain_boundary(s);
+}
+
+static void
+session_on_timer(struct session *s)
+{
+	session_ask_timer(s);
+	if (session_client_deadline_us(s) <= s->now_us) {
+		session_count(s, SESSION_COUNTER_TIMEOUT_CLIENT, 1);
+		if (s->client_phase != CLIENT_COMMAND)
+			session_upstream_abort(s);
+		session_end_with_421(s, "client_timeout", "4.4.2",
+		    "timeout while waiting for the client");
+		return;
+	}
+	if (session_upstream_deadline_us(s) <= s->now_us) {
+		session_count(s, SESSION_COUNTER_TIMEOUT_UPSTREAM, 1);
+		session_upstream_abort(s);
+		session_end_with_421(s, "upstream_timeout", "4.4.2",
+		    "timeout while waiting for the MX");
+	}
+}
+
+static void
+session_dispatch(struct session *s, const struct session_event *ev)
+{
+	switch (ev->type) {
+	case SESSION_START:
+		s->start_us = s->now_us;
+		session_connect_begin(s);
+		break;
+	case SESSION_BYTES:
+		if (ev->side == SESSION_CLIENT)
+			session_client_bytes(s, ev->u.bytes);
+		else
+			session_upstream_bytes(s, ev->u.bytes);
+		break;
+	case SESSION_EOF:
+		session_on_eof(s, ev->side, ev->u.eof.error);
+		break;
+	case SESSION_CONNECTED:
+		session_connected(s, ev);
+		break;
+	case SESSION_CONNECT_FAILED:
+		session_connect_failed(s, ev->u.failed.why);
+		break;
+	case SESSION_TLS_DONE:
+		session_tls_done(s, &ev->u.tls);
+		break;
+	case SESSION_TLS_FAILED:
+		session_tls_failed(s, ev->u.failed.why);
+		break;
+	case SESSION_ANSWER:
+		session_answer(s, ev);
+		break;
+	case SESSION_POLICY_LOST:
+		session_policy_lost(s, ev->u.lost.policy, ev->u.lost.error);
+		break;
+	case SESSION_SPOOL_BYTES:
+		session_content_spooled(s, ev->u.bytes);
+		break;
+	case SESSION_SPOOL_FAILED:
+		session_content_spool_failed(s, ev->u.failed.why);
+		break;
+	case SESSION_BLOCKED:
+	case SESSION_UNBLOCKED:
+		if (ev->side == SESSION_CLIENT) {
+			s->blocked = ev->type == SESSION_BLOCKED;
+			session_content_clock_reset(s);
+		}
+		break;
+	case SESSION_TIMER:
+		session_on_timer(s);
+		break;
+	case SESSION_DRAIN:
+		s->draining = true;
+		break;
+	case SESSION_EVENT_COUNT:
+		break;
+	}
+}
+
+void
+session_feed(struct session *s, const struct session_event *ev,
+    struct session_actions *actions)
+{
+	assert(!s->busy);
+	s->busy = true;
+	s->out = actions;
+	s->now_us = ev->now_us;
+	if (s->cause == NULL) {
+		session_dispatch(s, ev);
+		session_progress(s);
+		session_client_keep(s);
+		if (s->cause != NULL)
+			session_finish(s);
+	}
+	s->out = NULL;
+	s->busy = false;
+}
+
+uint64_t
+session_deadline_us(const struct session *s)
+{
+	uint64_t at, first = UINT64_MAX;
+	const struct pending *head = TAILQ_FIRST(&s->pending);
+
+	if (s->cause != NULL)
+		return UINT64_MAX;
+	at = session_client_deadline_us(s);
+	first = at < first ? at : first;
+	at = session_upstream_deadline_us(s);
+	first = at < first ? at : first;
+	at = session_ask_deadline_us(s);
+	first = at < first ? at : first;
+	if (head != NULL && head->state == PENDING_REPLIED &&
+	    head->not_before_us < first)
+		first = head->not_before_us;
+	at = session_connect_deadline_us(s);
+	return at < first ? at : first;
+}
+
+bool
+session_is_done(const struct session *s)
+{
+	return s->client_phase == CLIENT_CLOSED;
+}

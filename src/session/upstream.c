@@ -1,0 +1,330 @@
+/*
+ * The MX's bytes: replies, each for the oldest thing that it owes one to.
+ *
+ * Replies are never shifted: one that is malformed, that nobody waits for, or
+ * that says 2xx or 3xx to a message before its end, ends both connections.
+ */
+#include "session/internal.h"
+#include "session/content.h"
+
+#include <stdlib.h>
+
+void
+session_expect(struct session *s, enum expect what, struct pending *p,
+    uint64_t timeout_us)
+{
+	struct expected *e = calloc(1, sizeof(*e));
+
+	if (e == NULL) {
+		session_end(s, "internal");
+		return;
+	}
+	e->what = what;
+	e->pending = p;
+	e->sent_us = s->now_us;
+	e->timeout_us = timeout_us;
+	if (TAILQ_EMPTY(&s->expected))
+		s->reply_since_us = s->now_us;
+	TAILQ_INSERT_TAIL(&s->expected, e, link);
+}
+
+/* A command of weir's own. */
+void
+session_send_own(struct session *s, enum expect what, struct pending *p,
+    uint64_t timeout_us, struct span line)
+{
+	line = session_keep(s, line);
+	session_fact_lines(s, FACT_WEIR_TO_MX, line);
+	session_send(s, SESSION_UPSTREAM, line);
+	session_expect(s, what, p, timeout_us);
+}
+
+uint64_t
+session_upstream_deadline_us(const struct session *s)
+{
+	const struct expected *head = TAILQ_FIRST(&s->expected);
+
+	if (s->upstream_phase == UPSTREAM_GREETING)
+		return s->reply_since_us +
+		    s->config->upstream.greeting_timeout_us;
+	if (s->upstream_phase != UPSTREAM_COMMAND || head == NULL)
+		return UINT64_MAX;
+	return s->reply_since_us + head->timeout_us;
+}
+
+static void
+upstream_violation(struct session *s, const char *why, struct span bytes)
+{
+	session_count(s, SESSION_COUNTER_PROTOCOL_UPSTREAM, 1);
+	session_fact_lines(s, FACT_MX_TO_WEIR, bytes);
+	session_fact_event(s, "MX: %s", why);
+	session_upstream_abort(s);
+	session_end_with_421(s, "upstream_protocol", "4.5.0",
+	    "the MX broke the protocol, try again later");
+}
+
+void
+session_reply_split(struct session *s, struct span raw,
+    struct policy_reply *reply_r)
+{
+	struct smtp_reply_parser parser = { 0 };
+	struct smtp_reply_event ev;
+	size_t used;
+
+	*reply_r = (struct policy_reply){ 0 };
+	while ((used = smtp_reply_next(&parser, raw, &ev)) > 0) {
+		raw = span_skip(raw, used);
+		if (reply_r->n_lines == 0) {
+			reply_r->code = ev.code;
+			reply_r->enhanced = session_keep(s,
+			    smtp_reply_enhanced(ev.text));
+		}
+		if (reply_r->n_lines < POLICY_REPLY_LINES_MAX)
+			reply_r->lines[reply_r->n_lines++] = session_keep(s,
+			    reply_r->enhanced.len > 0 ?
+			    smtp_reply_after_enhanced(ev.text) : ev.text);
+	}
+}
+
+void
+session_notify_reply(struct session *s, enum policy_phase phase,
+    const struct mx_reply *reply, unsigned index)
+{
+	struct policy_event ev = { .type = POLICY_PHASE_REPLY };
+
+	if (!session_has_listener(s, POLICY_PHASE_REPLY))
+		return;
+	ev.u.reply.phase = phase;
+	session_reply_split(s, reply->raw, &ev.u.reply.reply);
+	ev.u.reply.latency_us = reply->latency_us;
+	ev.u.reply.index = index;
+	session_notify(s, &ev);
+}
+
+/* A 3yz to a verb that weir does not know: what follows is no SMTP that weir
+ * could read, so it becomes a wire between the two. */
+static void
+upstream_tunnel(struct session *s, struct pending *p,
+    const struct mx_reply *reply)
+{
+	session_reply_raw(s, p, reply->raw);
+	p->reply_is_mx = true;
+	session_count(s, SESSION_COUNTER_TUNNEL, 1);
+	session_fact_event(s, "%u to an unknown command: the rest is passed "
+	    "through unread", reply->code);
+	session_pending_release(s);
+	if (s->cause != NULL)
+		return;
+	session_enter_client(s, CLIENT_TUNNEL);
+	session_enter_upstream(s, UPSTREAM_TUNNEL);
+}
+
+static void
+upstream_reply_to_client(struct session *s, struct pending *p,
+    const struct mx_reply *reply)
+{
+	if (p == NULL)
+		return;
+	if (p->command->phase != POLICY_PHASE_NONE)
+		session_notify_reply(s, p->command->phase, reply, p->index);
+	if (p->command->reply != NULL) {
+		p->command->reply(s, p, reply);
+		return;
+	}
+	session_reply_raw(s, p, reply->raw);
+	p->reply_is_mx = true;
+}
+
+static void
+upstream_dispatch(struct session *s, struct expected *e,
+    const struct mx_reply *reply)
+{
+	struct pending *p = e->pending;
+
+	switch (e->what) {
+	case EXPECT_STARTTLS:
+		session_starttls_reply(s, p, reply);
+		break;
+	case EXPECT_RSET:
+	case EXPECT_AUTH_CANCEL:
+		session_fact_lines(s, FACT_MX_TO_WEIR, reply->raw);
+		break;
+	case EXPECT_DATA:
+		session_content_data_reply(s, p, reply);
+		break;
+	case EXPECT_FINAL:
+	case EXPECT_CHUNK:
+		session_content_final_reply(s, p, reply);
+		break;
+	case EXPECT_COMMAND:
+		if (reply->code < 400 && reply->code >= 300 && p != NULL &&
+		    p->command == &session_command_unknown) {
+			upstream_tunnel(s, p, reply);
+			break;
+		}
+		/* FALLTHROUGH */
+	case EXPECT_EHLO:
+	case EXPECT_AUTH:
+	case EXPECT_COUNT:
+		upstream_reply_to_client(s, p, reply);
+		break;
+	}
+}
+
+static void
+upstream_surplus(struct session *s, const struct mx_reply *reply)
+{
+	if (reply->code != 421) {
+		upstream_violation(s, "a reply that nothing asked for",
+		    reply->raw);
+		return;
+	}
+	/* The MX takes its leave; the client hears it in the MX's words, if
+	 * it is not in the middle of something. */
+	session_upstream_abort(s);
+	if (s->n_pending > 0) {
+		session_fact_lines(s, FACT_MX_TO_WEIR, reply->raw);
+		session_end_with_421(s, "upstream_gone", "4.4.2",
+		    "the MX closed the connection, try again later");
+		return;
+	}
+	session_fact_lines(s, FACT_MX_TO_CLIENT, reply->raw);
+	session_send(s, SESSION_CLIENT, session_keep(s, reply->raw));
+	session_end(s, "upstream_gone");
+}
+
+static void
+upstream_reply(struct session *s, const struct smtp_reply_event *last,
+    struct span raw)
+{
+	struct expected *e = TAILQ_FIRST(&s->expected);
+	struct mx_reply reply = { .code = last->code, .raw = raw };
+	struct smtp_reply_parser parser = { 0 };
+	struct smtp_reply_event first;
+
+	smtp_reply_next(&parser, raw, &first);
+	reply.text = first.text;
+	if (s->upstream_phase == UPSTREAM_GREETING) {
+		reply.latency_us = s->now_us - s->reply_since_us;
+		session_greeting(s, &reply);
+		return;
+	}
+	if (e == NULL) {
+		if (!session_content_early_reply(s, &reply))
+			upstream_surplus(s, &reply);
+		return;
+	}
+	reply.latency_us = s->now_us - e->sent_us;
+	TAILQ_REMOVE(&s->expected, e, link);
+	s->reply_since_us = s->now_us;
+	upstream_dispatch(s, e, &reply);
+	free(e);
+}
+
+/* One reply line; the earlier lines of the same reply are in s->reply. */
+static void
+upstream_line(struct session *s, const struct smtp_reply_event *ev)
+{
+	struct span raw = ev->raw;
+
+	if (ev->type == SMTP_REPLY_LINE) {
+		buf_append(&s->reply, raw);
+	} else if (buf_len(&s->reply) == 0) {
+		upstream_reply(s, ev, raw);
+	} else {
+		buf_append(&s->reply, raw);
+		if (!buf_failed(&s->reply)) {
+			raw = buf_span(&s->reply);
+			session_give_memory(s, &s->reply);
+			upstream_reply(s, ev, raw);
+			return;
+		}
+	}
+	if (buf_failed(&s->reply))
+		upstream_violation(s, "a reply that is too long", ev->raw);
+}
+
+static bool
+upstream_reads_replies(const struct session *s)
+{
+	return s->cause == NULL && s->upstream_open &&
+	    (s->upstream_phase == UPSTREAM_GREETING ||
+	    s->upstream_phase == UPSTREAM_COMMAND);
+}
+
+void
+session_upstream_bytes(struct session *s, struct span bytes)
+{
+	struct smtp_reply_event ev;
+	struct span in;
+	size_t used;
+	bool kept = buf_len(&s->upstream_in) > 0;
+
+	if (!s->upstream_open)
+		return;
+	s->upstream_bytes += bytes.len;
+	if (kept)
+		buf_append(&s->upstream_in, bytes);
+	in = kept ? buf_span(&s->upstream_in) : bytes;
+	while (in.len > 0 && upstream_reads_replies(s)) {
+		used = smtp_reply_next(&s->reply_parser, in, &ev);
+		if (ev.type == SMTP_REPLY_MORE)
+			break;
+		if (ev.type == SMTP_REPLY_BAD) {
+			upstream_violation(s, ev.why, span_take(in, 512));
+			return;
+		}
+		in = span_skip(in, used);
+		s->upstream_rest = in.len;
+		upstream_line(s, &ev);
+	}
+	if (s->upstream_phase == UPSTREAM_TUNNEL && s->cause == NULL) {
+		session_send(s, SESSION_CLIENT, in);
+		in = span_of(NULL, 0);
+	}
+	if (!upstream_reads_replies(s))
+		in = span_of(NULL, 0);
+	if (kept)
+		buf_consume(&s->upstream_in, buf_len(&s->upstream_in) - in.len);
+	else
+		buf_append(&s->upstream_in, in);
+	if (buf_len(&s->upstream_in) == 0)
+		session_give_memory(s, &s->upstream_in);
+	if (buf_failed(&s->upstream_in))
+		upstream_violation(s, "a reply line that is too long", in);
+}
+
+/* The MX closed or broke. */
+void
+session_upstream_gone(struct session *s, const char *error)
+{
+	struct buf *text;
+	char where[ADDR_TEXT_MAX];
+
+	if (!s->upstream_open)
+		return;
+	if (*error != '\0')
+		session_fact_event(s, "MX: %s", error);
+	s->upstream_open = false;
+	session_act(s, SESSION_ABORT, SESSION_UPSTREAM);
+	session_enter_upstream(s, UPSTREAM_GONE);
+	if (s->client_phase == CLIENT_TUNNEL) {
+		session_end(s, "tunnel");
+		return;
+	}
+	session_pending_release(s);
+	if (s->said_421) {
+		session_end(s, "upstream_gone");
+		return;
+	}
+	text = session_scratch_buf(s);
+	buf_printf(text, "%s: %s", addr_format_port(&s->destination, where),
+	    *error != '\0' ? error : "connection closed");
+	buf_append_byte(text, '\0');
+	if (s->client_phase == CLIENT_START)
+		session_end_with_421(s, "upstream_gone", "4.4.1",
+		    (const char *)buf_span(text).data);
+	else
+		session_end_with_421(s, "upstream_gone", "4.4.2",
+		    (const char *)buf_span(text).data);
+}
