@@ -49,9 +49,9 @@ void smtp_data_init(struct smtp_data *d, enum smtp_bare_newline bare);
  * the caller, who gives them again in front of what follows. 0 is returned if
  * and only if the type is MORE. All wire octets appear in exactly one event,
  * in order. BARE comes as soon as it is certain, and takes the dot and the one
- * octet behind it (or the bare CR or LF). After END or BARE, init again before the next use; to swallow the
- * rest of a refused message, init with SMTP_BARE_PASS and continue behind the
- * bytes consumed (smtp_data_resume() keeps the place in the line).
+ * octet behind it (or the bare CR or LF). After END, init again before the
+ * next use; after BARE, smtp_data_resume() to swallow the rest of a refused
+ * message and find its end.
  *
  * Long runs without a dot after a line end cost one memchr(3). Pure.
  * Source: RFC 5321 2.3.8, 4.1.1.4, 4.5.2.

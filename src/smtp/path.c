@@ -119,8 +119,8 @@ parse_address(struct span args, struct smtp_path *path, size_t *pos)
 	if (!brackets && i == start)
 		return fail(path, i, "address expected");
 	from = skip_route(args, start, i);
-	if (i > start && args.data[start] == '@' && (from == start || from == i))
-		return fail(path, from, "address expected behind the route");
+	if (i > start && (from == i || args.data[from] == '@'))
+		return fail(path, from, "address expected, not a route");
 	if (from > start)
 		path->violations |= SMTP_VIOLATION_SOURCE_ROUTE;
 	if (!brackets)

@@ -27,7 +27,7 @@ struct smtp_reply_event {
 	enum smtp_reply_type type;
 	unsigned code;		/* 200..599 */
 	struct span raw;	/* the line with its end, into in */
-	struct span text;	/* behind code and separator, without line end */
+	struct span text;	/* behind code and separator, without its end */
 	const char *why;	/* for BAD: static text */
 };
 

@@ -49,8 +49,9 @@ static const struct {
 	const char *want;
 } edits[] = {
 	/* nothing to do: byte for byte, with its odd line ends and spaces */
-	{ "250-mx  hi\n250-X  y \r\n250-size 7\n250\r\n", ~(unsigned)SMTP_CAP_SIZE,
-	    0, "250-mx  hi\n250-X  y \r\n250-size 7\n250\r\n" },
+	{ "250-mx  hi\n250-X  y \r\n250-size 7\n250\r\n",
+	    ~(unsigned)SMTP_CAP_SIZE, 0,
+	    "250-mx  hi\n250-X  y \r\n250-size 7\n250\r\n" },
 	/* first, middle, last, all */
 	{ "250-mx\r\n250-STARTTLS\r\n250-A\r\n250 B\r\n", TLS, 0,
 	    "250-mx\r\n250-A\r\n250 B\r\n" },

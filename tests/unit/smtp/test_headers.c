@@ -29,6 +29,7 @@ static const struct {
 	{ SPAN("A: b\r\n: c\r\n"), 6, { { 6, 1 } }, 7 },
 	{ SPAN("A: b\r\n\x01: c\r\n"), 6, { { 6, 1 } }, 7 },
 	{ SPAN("A: b\r\nC\0: c\r\n"), 6, { { 6, 1 } }, 8 },
+	{ SPAN("A: b\r\nC\x7f: c\r\n"), 6, { { 6, 1 } }, 8 },
 	{ SPAN("From x@y\r\nA: b\r\n"), 0, { { 0, 0 } }, 6 },
 	/* a bare LF or CR ends no line */
 	{ SPAN("A: b\nC: d\r\n\r\n"), 13, { { 11, 1 } }, 13 },

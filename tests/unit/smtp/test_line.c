@@ -114,6 +114,35 @@ test_limit(void **state)
 	}
 }
 
+/* At most SMTP_LINE_MAX - 1 octets wait, and a CRLF that lies across two reads
+ * ends a tail, too. */
+static void
+test_tail(void **state)
+{
+	static const char tail[] = "x\r\nQ\r\n";
+	struct smtp_line_parser p = { 0 };
+	struct smtp_line_event ev;
+	uint8_t *in = malloc(SMTP_LINE_MAX);
+
+	(void)state;
+	assert_non_null(in);
+	memset(in, 'x', SMTP_LINE_MAX);
+	assert_int_equal(smtp_line_next(&p, span_of(in, SMTP_LINE_MAX - 1),
+	    &ev), 0);
+	assert_int_equal(smtp_line_next(&p, span_of(in, SMTP_LINE_MAX), &ev),
+	    SMTP_LINE_MAX);
+	assert_int_equal(ev.type, SMTP_LINE_MORE);
+	free(in);
+	/* the CR stays with the caller */
+	assert_int_equal(smtp_line_next(&p, span_of(tail, 2), &ev), 1);
+	assert_int_equal(smtp_line_next(&p, span_of(tail + 1, 1), &ev), 0);
+	assert_int_equal(smtp_line_next(&p, span_of(tail + 1, 5), &ev), 2);
+	assert_int_equal(ev.type, SMTP_LINE_TOO_LONG);
+	assert_int_equal(smtp_line_next(&p, span_of(tail + 3, 3), &ev), 3);
+	assert_int_equal(ev.type, SMTP_LINE_OK);
+	assert_span_str(ev.text, "Q");
+}
+
 int
 main(void)
 {
@@ -121,6 +150,7 @@ main(void)
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_tail),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,8 +107,10 @@ static const struct {
 	{ "FROM:<\"a\\", 6, "quote without an end" },
 	{ "FROM:<a@b>X", 10, "space expected behind the address" },
 	{ "FROM:<a@b>>", 10, "space expected behind the address" },
-	{ "FROM:<@x>", 6, "address expected behind the route" },
-	{ "FROM:<@x:>", 9, "address expected behind the route" },
+	{ "FROM:<@x>", 6, "address expected, not a route" },
+	{ "FROM:<@x:@y:a@b>", 9, "address expected, not a route" },
+	{ "FROM:@", 5, "address expected, not a route" },
+	{ "FROM:<@x:>", 9, "address expected, not a route" },
 };
 
 static void

@@ -132,6 +132,11 @@ test_reply_limit(void **state)
 	assert_int_equal(total, SMTP_REPLY_MAX);
 	assert_int_equal(ev.type, SMTP_REPLY_BAD);
 	assert_string_equal(ev.why, "a reply that is too long");
+	/* one octet too many is too many */
+	p = (struct smtp_reply_parser){ .code = 250,
+	    .bytes = SMTP_REPLY_MAX - 4095 };
+	assert_int_equal(smtp_reply_next(&p, buf_span(&line), &ev), 0);
+	assert_int_equal(ev.type, SMTP_REPLY_BAD);
 	buf_release(&line);
 }
 
