@@ -1,0 +1,351 @@
+/*
+ * The record as the rest of weir sees it: the queue, the thread that empties
+ * it, and the HTTP thread's way to what was written.
+ *
+ * Three threads meet here. Workers touch only the queue. The writer thread
+ * owns `writer`; after each run it copies its state to `status`, under the
+ * queue's lock. The HTTP thread reads `status` and has a database connection
+ * of its own.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "service/record_internal.h"
+#include "service/record_query.h"
+
+struct reload {				/* from record_reopen() to the writer */
+	bool wanted;
+	char *sqlite_path, *json_path;
+	struct config_record config;	/* its strings are not used */
+};
+
+struct record {
+	struct record_queue queue;
+	struct record_writer writer;	/* the writer thread's */
+	struct record_recent recent;
+	pthread_t thread;
+	atomic_bool on;
+	_Atomic uint64_t pushes_dropped;
+
+	/* under queue.lock: */
+	pthread_cond_t done;		/* a run ended */
+	bool stop;
+	uint64_t flushes_wanted, flushes_done;
+	struct reload reload;
+	struct record_status status;
+	uint64_t opens;
+	char *reader_path;		/* NULL: no database */
+
+	pthread_mutex_t reader_lock;
+	sqlite3 *reader;		/* under reader_lock */
+	uint64_t reader_opens;		/* what it was opened for */
+};
+
+int
+record_push(struct record *r, struct record_chunk *chunk)
+{
+	if (record_queue_push(&r->queue, chunk) == 0)
+		return 0;
+	atomic_fetch_add_explicit(&r->pushes_dropped, 1, memory_order_relaxed);
+	return -1;
+}
+
+/* ----------------------------------------------------------------- writer */
+
+/* Under the queue's lock. */
+static void
+publish(struct record *r)
+{
+	const struct record_writer *w = &r->writer;
+	struct record_status *s = &r->status;
+
+	s->sqlite_on = w->sqlite_path != NULL;
+	s->json_on = w->json_path != NULL;
+	s->sqlite_ok = w->db != NULL && w->sqlite_trouble.error[0] == '\0';
+	s->json_ok = w->json.fd != -1 && w->json_trouble.error[0] == '\0';
+	snprintf(s->sqlite_error, sizeof(s->sqlite_error), "%s",
+	    w->sqlite_trouble.error);
+	snprintf(s->json_error, sizeof(s->json_error), "%s",
+	    w->json_trouble.error);
+	s->written = w->written;
+	s->dropped = w->dropped;
+	s->failed = w->failed;
+	s->queued = w->waiting.n;
+	if (r->opens != w->opens) {
+		r->opens = w->opens;
+		free(r->reader_path);
+		r->reader_path = s->sqlite_on ? strdup(w->sqlite_path) : NULL;
+	}
+}
+
+static void *
+run(void *ctx)
+{
+	struct record *r = ctx;
+	struct record_list list;
+	struct reload reload;
+	uint64_t flushes;
+	bool stop;
+
+	record_list_init(&list);
+	do {
+		record_queue_take(&r->queue, record_writer_next_us(&r->writer),
+		    &list);
+		pthread_mutex_lock(&r->queue.lock);
+		stop = r->stop;
+		flushes = r->flushes_wanted;
+		reload = r->reload;
+		r->reload.wanted = false;
+		/* what came between the two locks was before the flush */
+		record_list_join(&list, &r->queue.chunks);
+		r->queue.bytes = 0;
+		pthread_mutex_unlock(&r->queue.lock);
+
+		if (reload.wanted)
+			record_writer_configure(&r->writer, reload.sqlite_path,
+			    reload.json_path, &reload.config);
+		record_writer_run(&r->writer, &list,
+		    stop || flushes != r->flushes_done, clock_mono_us(),
+		    clock_wall_us());
+
+		pthread_mutex_lock(&r->queue.lock);
+		r->flushes_done = flushes;
+		publish(r);
+		pthread_cond_broadcast(&r->done);
+		pthread_mutex_unlock(&r->queue.lock);
+	} while (!stop);
+	return NULL;
+}
+
+/* ------------------------------------------------------------------- life */
+
+static char *
+path_or_null(const char *path)
+{
+	return path[0] == '\0' ? NULL : strdup(path);
+}
+
+static bool
+wanted(const struct config *config)
+{
+	return config->record.sqlite[0] != '\0' ||
+	    config->record.json[0] != '\0' ||
+	    config->status.address.family != ADDR_NONE ||
+	    config->status.control[0] != '\0';
+}
+
+static int
+start_thread(struct record *r)
+{
+	if (pthread_cond_init(&r->done, NULL) != 0)
+		return -1;
+	if (pthread_mutex_init(&r->reader_lock, NULL) != 0)
+		goto err_done;
+	if (pthread_create(&r->thread, NULL, run, r) != 0)
+		goto err_lock;
+	return 0;
+
+err_lock:
+	pthread_mutex_destroy(&r->reader_lock);
+err_done:
+	pthread_cond_destroy(&r->done);
+	return -1;
+}
+
+struct record *
+record_start(const struct config *config)
+{
+	struct record *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return NULL;
+	if (record_queue_init(&r->queue, config->record.queue) != 0)
+		goto err_free;
+	if (record_recent_init(&r->recent) != 0)
+		goto err_queue;
+	record_writer_init(&r->writer);
+	r->writer.recent = &r->recent;
+	record_writer_configure(&r->writer, path_or_null(config->record.sqlite),
+	    path_or_null(config->record.json), &config->record);
+	atomic_store(&r->on, wanted(config));
+	if (start_thread(r) != 0)
+		goto err_writer;
+	return r;
+
+err_writer:
+	record_writer_release(&r->writer);
+	record_recent_destroy(&r->recent);
+err_queue:
+	record_queue_destroy(&r->queue);
+err_free:
+	free(r);
+	return NULL;
+}
+
+void
+record_stop(struct record *r)
+{
+	if (r == NULL)
+		return;
+	pthread_mutex_lock(&r->queue.lock);
+	r->stop = true;
+	pthread_mutex_unlock(&r->queue.lock);
+	record_queue_kick(&r->queue);
+	pthread_join(r->thread, NULL);
+	if (r->writer.waiting.n > 0)
+		log_event(LOG_ERROR, "record.lost", "chunks=%u",
+		    r->writer.waiting.n);
+	sqlite3_close(r->reader);
+	record_writer_release(&r->writer);
+	record_recent_destroy(&r->recent);
+	record_queue_destroy(&r->queue);
+	pthread_mutex_destroy(&r->reader_lock);
+	pthread_cond_destroy(&r->done);
+	if (r->reload.wanted) {
+		free(r->reload.sqlite_path);
+		free(r->reload.json_path);
+	}
+	free(r->reader_path);
+	free(r);
+}
+
+void
+record_reopen(struct record *r, const struct config *config)
+{
+	pthread_mutex_lock(&r->queue.lock);
+	if (r->reload.wanted) {
+		free(r->reload.sqlite_path);
+		free(r->reload.json_path);
+	}
+	r->reload.sqlite_path = path_or_null(config->record.sqlite);
+	r->reload.json_path = path_or_null(config->record.json);
+	r->reload.config = config->record;
+	r->reload.wanted = true;
+	r->queue.max = config->record.queue > 0 ? config->record.queue : 1;
+	pthread_mutex_unlock(&r->queue.lock);
+	atomic_store(&r->on, wanted(config));
+	record_queue_kick(&r->queue);
+}
+
+bool
+record_is_on(const struct record *r)
+{
+	return atomic_load_explicit(&r->on, memory_order_relaxed);
+}
+
+void
+record_flush(struct record *r)
+{
+	uint64_t mine;
+
+	pthread_mutex_lock(&r->queue.lock);
+	mine = ++r->flushes_wanted;
+	r->queue.kicked = true;
+	pthread_cond_signal(&r->queue.wake);
+	while (r->flushes_done < mine)
+		pthread_cond_wait(&r->done, &r->queue.lock);
+	pthread_mutex_unlock(&r->queue.lock);
+}
+
+void
+record_get_status(struct record *r, struct record_status *status_r)
+{
+	pthread_mutex_lock(&r->queue.lock);
+	*status_r = r->status;
+	status_r->queued += r->queue.chunks.n;
+	pthread_mutex_unlock(&r->queue.lock);
+	status_r->dropped += atomic_load_explicit(&r->pushes_dropped,
+	    memory_order_relaxed);
+}
+
+/* ----------------------------------------------------------------- reader */
+
+/* The HTTP thread's connection, or NULL when the list of recent sessions has
+ * to do. Under reader_lock. */
+static sqlite3 *
+reader(struct record *r)
+{
+	char *path = NULL;
+	uint64_t opens;
+
+	pthread_mutex_lock(&r->queue.lock);
+	opens = r->opens;
+	if (r->reader_path != NULL && r->status.sqlite_ok)
+		path = strdup(r->reader_path);
+	pthread_mutex_unlock(&r->queue.lock);
+	if (r->reader != NULL && (path == NULL || r->reader_opens != opens)) {
+		sqlite3_close(r->reader);
+		r->reader = NULL;
+	}
+	if (r->reader == NULL && path != NULL) {
+		r->reader_opens = opens;
+		if (sqlite3_open_v2(path, &r->reader, SQLITE_OPEN_READONLY |
+		    SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
+			sqlite3_close(r->reader);
+			r->reader = NULL;
+		} else {
+			sqlite3_busy_timeout(r->reader, 200);
+		}
+	}
+	free(path);
+	return r->reader;
+}
+
+typedef int query_fn(sqlite3 *db, struct buf *out, const void *arg);
+
+/* Asks the database, or, if it cannot answer, the recent sessions. */
+static int
+ask(struct record *r, struct buf *out, query_fn *fn, const void *arg)
+{
+	struct record_sqlite *recent;
+	sqlite3 *db;
+	int result = -1;
+
+	pthread_mutex_lock(&r->reader_lock);
+	db = reader(r);
+	if (db != NULL)
+		result = fn(db, out, arg);
+	pthread_mutex_unlock(&r->reader_lock);
+	if (result != -1)
+		return result == 0 ? 0 : -1;
+	recent = record_recent_load(&r->recent);
+	if (recent == NULL)
+		return -1;
+	result = fn(record_sqlite_handle(recent), out, arg);
+	record_sqlite_close(recent);
+	return result == 0 ? 0 : -1;
+}
+
+struct list_query { const struct record_query *query; unsigned limit; };
+
+static int
+list(sqlite3 *db, struct buf *out, const void *arg)
+{
+	const struct list_query *q = arg;
+
+	return record_query_list(db, out, q->query, q->limit);
+}
+
+int
+record_list(struct record *r, struct buf *out, const struct record_query *query,
+    unsigned limit)
+{
+	struct list_query q = { query, limit };
+
+	return ask(r, out, list, &q);
+}
+
+static int
+show(sqlite3 *db, struct buf *out, const void *arg)
+{
+	const struct span *id = arg;
+
+	return record_query_show(db, out, *id);
+}
+
+int
+record_show(struct record *r, struct buf *out, struct span id)
+{
+	return ask(r, out, show, &id);
+}

@@ -1,0 +1,291 @@
+/*
+ * One renderer: the columns of a query are the members of an object. The last
+ * character of a column's name says what SQLite's types cannot: "?" is a
+ * boolean, "!" is JSON already.
+ */
+#include "service/record_query.h"
+
+#include <math.h>
+
+#include "base/escape.h"
+#include "service/record_text.h"
+
+/* A search reads rows until it has enough; this many steps of SQLite's
+ * machine (a few seconds) are enough even if it has not. */
+#define SEARCH_STEPS 1000
+#define SEARCH_CALLS 400000
+
+#define TLS_LIST "upstream_tls_version AS tls"
+#define SELECT_LIST \
+	"SELECT id, occurred_at, client_address AS client, " \
+	"destination_address AS destination, listener, " \
+	"mail_from AS sender, mail_to AS recipients, outcome, code, cause, " \
+	"transactions, duration_us / 1000.0 AS duration_ms, " TLS_LIST " " \
+	"FROM sessions "
+
+static const char list_sql[] = SELECT_LIST
+	"WHERE id < ?1 AND occurred_at < ?2 ORDER BY id DESC LIMIT ?3";
+
+static const char search_sql[] = SELECT_LIST
+	"WHERE id < ?1 AND occurred_at < ?2 AND ("
+	"mail_from LIKE ?4 ESCAPE '\\' OR mail_to LIKE ?4 ESCAPE '\\' OR "
+	"client_address LIKE ?4 ESCAPE '\\' OR "
+	"destination_address LIKE ?4 ESCAPE '\\' OR "
+	"upstream_address LIKE ?4 ESCAPE '\\' OR id LIKE ?4 ESCAPE '\\' OR "
+	"(transactions > 1 AND (EXISTS (SELECT 1 FROM transactions t "
+	"WHERE t.session_id = sessions.id AND t.sender LIKE ?4 ESCAPE '\\') "
+	"OR EXISTS (SELECT 1 FROM recipients r "
+	"WHERE r.session_id = sessions.id AND r.address LIKE ?4 ESCAPE '\\')"
+	"))) ORDER BY id DESC LIMIT ?3";
+
+/* An object's parts: a name, "[" for a list of rows or "{" for one row. */
+static const struct { const char *name; char form; const char *sql; }
+parts[] = {
+	{ NULL, '{', "SELECT id, occurred_at, client_address AS client, "
+	    "client_port, destination_address AS destination, "
+	    "destination_port, source_address AS source, source_port, "
+	    "upstream_address AS upstream, upstream_port, connect_error, "
+	    "listener, mail_from AS sender, mail_to AS recipients_text, "
+	    "outcome, code, cause, transactions AS transaction_count, "
+	    "duration_us / 1000.0 AS duration_ms, client_bytes, "
+	    "upstream_bytes, elapse_ms FROM sessions WHERE id = ?1" },
+	{ "timings", '{', "SELECT connect_us, client_tls_handshake_us, "
+	    "upstream_tls_handshake_us, duration_us FROM sessions "
+	    "WHERE id = ?1" },
+	{ "tls", '{', "SELECT upstream_tls_version AS version, "
+	    "upstream_tls_cipher AS cipher, upstream_tls_bits AS bits, "
+	    "upstream_tls_verified AS \"verified?\", "
+	    "upstream_tls_resumed AS \"resumed?\", "
+	    "upstream_tls_verify_error AS verify_error, "
+	    "upstream_tls_subject AS subject, upstream_tls_issuer AS issuer, "
+	    "upstream_tls_error AS error, "
+	    "upstream_tls_handshake_us AS handshake_us FROM sessions "
+	    "WHERE id = ?1 AND (upstream_tls_version IS NOT NULL OR "
+	    "upstream_tls_error IS NOT NULL)" },
+	{ "client_tls", '{', "SELECT client_tls_version AS version, "
+	    "client_tls_cipher AS cipher, client_tls_bits AS bits, "
+	    "client_tls_error AS error, "
+	    "client_tls_handshake_us AS handshake_us FROM sessions "
+	    "WHERE id = ?1 AND (client_tls_version IS NOT NULL OR "
+	    "client_tls_error IS NOT NULL)" },
+	{ "transactions", '[', "SELECT id, occurred_at, sender, outcome, "
+	    "decided_by, recipients, accepted, size, code, enhanced, reply, "
+	    "data_us, reply_us, duration_us, held AS \"held?\" "
+	    "FROM transactions WHERE session_id = ?1 ORDER BY id" },
+	{ "recipients", '[', "SELECT transaction_id, number, address, "
+	    "accepted AS \"accepted?\", decided_by, code, enhanced, reply, "
+	    "latency_us FROM recipients WHERE session_id = ?1 "
+	    "ORDER BY transaction_id, number" },
+	{ "decisions", '[', "SELECT number, transaction_id, occurred_at, "
+	    "policy, version, phase, recipient, action, result, code, "
+	    "enhanced, reply, delay_ms, rule, score, reason, "
+	    "annotations AS \"annotations!\", latency_us, "
+	    "applied AS \"applied?\", observed AS \"observed?\", error, "
+	    "error_text FROM decisions WHERE session_id = ?1 "
+	    "ORDER BY number" },
+	{ "lines", '[', "SELECT direction, data, occurred_at "
+	    "FROM communications WHERE connection_id = ?1 "
+	    "ORDER BY occurred_at" },
+};
+
+static void
+value(struct buf *out, sqlite3_stmt *st, int i, char kind)
+{
+	struct span text;
+
+	text = span_of(sqlite3_column_text(st, i),
+	    (size_t)sqlite3_column_bytes(st, i));
+	switch (sqlite3_column_type(st, i)) {
+	case SQLITE_NULL:
+		buf_append(out, SPAN("null"));
+		break;
+	case SQLITE_INTEGER:
+		if (kind == '?')
+			buf_append_str(out, sqlite3_column_int(st, i) != 0 ?
+			    "true" : "false");
+		else
+			buf_printf(out, "%lld", sqlite3_column_int64(st, i));
+		break;
+	case SQLITE_FLOAT:
+		if (isfinite(sqlite3_column_double(st, i)))
+			buf_printf(out, "%.15g", sqlite3_column_double(st, i));
+		else
+			buf_append(out, SPAN("null"));
+		break;
+	default:
+		if (kind == '!')
+			buf_append(out, text);
+		else
+			escape_json(out, text);
+	}
+}
+
+static void
+row(struct buf *out, sqlite3_stmt *st, bool braces)
+{
+	struct span name;
+	int i, n = sqlite3_column_count(st);
+	char kind;
+
+	if (braces)
+		buf_append_byte(out, '{');
+	for (i = 0; i < n; i++) {
+		name = span_str(sqlite3_column_name(st, i));
+		kind = (char)name.data[name.len - 1];
+		if (kind == '?' || kind == '!')
+			name.len--;
+		buf_append_str(out, i == 0 ? "\"" : ",\"");
+		buf_append(out, name);
+		buf_append_str(out, "\":");
+		value(out, st, i, kind);
+	}
+	if (braces)
+		buf_append_byte(out, '}');
+}
+
+/* All rows, with commas between. Returns how many, or -1. */
+static int
+rows(struct buf *out, sqlite3_stmt *st, bool braces)
+{
+	int rc, n = 0;
+
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		if (n++ > 0)
+			buf_append_byte(out, ',');
+		row(out, st, braces);
+	}
+	return rc == SQLITE_DONE || rc == SQLITE_INTERRUPT ? n : -1;
+}
+
+static int
+finish(struct buf *out, size_t before, int result)
+{
+	if (result == 0 && !buf_failed(out))
+		return 0;
+	buf_truncate(out, before);
+	return result == 0 ? -1 : result;
+}
+
+/* ------------------------------------------------------------------- list */
+
+static int
+out_of_steps(void *ctx)
+{
+	unsigned *calls = ctx;
+
+	return ++*calls > SEARCH_CALLS;
+}
+
+/* %text%, with what LIKE would read as a pattern taken literally. */
+static void
+pattern(struct buf *out, struct span text)
+{
+	size_t i;
+
+	buf_append_byte(out, '%');
+	for (i = 0; i < text.len; i++) {
+		if (text.data[i] == '%' || text.data[i] == '_' ||
+		    text.data[i] == '\\')
+			buf_append_byte(out, '\\');
+		buf_append_byte(out, text.data[i]);
+	}
+	buf_append_byte(out, '%');
+}
+
+/* The least id of the millisecond after wall_us: newer than all before it. */
+static void
+bind_before(sqlite3_stmt *st, uint64_t wall_us)
+{
+	struct ulid_source source = { 0 };
+	char time[CLOCK_TEXT_MAX];
+	struct ulid id;
+
+	if (wall_us == 0) {
+		sqlite3_bind_text(st, 1, "~", -1, SQLITE_STATIC);
+		sqlite3_bind_text(st, 2, "~", -1, SQLITE_STATIC);
+		return;
+	}
+	ulid_source_init(&source, 1);
+	id = ulid_next(&source, wall_us + CLOCK_US_PER_MS);
+	memset(id.text + 10, '0', ULID_TEXT_LEN - 10);
+	sqlite3_bind_text(st, 1, id.text, -1, SQLITE_TRANSIENT);
+	sqlite3_bind_text(st, 2, clock_format_utc(wall_us, time), -1,
+	    SQLITE_TRANSIENT);
+}
+
+int
+record_query_list(sqlite3 *db, struct buf *out,
+    const struct record_query *query, unsigned limit)
+{
+	bool search = query->text.len > 0;
+	size_t before = buf_len(out);
+	unsigned calls = 0;
+	sqlite3_stmt *st;
+	struct buf like;
+	int n = -1;
+
+	if (sqlite3_prepare_v2(db, search ? search_sql : list_sql, -1, &st,
+	    NULL) != SQLITE_OK)
+		return -1;
+	buf_init(&like, 0);
+	bind_before(st, query->before);
+	sqlite3_bind_int64(st, 3, limit);
+	if (search) {
+		pattern(&like, query->text);
+		sqlite3_bind_text(st, 4, (const char *)buf_span(&like).data,
+		    (int)buf_len(&like), SQLITE_STATIC);
+	}
+	sqlite3_progress_handler(db, SEARCH_STEPS, out_of_steps, &calls);
+	buf_append_byte(out, '[');
+	n = rows(out, st, true);
+	buf_append_byte(out, ']');
+	sqlite3_progress_handler(db, 0, NULL, NULL);
+	sqlite3_finalize(st);
+	buf_release(&like);
+	return finish(out, before, n < 0 ? -1 : 0);
+}
+
+/* ------------------------------------------------------------------- show */
+
+/* How many rows, or -1. */
+static int
+part(sqlite3 *db, struct buf *out, size_t which, struct span id)
+{
+	bool braces = parts[which].name != NULL;
+	sqlite3_stmt *st;
+	int n;
+
+	if (sqlite3_prepare_v2(db, parts[which].sql, -1, &st, NULL) !=
+	    SQLITE_OK)
+		return -1;
+	sqlite3_bind_text(st, 1, (const char *)id.data, (int)id.len,
+	    SQLITE_STATIC);
+	if (braces)
+		buf_printf(out, ",\"%s\":%s", parts[which].name,
+		    parts[which].form == '[' ? "[" : "");
+	n = rows(out, st, braces);
+	if (braces && parts[which].form == '[')
+		buf_append_byte(out, ']');
+	else if (n == 0)
+		buf_append(out, SPAN("null"));
+	sqlite3_finalize(st);
+	return n;
+}
+
+int
+record_query_show(sqlite3 *db, struct buf *out, struct span id)
+{
+	size_t i, before = buf_len(out);
+	int n, result = 0;
+
+	buf_append_byte(out, '{');
+	for (i = 0; i < ARRAY_LEN(parts) && result == 0; i++) {
+		n = part(db, out, i, id);
+		if (n < 0)
+			result = -1;
+		else if (i == 0 && n == 0)
+			result = 1;
+	}
+	buf_append_byte(out, '}');
+	return finish(out, before, result);
+}

@@ -1,0 +1,220 @@
+/*
+ * The schema is written for people who open the database with sqlite3(1): its
+ * comments stay in sqlite_master, so that `.schema` explains the columns.
+ *
+ * The rows of one session lie together and in the order of time, because every
+ * key begins with its ULID: nothing needs another index. Lines would be most of
+ * all rows, so a chunk of them is one row of transcripts, and communications
+ * takes them apart when somebody looks.
+ */
+#include "service/record_schema.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+/* A database that belongs to the tool that weir took these two names from:
+ * its tables keep their rows under another name. */
+static const char adopt[] =
+	"SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?";
+static const char *const adopted[][2] = {
+	{ "connections",
+	    "ALTER TABLE connections RENAME TO connections_before_weir" },
+	{ "communications",
+	    "ALTER TABLE communications RENAME TO communications_before_weir" },
+};
+
+static const char version_1[] =
+"CREATE TABLE sessions (	-- one client connection each\n"
+"	id TEXT PRIMARY KEY,	-- ULID: sorts by time\n"
+"	occurred_at TEXT,	-- when the client connected, UTC\n"
+"	duration_us INTEGER,	-- until both ends were closed; NULL: not yet\n"
+"	listener TEXT,\n"
+"	client_address TEXT, client_port INTEGER,\n"
+"	destination_address TEXT, destination_port INTEGER,	-- as meant\n"
+"	source_address TEXT, source_port INTEGER,	-- weir's towards the MX\n"
+"	upstream_address TEXT, upstream_port INTEGER,	-- as dialled\n"
+"	connect_us INTEGER,	-- how long connecting took\n"
+"	connect_error TEXT,	-- NULL: connected\n"
+"	client_tls_version TEXT, client_tls_cipher TEXT,\n"
+"	client_tls_bits INTEGER, client_tls_handshake_us INTEGER,\n"
+"	client_tls_error TEXT,\n"
+"	upstream_tls_version TEXT, upstream_tls_cipher TEXT,\n"
+"	upstream_tls_bits INTEGER, upstream_tls_handshake_us INTEGER,\n"
+"	upstream_tls_error TEXT,	-- why the handshake failed\n"
+"	upstream_tls_verified INTEGER, upstream_tls_resumed INTEGER,\n"
+"	upstream_tls_verify_error TEXT,\n"
+"	upstream_tls_subject TEXT, upstream_tls_issuer TEXT,\n"
+"	upstream_tls_certificate INTEGER REFERENCES certificates(id),\n"
+"	mail_from TEXT,		-- of the first transaction; '' is <>\n"
+"	mail_to TEXT,		-- all RCPT of it, with commas between\n"
+"	transactions INTEGER,\n"
+"	outcome TEXT,		-- the worst of its transactions\n"
+"	code INTEGER,		-- the reply code of that one\n"
+"	cause TEXT,		-- of the end: quit, client_gone, ...\n"
+"	client_bytes INTEGER,	-- received from the client\n"
+"	upstream_bytes INTEGER,	-- received from the MX\n"
+"	elapse_ms INTEGER	-- connect to 354; -1 no connection, -2 no 354\n"
+") WITHOUT ROWID;\n"
+"CREATE TABLE transactions (	-- MAIL to the final reply\n"
+"	session_id TEXT REFERENCES sessions(id),\n"
+"	id TEXT,		-- ULID\n"
+"	occurred_at TEXT,	-- of MAIL\n"
+"	sender TEXT,		-- '' is <>\n"
+"	outcome TEXT,	-- delivered, deferred, rejected, discarded, aborted\n"
+"	decided_by TEXT,	-- mx, weir, or a policy's name\n"
+"	recipients INTEGER, accepted INTEGER,\n"
+"	size INTEGER,		-- octets of content\n"
+"	code INTEGER, enhanced TEXT, reply TEXT,	-- the last reply\n"
+"	data_us INTEGER,	-- MAIL to 354; NULL: none\n"
+"	reply_us INTEGER,	-- final dot to final reply; NULL: none\n"
+"	duration_us INTEGER,	-- MAIL to the final reply\n"
+"	held INTEGER,		-- 1: weir kept the content for a verdict\n"
+"	PRIMARY KEY (session_id, id)\n"
+") WITHOUT ROWID;\n"
+"CREATE TABLE recipients (	-- one RCPT each, refused ones too\n"
+"	session_id TEXT REFERENCES sessions(id),\n"
+"	transaction_id TEXT,\n"
+"	number INTEGER,		-- from 0 in its transaction\n"
+"	address TEXT,\n"
+"	accepted INTEGER,\n"
+"	decided_by TEXT,	-- mx, weir, or a policy's name\n"
+"	code INTEGER, enhanced TEXT, reply TEXT,\n"
+"	latency_us INTEGER,	-- of the MX's reply; NULL: not asked\n"
+"	PRIMARY KEY (session_id, transaction_id, number),\n"
+"	FOREIGN KEY (session_id, transaction_id)\n"
+"		REFERENCES transactions(session_id, id)\n"
+") WITHOUT ROWID;\n"
+"CREATE TABLE decisions (	-- what policies said, or why they did not\n"
+"	session_id TEXT REFERENCES sessions(id),\n"
+"	number INTEGER,		-- counts within the session\n"
+"	transaction_id TEXT,	-- NULL outside of one\n"
+"	occurred_at TEXT,\n"
+"	policy TEXT, version TEXT,	-- version of the policy's rules\n"
+"	phase TEXT,		-- NULL: an annotation without a request\n"
+"	recipient INTEGER,	-- recipients.number, at phase rcpt\n"
+"	action TEXT,		-- the policy's own; NULL with an error\n"
+"	result TEXT,		-- what it came to\n"
+"	code INTEGER, enhanced TEXT, reply TEXT,	-- asked for\n"
+"	delay_ms INTEGER,\n"
+"	rule TEXT, score REAL, reason TEXT,\n"
+"	annotations TEXT,	-- JSON object\n"
+"	latency_us INTEGER,\n"
+"	applied INTEGER, observed INTEGER,\n"
+"	error TEXT, error_text TEXT,\n"
+"	PRIMARY KEY (session_id, number)\n"
+") WITHOUT ROWID;\n"
+"CREATE TABLE transcripts (	-- read them through communications\n"
+"	session_id TEXT REFERENCES sessions(id),\n"
+"	part INTEGER,		-- the number of its first line\n"
+"	occurred_us INTEGER,	-- of that line, since 1970 UTC\n"
+"	lines TEXT,	-- JSON: [[microseconds, direction, data], ...]\n"
+"	PRIMARY KEY (session_id, part)\n"
+") WITHOUT ROWID;\n"
+"CREATE TABLE certificates (	-- of MXs, each kept once\n"
+"	id INTEGER PRIMARY KEY,\n"
+"	der BLOB UNIQUE,\n"
+"	seen_at TEXT		-- to the day\n"
+");\n"
+"CREATE VIEW connections AS	-- one row per closed connection\n"
+"	SELECT id,\n"
+"		CASE mail_from WHEN '' THEN '<>'\n"
+"			ELSE coalesce(mail_from, 'unknown') END AS mail_from,\n"
+"		coalesce(mail_to, 'unknown') AS mail_to,\n"
+"		occurred_at, elapse_ms AS elapse\n"
+"	FROM sessions WHERE cause IS NOT NULL;\n"
+"CREATE VIEW communications AS	-- one row per line or event\n"
+"	SELECT printf('%s-%08d', t.session_id, t.part + j.key) AS id,\n"
+"		t.session_id AS connection_id,\n"
+"		json_extract(j.value, '$[1]') AS direction,\n"
+"		json_extract(j.value, '$[2]') AS data,\n"
+"		strftime('%Y-%m-%dT%H:%M:%S', (t.occurred_us +\n"
+"			json_extract(j.value, '$[0]')) / 1000000,\n"
+"			'unixepoch') || printf('.%06dZ', (t.occurred_us +\n"
+"			json_extract(j.value, '$[0]')) % 1000000)\n"
+"			AS occurred_at\n"
+"	FROM transcripts t, json_each(t.lines) j;\n";
+
+static int
+adopt_names(sqlite3 *db)
+{
+	sqlite3_stmt *st;
+	size_t i;
+	int rc, found;
+
+	for (i = 0; i < ARRAY_LEN(adopted); i++) {
+		if (sqlite3_prepare_v2(db, adopt, -1, &st, NULL) != SQLITE_OK)
+			return -1;
+		sqlite3_bind_text(st, 1, adopted[i][0], -1, SQLITE_STATIC);
+		rc = sqlite3_step(st);
+		found = rc == SQLITE_ROW && sqlite3_column_int(st, 0) > 0;
+		sqlite3_finalize(st);
+		if (rc != SQLITE_ROW)
+			return -1;
+		if (found && sqlite3_exec(db, adopted[i][1], NULL, NULL,
+		    NULL) != SQLITE_OK)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+to_version_1(sqlite3 *db)
+{
+	if (adopt_names(db) != 0)
+		return -1;
+	return sqlite3_exec(db, version_1, NULL, NULL, NULL) == SQLITE_OK ?
+	    0 : -1;
+}
+
+/* migrations[n] makes version n + 1 of version n. */
+static int (*const migrations[])(sqlite3 *) = { to_version_1 };
+static_assert(ARRAY_LEN(migrations) == RECORD_SCHEMA_VERSION,
+    "one migration per version");
+
+static int
+read_version(sqlite3 *db, int *version_r)
+{
+	sqlite3_stmt *st;
+	int rc;
+
+	if (sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &st, NULL) !=
+	    SQLITE_OK)
+		return -1;
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		*version_r = sqlite3_column_int(st, 0);
+	sqlite3_finalize(st);
+	return rc == SQLITE_ROW ? 0 : -1;
+}
+
+static int
+migrate_one(sqlite3 *db, int version)
+{
+	char pragma[48];
+
+	if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
+		return -1;
+	snprintf(pragma, sizeof(pragma), "PRAGMA user_version = %d",
+	    version + 1);
+	if (migrations[version](db) == 0 &&
+	    sqlite3_exec(db, pragma, NULL, NULL, NULL) == SQLITE_OK &&
+	    sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK)
+		return 0;
+	return -1;		/* closing db rolls back, and keeps its error */
+}
+
+enum record_schema_result
+record_schema_migrate(sqlite3 *db, int *version_r)
+{
+	int version;
+
+	if (read_version(db, version_r) != 0)
+		return RECORD_SCHEMA_FAILED;
+	if (*version_r > RECORD_SCHEMA_VERSION)
+		return RECORD_SCHEMA_NEWER;
+	for (version = *version_r < 0 ? 0 : *version_r;
+	    version < RECORD_SCHEMA_VERSION; version++)
+		if (migrate_one(db, version) != 0)
+			return RECORD_SCHEMA_FAILED;
+	return RECORD_SCHEMA_OK;
+}

@@ -1,0 +1,24 @@
+/*
+ * The database's schema and how older ones become it.
+ */
+#ifndef WEIR_SERVICE_RECORD_SCHEMA_H
+#define WEIR_SERVICE_RECORD_SCHEMA_H
+
+#include <sqlite3.h>
+
+#include "base/compiler.h"
+
+#define RECORD_SCHEMA_VERSION 1		/* PRAGMA user_version */
+
+enum record_schema_result {
+	RECORD_SCHEMA_OK,
+	RECORD_SCHEMA_NEWER,		/* written by a newer weir: untouched */
+	RECORD_SCHEMA_FAILED,		/* SQLite's error stands in db */
+};
+
+/* Brings db to RECORD_SCHEMA_VERSION, in one transaction per version.
+ * version_r: what it was found with. */
+enum record_schema_result record_schema_migrate(sqlite3 *db, int *version_r)
+	MUSTUSE;
+
+#endif

@@ -1,0 +1,297 @@
+/*
+ * The database file: how it is opened, what its errors mean, what expires.
+ *
+ * WAL with synchronous=NORMAL: a crash of weir loses nothing that was
+ * committed, a power failure at most the last commits, and neither corrupts.
+ * Pages are large, so that a session's transcript stays within one.
+ */
+#include "service/record_sqlite.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "base/ulid.h"
+#include "service/record_rows.h"
+#include "service/record_schema.h"
+
+#define CHECK_MAX_BYTES (64 * 1024 * 1024)	/* checked whole when opened */
+#define BUSY_MS 200
+
+struct record_sqlite {
+	sqlite3 *db;
+	struct record_rows rows;
+};
+
+static const char setup[] =
+	"PRAGMA page_size = 16384;"	/* of a new file only */
+	"PRAGMA journal_mode = WAL;"
+	"PRAGMA synchronous = NORMAL;"
+	"PRAGMA journal_size_limit = 67108864;"
+	"PRAGMA temp_store = MEMORY;";
+
+/* Children first, and the session last, so that a stop half way is found
+ * again. */
+static const char *const expire[] = {
+	"DELETE FROM transcripts WHERE session_id <= ?",
+	"DELETE FROM decisions WHERE session_id <= ?",
+	"DELETE FROM recipients WHERE session_id <= ?",
+	"DELETE FROM transactions WHERE session_id <= ?",
+	"DELETE FROM sessions WHERE id <= ?",
+};
+
+static enum record_sqlite_result
+failed(sqlite3 *db, int rc, char error[RECORD_SQLITE_ERROR_MAX])
+{
+	snprintf(error, RECORD_SQLITE_ERROR_MAX, "%s%s%s", sqlite3_errstr(rc),
+	    db == NULL || rc == SQLITE_NOMEM ? "" : ": ",
+	    db == NULL || rc == SQLITE_NOMEM ? "" : sqlite3_errmsg(db));
+	switch (rc & 0xff) {
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return RECORD_SQLITE_AGAIN;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return RECORD_SQLITE_CORRUPT;
+	case SQLITE_CONSTRAINT:
+	case SQLITE_MISMATCH:
+	case SQLITE_TOOBIG:
+	case SQLITE_RANGE:
+		return RECORD_SQLITE_BAD_CHUNK;
+	default:
+		return RECORD_SQLITE_FAILED;
+	}
+}
+
+/* A small file is read whole, so that damage is found before it is written
+ * to; of a large one it shows when a damaged page is met. */
+static int
+check(sqlite3 *db, const char *path)
+{
+	sqlite3_stmt *st;
+	struct stat sb;
+	int rc;
+
+	if (stat(path, &sb) != 0 || sb.st_size > CHECK_MAX_BYTES)
+		return SQLITE_OK;
+	rc = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &st, NULL);
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		rc = strcmp((const char *)sqlite3_column_text(st, 0), "ok") ==
+		    0 ? SQLITE_OK : SQLITE_CORRUPT;
+	sqlite3_finalize(st);
+	return rc;
+}
+
+static enum record_sqlite_result
+prepare(struct record_sqlite *s, const char *path,
+    char error[RECORD_SQLITE_ERROR_MAX])
+{
+	enum record_schema_result schema;
+	sqlite3_stmt *st;
+	int rc, version = 0;
+
+	sqlite3_extended_result_codes(s->db, 1);
+	sqlite3_busy_timeout(s->db, BUSY_MS);
+	rc = sqlite3_prepare_v2(s->db, "PRAGMA user_version", -1, &st, NULL);
+	if (rc == SQLITE_OK) {
+		rc = sqlite3_step(st);
+		version = sqlite3_column_int(st, 0);
+		sqlite3_finalize(st);
+	}
+	if (rc != SQLITE_ROW)
+		return failed(s->db, rc, error);
+	/* before anything is written to a file that may not be ours to write */
+	if (version <= RECORD_SCHEMA_VERSION) {
+		if ((rc = check(s->db, path)) != SQLITE_OK ||
+		    (rc = sqlite3_exec(s->db, setup, NULL, NULL, NULL)) !=
+		    SQLITE_OK)
+			return failed(s->db, rc, error);
+	}
+	schema = record_schema_migrate(s->db, &version);
+	if (schema == RECORD_SCHEMA_NEWER) {
+		snprintf(error, RECORD_SQLITE_ERROR_MAX, "its version is %d, "
+		    "this weir knows only %d: it is left untouched", version,
+		    RECORD_SCHEMA_VERSION);
+		return RECORD_SQLITE_FAILED;
+	}
+	if (schema == RECORD_SCHEMA_FAILED)
+		return failed(s->db, sqlite3_errcode(s->db), error);
+	rc = record_rows_init(&s->rows, s->db);
+	if (rc != SQLITE_OK)
+		return failed(s->db, rc, error);
+	return RECORD_SQLITE_OK;
+}
+
+enum record_sqlite_result
+record_sqlite_open(const char *path, struct record_sqlite **db_r,
+    char error[RECORD_SQLITE_ERROR_MAX])
+{
+	struct record_sqlite *s = calloc(1, sizeof(*s));
+	enum record_sqlite_result result;
+	int rc;
+
+	*db_r = NULL;
+	error[0] = '\0';
+	if (s == NULL)
+		return failed(NULL, SQLITE_NOMEM, error);
+	rc = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE |
+	    SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+	if (rc != SQLITE_OK)
+		result = failed(s->db, rc, error);
+	else
+		result = prepare(s, path, error);
+	/* a constraint while opening is a schema that is not ours */
+	if (result == RECORD_SQLITE_BAD_CHUNK)
+		result = RECORD_SQLITE_FAILED;
+	if (result == RECORD_SQLITE_OK)
+		*db_r = s;
+	else
+		record_sqlite_close(s);
+	return result;
+}
+
+void
+record_sqlite_close(struct record_sqlite *s)
+{
+	if (s == NULL)
+		return;
+	record_rows_release(&s->rows);
+	sqlite3_close(s->db);
+	free(s);
+}
+
+sqlite3 *
+record_sqlite_handle(struct record_sqlite *s)
+{
+	return s->db;
+}
+
+static enum record_sqlite_result
+finish(struct record_sqlite *s, int rc, char error[RECORD_SQLITE_ERROR_MAX])
+{
+	enum record_sqlite_result result;
+
+	if (rc == SQLITE_OK)
+		return RECORD_SQLITE_OK;
+	result = failed(s->db, rc, error);
+	if (sqlite3_get_autocommit(s->db) == 0)
+		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	record_rows_forget(&s->rows);
+	return result;
+}
+
+enum record_sqlite_result
+record_sqlite_begin(struct record_sqlite *s,
+    char error[RECORD_SQLITE_ERROR_MAX])
+{
+	return finish(s, sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL,
+	    NULL), error);
+}
+
+enum record_sqlite_result
+record_sqlite_write(struct record_sqlite *s, const struct record_chunk *chunk,
+    char error[RECORD_SQLITE_ERROR_MAX])
+{
+	return finish(s, record_rows_write(&s->rows, chunk), error);
+}
+
+enum record_sqlite_result
+record_sqlite_commit(struct record_sqlite *s,
+    char error[RECORD_SQLITE_ERROR_MAX])
+{
+	return finish(s, sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL),
+	    error);
+}
+
+/* The last of the oldest `limit` sessions before wall_us, "" if there are
+ * none; SQLite's code. */
+static int
+expire_bound(sqlite3 *db, uint64_t wall_us, unsigned limit,
+    char id[ULID_TEXT_LEN + 1], bool *more_r)
+{
+	sqlite3_stmt *st;
+	char time[CLOCK_TEXT_MAX];
+	unsigned n = 0;
+	int rc;
+
+	id[0] = '\0';
+	rc = sqlite3_prepare_v2(db, "SELECT id, occurred_at FROM sessions "
+	    "ORDER BY id LIMIT ?", -1, &st, NULL);
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_bind_int64(st, 1, limit);
+	clock_format_utc(wall_us, time);
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		if (strcmp((const char *)sqlite3_column_text(st, 1), time) >= 0)
+			break;
+		snprintf(id, ULID_TEXT_LEN + 1, "%s",
+		    (const char *)sqlite3_column_text(st, 0));
+		n++;
+	}
+	sqlite3_finalize(st);
+	*more_r = n == limit;
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int
+run_with_text(sqlite3 *db, const char *sql, const char *text)
+{
+	sqlite3_stmt *st;
+	int rc;
+
+	rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_bind_text(st, 1, text, -1, SQLITE_STATIC);
+	rc = sqlite3_step(st);
+	sqlite3_finalize(st);
+	return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+enum record_sqlite_result
+record_sqlite_expire(struct record_sqlite *s, uint64_t wall_us, unsigned limit,
+    bool *more_r, char error[RECORD_SQLITE_ERROR_MAX])
+{
+	char id[ULID_TEXT_LEN + 1], time[CLOCK_TEXT_MAX];
+	size_t i;
+	int rc;
+
+	*more_r = false;
+	rc = sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+	if (rc == SQLITE_OK)
+		rc = expire_bound(s->db, wall_us, limit, id, more_r);
+	for (i = 0; rc == SQLITE_OK && id[0] != '\0' && i < ARRAY_LEN(expire);
+	    i++)
+		rc = run_with_text(s->db, expire[i], id);
+	/* a certificate in use is touched every day */
+	if (rc == SQLITE_OK && wall_us > 86400 * (uint64_t)CLOCK_US_PER_S)
+		rc = run_with_text(s->db,
+		    "DELETE FROM certificates WHERE seen_at < ?",
+		    clock_format_utc(wall_us - 86400 *
+		    (uint64_t)CLOCK_US_PER_S, time));
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL);
+	return finish(s, rc, error);
+}
+
+int
+record_sqlite_move_aside(const char *path, uint64_t wall_us)
+{
+	static const char *const suffixes[] = { "-wal", "-shm", "" };
+	char from[4096], to[4096 + 64], time[CLOCK_TEXT_MAX];
+	size_t i;
+
+	clock_format_utc(wall_us, time);
+	for (i = 0; i < ARRAY_LEN(suffixes); i++) {
+		snprintf(from, sizeof(from), "%s%s", path, suffixes[i]);
+		snprintf(to, sizeof(to), "%s.corrupt-%s%s", path, time,
+		    suffixes[i]);
+		if (rename(from, to) != 0 && errno != ENOENT)
+			return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,59 @@
+/*
+ * The record in SQLite: one connection, one thread at a time.
+ */
+#ifndef WEIR_SERVICE_RECORD_SQLITE_H
+#define WEIR_SERVICE_RECORD_SQLITE_H
+
+#include <sqlite3.h>
+
+#include "service/record_chunk.h"
+
+struct record_sqlite;
+
+enum record_sqlite_result {
+	RECORD_SQLITE_OK,
+	RECORD_SQLITE_BAD_CHUNK,	/* this one can never be written */
+	RECORD_SQLITE_AGAIN,		/* locked: try the same again later */
+	RECORD_SQLITE_FAILED,		/* close it, open it anew later */
+	RECORD_SQLITE_CORRUPT,		/* close it, move the file aside */
+};
+
+#define RECORD_SQLITE_ERROR_MAX 256
+
+/**
+ * record_sqlite_open(path, db_r, error) - open or make a database.
+ *
+ * path   ":memory:" is one of the process's own
+ * db_r   on OK the database, brought to the schema's version; NULL otherwise
+ * error  what is wrong, in words; "" on OK
+ *
+ * Never waits longer than a fraction of a second for another's lock.
+ */
+enum record_sqlite_result record_sqlite_open(const char *path,
+	struct record_sqlite **db_r, char error[RECORD_SQLITE_ERROR_MAX])
+	MUSTUSE;
+void record_sqlite_close(struct record_sqlite *db);	/* NULL is fine */
+
+/* One batch: begin, any number of chunks, commit. After any other result than
+ * OK it is rolled back, and error says why. */
+enum record_sqlite_result record_sqlite_begin(struct record_sqlite *db,
+	char error[RECORD_SQLITE_ERROR_MAX]) MUSTUSE;
+enum record_sqlite_result record_sqlite_write(struct record_sqlite *db,
+	const struct record_chunk *chunk, char error[RECORD_SQLITE_ERROR_MAX])
+	MUSTUSE;
+enum record_sqlite_result record_sqlite_commit(struct record_sqlite *db,
+	char error[RECORD_SQLITE_ERROR_MAX]) MUSTUSE;
+
+/* Deletes up to limit of the sessions that began before wall_us, oldest first.
+ * more_r: there may be others. */
+enum record_sqlite_result record_sqlite_expire(struct record_sqlite *db,
+	uint64_t wall_us, unsigned limit, bool *more_r,
+	char error[RECORD_SQLITE_ERROR_MAX]) MUSTUSE;
+
+/* Renames a corrupt database, with what belongs to it, to PATH.corrupt-TIME.
+ * 0, or -1 with errno. */
+int record_sqlite_move_aside(const char *path, uint64_t wall_us) MUSTUSE;
+
+sqlite3 *record_sqlite_handle(struct record_sqlite *db);
+
+#endif

@@ -1,0 +1,326 @@
+/*
+ * What the writer thread does with chunks: JSON lines at once or never, SQLite
+ * in batches that wait, up to the bound, until whatever is in the way has
+ * gone. No trouble of one sink is the other's.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "service/record_internal.h"
+
+#define BACKOFF_MIN_US 100000u
+#define BACKOFF_MAX_US 5000000u
+#define LOG_EVERY_US (60 * (uint64_t)CLOCK_US_PER_S)
+#define EXPIRE_EVERY_US (60 * (uint64_t)CLOCK_US_PER_S)
+#define EXPIRE_PAUSE_US 200000u		/* while there is more of it */
+#define EXPIRE_STEP 300			/* sessions */
+#define BATCH_MAX 2048			/* chunks per transaction */
+
+/* ---------------------------------------------------------------- trouble */
+
+void
+record_trouble_is(struct record_trouble *t, const char *sink, const char *path,
+    const char *error, uint64_t now_us)
+{
+	char quoted_path[LOG_QUOTE_MAX], quoted[LOG_QUOTE_MAX];
+
+	snprintf(t->error, sizeof(t->error), "%s", error);
+	t->wait_us = t->wait_us == 0 ? BACKOFF_MIN_US : t->wait_us * 2;
+	if (t->wait_us > BACKOFF_MAX_US)
+		t->wait_us = BACKOFF_MAX_US;
+	t->retry_us = now_us + t->wait_us;
+	if (strcmp(t->logged, error) == 0 &&
+	    now_us - t->logged_us < LOG_EVERY_US)
+		return;
+	t->logged_us = now_us;
+	snprintf(t->logged, sizeof(t->logged), "%s", error);
+	log_event(LOG_ERROR, "record.failed", "sink=%s file=%s error=%s", sink,
+	    log_quote(span_str(path), quoted_path),
+	    log_quote(span_str(error), quoted));
+}
+
+void
+record_trouble_over(struct record_trouble *t, const char *sink,
+    const char *path)
+{
+	char quoted[LOG_QUOTE_MAX];
+
+	if (t->error[0] != '\0')
+		log_event(LOG_INFO, "record.recovered", "sink=%s file=%s",
+		    sink, log_quote(span_str(path), quoted));
+	t->error[0] = '\0';
+	t->retry_us = t->wait_us = 0;
+}
+
+/* ------------------------------------------------------------------- life */
+
+void
+record_writer_init(struct record_writer *w)
+{
+	memset(w, 0, sizeof(*w));
+	record_list_init(&w->waiting);
+	record_json_init(&w->json);
+}
+
+static void
+drop_waiting(struct record_writer *w)
+{
+	struct record_chunk *chunk;
+
+	while ((chunk = record_list_take(&w->waiting)) != NULL) {
+		record_chunk_unref(chunk);
+		w->dropped++;
+	}
+}
+
+void
+record_writer_release(struct record_writer *w)
+{
+	drop_waiting(w);
+	record_sqlite_close(w->db);
+	record_json_release(&w->json);
+	free(w->sqlite_path);
+	free(w->json_path);
+}
+
+void
+record_writer_configure(struct record_writer *w, char *sqlite_path,
+    char *json_path, const struct config_record *config)
+{
+	record_sqlite_close(w->db);
+	w->db = NULL;
+	record_json_close(&w->json);
+	free(w->sqlite_path);
+	free(w->json_path);
+	w->sqlite_path = sqlite_path;
+	w->json_path = json_path;
+	w->retention_us = config->retention_us;
+	w->max = config->queue > 0 ? config->queue : 1;
+	memset(&w->sqlite_trouble, 0, sizeof(w->sqlite_trouble));
+	memset(&w->json_trouble, 0, sizeof(w->json_trouble));
+	w->expire_us = 0;
+	w->opens++;
+	if (sqlite_path == NULL)
+		drop_waiting(w);
+}
+
+/* ------------------------------------------------------------------- JSON */
+
+static int
+json_try(struct record_writer *w)
+{
+	if (w->json.fd == -1 && record_json_open(&w->json, w->json_path) != 0)
+		return -1;
+	if (record_json_write(&w->json) == 0)
+		return 0;
+	/* it may be another file by now */
+	record_json_close(&w->json);
+	return -1;
+}
+
+static void
+json_run(struct record_writer *w, const struct record_list *list, bool force,
+    uint64_t now_us)
+{
+	const struct record_chunk *chunk;
+
+	if (!force && now_us < w->json_trouble.retry_us) {
+		w->failed += list->n;
+		return;
+	}
+	for (chunk = list->head; chunk != NULL; chunk = chunk->next)
+		record_json_add(&w->json, chunk);
+	if (json_try(w) == 0) {
+		record_trouble_over(&w->json_trouble, "json", w->json_path);
+		return;
+	}
+	record_trouble_is(&w->json_trouble, "json", w->json_path,
+	    strerror(errno), now_us);
+	buf_clear(&w->json.out);
+	w->failed += list->n;
+}
+
+/* ----------------------------------------------------------------- SQLite */
+
+static int
+move_aside(struct record_writer *w, const char *error, uint64_t wall_us)
+{
+	char path[LOG_QUOTE_MAX], why[LOG_QUOTE_MAX];
+	int rc = record_sqlite_move_aside(w->sqlite_path, wall_us);
+
+	log_event(LOG_ERROR, "record.corrupt", "file=%s error=%s action=%s",
+	    log_quote(span_str(w->sqlite_path), path),
+	    log_quote(span_str(error), why),
+	    rc == 0 ? "moved_aside" : "none");
+	return rc;
+}
+
+/* Brings the connection into the state that a failure leaves it in. */
+static void
+sqlite_failed(struct record_writer *w, enum record_sqlite_result result,
+    const char *error, uint64_t now_us, uint64_t wall_us)
+{
+	if (result == RECORD_SQLITE_OK || result == RECORD_SQLITE_BAD_CHUNK)
+		return;
+	if (result != RECORD_SQLITE_AGAIN) {
+		record_sqlite_close(w->db);
+		w->db = NULL;
+	}
+	record_trouble_is(&w->sqlite_trouble, "sqlite", w->sqlite_path, error,
+	    now_us);
+	/* begin a new one at once, but not twice in a row */
+	if (result == RECORD_SQLITE_CORRUPT &&
+	    move_aside(w, error, wall_us) == 0 &&
+	    w->sqlite_trouble.wait_us == BACKOFF_MIN_US)
+		w->sqlite_trouble.retry_us = now_us;
+}
+
+/* Writes the first n that wait, as one transaction. bad_r: the one that cannot
+ * be written. */
+static enum record_sqlite_result
+write_batch(struct record_writer *w, unsigned n, struct record_chunk **bad_r,
+    char error[RECORD_SQLITE_ERROR_MAX])
+{
+	enum record_sqlite_result result;
+	struct record_chunk *chunk = w->waiting.head;
+
+	*bad_r = NULL;
+	result = record_sqlite_begin(w->db, error);
+	for (; result == RECORD_SQLITE_OK && n > 0; n--, chunk = chunk->next) {
+		result = record_sqlite_write(w->db, chunk, error);
+		if (result == RECORD_SQLITE_BAD_CHUNK)
+			*bad_r = chunk;
+	}
+	if (result == RECORD_SQLITE_OK)
+		result = record_sqlite_commit(w->db, error);
+	if (result == RECORD_SQLITE_BAD_CHUNK && *bad_r == NULL)
+		result = RECORD_SQLITE_FAILED;
+	return result;
+}
+
+/* Takes one chunk out of those that wait, wherever it is. */
+static void
+discard(struct record_writer *w, struct record_chunk *bad, const char *error)
+{
+	struct record_list rest;
+	struct record_chunk *chunk;
+	char quoted[LOG_QUOTE_MAX];
+
+	log_event(LOG_ERROR, "record.bad_chunk", "session=%s error=%s",
+	    bad->id, log_quote(span_str(error), quoted));
+	record_list_init(&rest);
+	while ((chunk = record_list_take(&w->waiting)) != NULL) {
+		if (chunk != bad) {
+			record_list_append(&rest, chunk);
+			continue;
+		}
+		record_chunk_unref(chunk);
+		w->failed++;
+	}
+	record_list_join(&w->waiting, &rest);
+}
+
+static enum record_sqlite_result
+sqlite_step(struct record_writer *w, char error[RECORD_SQLITE_ERROR_MAX])
+{
+	enum record_sqlite_result result = RECORD_SQLITE_OK;
+	unsigned n = w->waiting.n < BATCH_MAX ? w->waiting.n : BATCH_MAX;
+	struct record_chunk *bad;
+
+	if (w->db == NULL) {
+		result = record_sqlite_open(w->sqlite_path, &w->db, error);
+		w->opens++;
+	}
+	if (result != RECORD_SQLITE_OK || n == 0)
+		return result;
+	result = write_batch(w, n, &bad, error);
+	if (result == RECORD_SQLITE_BAD_CHUNK)
+		discard(w, bad, error);
+	for (; result == RECORD_SQLITE_OK && n > 0; n--) {
+		record_chunk_unref(record_list_take(&w->waiting));
+		w->written++;
+	}
+	return result;
+}
+
+static void
+sqlite_run(struct record_writer *w, bool force, uint64_t now_us,
+    uint64_t wall_us)
+{
+	char error[RECORD_SQLITE_ERROR_MAX];
+	enum record_sqlite_result result;
+
+	while (force || now_us >= w->sqlite_trouble.retry_us) {
+		force = false;
+		if (w->db != NULL && w->waiting.n == 0)
+			break;
+		result = sqlite_step(w, error);
+		sqlite_failed(w, result, error, now_us, wall_us);
+		if (result == RECORD_SQLITE_OK)
+			record_trouble_over(&w->sqlite_trouble, "sqlite",
+			    w->sqlite_path);
+	}
+}
+
+static void
+expire_run(struct record_writer *w, uint64_t now_us, uint64_t wall_us)
+{
+	char error[RECORD_SQLITE_ERROR_MAX];
+	enum record_sqlite_result result;
+	bool more;
+
+	if (w->retention_us == 0 || w->db == NULL || now_us < w->expire_us ||
+	    wall_us < w->retention_us)
+		return;
+	result = record_sqlite_expire(w->db, wall_us - w->retention_us,
+	    EXPIRE_STEP, &more, error);
+	w->expire_us = now_us + (more ? EXPIRE_PAUSE_US : EXPIRE_EVERY_US);
+	sqlite_failed(w, result, error, now_us, wall_us);
+}
+
+/* -------------------------------------------------------------------- run */
+
+void
+record_writer_run(struct record_writer *w, struct record_list *list, bool force,
+    uint64_t now_us, uint64_t wall_us)
+{
+	struct record_chunk *chunk;
+
+	if (w->json_path != NULL && (list->n > 0 || w->json.fd == -1))
+		json_run(w, list, force, now_us);
+	while ((chunk = record_list_take(list)) != NULL) {
+		record_chunk_ref(chunk);
+		if (w->recent != NULL)
+			record_recent_add(w->recent, chunk);
+		if (w->sqlite_path != NULL && w->waiting.n < w->max) {
+			record_list_append(&w->waiting, chunk);
+			continue;
+		}
+		if (w->sqlite_path != NULL)
+			w->dropped++;
+		else
+			w->written++;
+		record_chunk_unref(chunk);
+	}
+	if (w->sqlite_path != NULL) {
+		sqlite_run(w, force, now_us, wall_us);
+		expire_run(w, now_us, wall_us);
+	}
+}
+
+uint64_t
+record_writer_next_us(const struct record_writer *w)
+{
+	uint64_t next = UINT64_MAX;
+
+	if (w->sqlite_path != NULL && (w->db == NULL || w->waiting.n > 0))
+		next = w->sqlite_trouble.retry_us;
+	if (w->json_path != NULL && w->json.fd == -1 &&
+	    w->json_trouble.retry_us < next)
+		next = w->json_trouble.retry_us;
+	if (w->db != NULL && w->retention_us > 0 && w->expire_us < next)
+		next = w->expire_us;
+	return next;
+}
