@@ -39,6 +39,8 @@ struct loop {
 	struct deferred *deferred;
 	size_t deferred_count, deferred_cap;
 
+	struct loop_event_orphan *orphans;
+
 	int wake_fd;
 	struct event wake_event;
 	pthread_mutex_t calls_lock;
@@ -158,9 +160,15 @@ run_deferred(struct loop *l)
 void
 loop_free(struct loop *l)
 {
+	struct loop_event_orphan *o;
+
 	if (l == NULL)
 		return;
 	run_calls(l);
+	while ((o = l->orphans) != NULL) {
+		loop_event_release(o);
+		o->fn(o->ctx);
+	}
 	while (l->deferred_count > 0)
 		run_deferred(l);
 	free(l->deferred);
@@ -361,4 +369,25 @@ uint8_t *
 loop_event_plain_buffer(const struct loop *l)
 {
 	return l->buffer + LOOP_EVENT_READ_SIZE;
+}
+
+void
+loop_event_adopt(struct loop *l, struct loop_event_orphan *o)
+{
+	o->next = l->orphans;
+	if (o->next != NULL)
+		o->next->link = &o->next;
+	o->link = &l->orphans;
+	l->orphans = o;
+}
+
+void
+loop_event_release(struct loop_event_orphan *o)
+{
+	if (o->link == NULL)
+		return;
+	*o->link = o->next;
+	if (o->next != NULL)
+		o->next->link = o->link;
+	o->link = NULL;
 }

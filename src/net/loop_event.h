@@ -18,4 +18,15 @@ struct event_base *loop_event_base(const struct loop *l);
 uint8_t *loop_event_read_buffer(const struct loop *l);
 uint8_t *loop_event_plain_buffer(const struct loop *l);
 
+/* Something that was left to end by itself, and must when the loop is freed
+ * before it did. */
+struct loop_event_orphan {
+	struct loop_event_orphan *next, **link;	/* link NULL: not listed */
+	loop_fn *fn;		/* called by loop_free() */
+	void *ctx;
+};
+
+void loop_event_adopt(struct loop *l, struct loop_event_orphan *o);
+void loop_event_release(struct loop_event_orphan *o);
+
 #endif

@@ -51,6 +51,7 @@ struct stream {
 	const char *error;	/* of a write; queue and writes are dropped */
 	uint64_t write_timeout_us;
 	struct buf queue;	/* ends up in send(2) as it is */
+	struct loop_event_orphan orphan;	/* once it was ended */
 	int fd;			/* -1: closed */
 	short interest;		/* what event is added for */
 	enum layer layer : 8;
@@ -111,7 +112,14 @@ close_now(struct stream *s)
 	s->fd = -1;
 	buf_release(&s->queue);
 	loop_timer_stop(s->timer);
+	loop_event_release(&s->orphan);
 	defer(s);
+}
+
+static void
+abandon(void *ctx)
+{
+	close_now(ctx);
 }
 
 static void
@@ -160,6 +168,13 @@ send_some(struct stream *s, struct span bytes)
 	return n < 0 ? 0 : (size_t)n;
 }
 
+static void
+limit_write(struct stream *s)
+{
+	if (s->blocked && s->write_timeout_us != 0)
+		start_timer(s, s->write_timeout_us);
+}
+
 /* Sends what the kernel takes, and waits for it to take the rest. */
 static void
 send_queue(struct stream *s)
@@ -177,8 +192,8 @@ send_queue(struct stream *s)
 	update_interest(s);
 	if (s->life != LIFE_OPEN || s->layer == LAYER_HANDSHAKE)
 		return;		/* the timer is for something larger */
-	if (s->blocked && s->write_timeout_us != 0 && (n > 0 || !armed))
-		start_timer(s, s->write_timeout_us);
+	if (s->blocked && (n > 0 || !armed))
+		limit_write(s);
 	else if (!s->blocked && armed)
 		loop_timer_stop(s->timer);
 }
@@ -280,6 +295,8 @@ void
 stream_set_write_timeout(struct stream *s, uint64_t timeout_us)
 {
 	s->write_timeout_us = timeout_us;
+	if (s->layer != LAYER_HANDSHAKE)
+		limit_write(s);
 }
 
 uint32_t
@@ -350,6 +367,7 @@ handshake(struct stream *s)
 	} else if (result == TLS_SESSION_DONE) {
 		s->layer = LAYER_TLS;
 		loop_timer_stop(s->timer);
+		limit_write(s);
 		update_interest(s);
 		s->handlers->on_tls(s->ctx, tls_session_info(s->tls), "");
 	}
@@ -554,6 +572,8 @@ stream_end(struct stream *s, enum stream_end how)
 	send_queue(s);
 	if (s->life == LIFE_CLOSED)
 		return;
+	s->orphan = (struct loop_event_orphan){ .fn = abandon, .ctx = s };
+	loop_event_adopt(s->loop, &s->orphan);
 	if (!s->blocked) {
 		flushed(s);
 		return;

@@ -416,6 +416,26 @@ lingering_ends(void **state UNUSED)
 }
 
 static void
+a_loop_that_is_freed_first_ends_them(void **state UNUSED)
+{
+	struct end lingering, flushing;
+	char got[16];
+
+	open_end(&lingering);
+	stream_end(lingering.stream, STREAM_END_LINGER);
+	open_end(&flushing);
+	stream_write(flushing.stream, big());
+	stream_end(flushing.stream, STREAM_END_FLUSH);
+	fixture_run(lingering.loop, 5);
+	fixture_run(flushing.loop, 5);
+	loop_free(lingering.loop);
+	loop_free(flushing.loop);
+	assert_int_equal(recv(lingering.peer, got, sizeof(got), 0), 0);
+	close(lingering.peer);
+	close(flushing.peer);
+}
+
+static void
 round_trip_time_is_known(void **state UNUSED)
 {
 	int fds[2];
@@ -463,6 +483,7 @@ main(void)
 		cmocka_unit_test(an_abort_drops_the_queue),
 		cmocka_unit_test(lingering_saves_the_last_reply),
 		cmocka_unit_test(lingering_ends),
+		cmocka_unit_test(a_loop_that_is_freed_first_ends_them),
 		cmocka_unit_test(round_trip_time_is_known),
 		cmocka_unit_test(nothing_ends_as_well_as_something),
 	};

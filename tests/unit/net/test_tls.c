@@ -298,6 +298,7 @@ nothing_is_read_behind_the_end_of_tls(void **state)
 		{ TLS_SERVER_GREET_THEN_PLAIN, true },
 		{ TLS_SERVER_GREET_THEN_FIN, true },
 		{ TLS_SERVER_GREET_THEN_RUBBISH, false },
+		{ TLS_SERVER_GREET_THEN_RESET, false },
 	};
 	struct test *t = *state;
 	size_t i;
@@ -308,7 +309,9 @@ nothing_is_read_behind_the_end_of_tls(void **state)
 		if (t->eofs == 0)
 			assert_true(fixture_run(t->loop, 5000));
 		fixture_run(t->loop, 20);
-		assert_string_equal(t->first, "hi");
+		/* A reset may destroy what came before it. */
+		if (t->got != 0 || rows[i].mode != TLS_SERVER_GREET_THEN_RESET)
+			assert_string_equal(t->first, "hi");
 		assert_int_equal(t->eofs, 1);
 		assert_int_equal(t->error[0] == '\0', rows[i].clean);
 		finish(t);

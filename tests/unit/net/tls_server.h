@@ -20,6 +20,7 @@ enum tls_server_mode {
 	TLS_SERVER_GREET_THEN_PLAIN,	/* "hi", close_notify, plain text */
 	TLS_SERVER_GREET_THEN_FIN,	/* "hi", no close_notify */
 	TLS_SERVER_GREET_THEN_RUBBISH,	/* "hi", then no record */
+	TLS_SERVER_GREET_THEN_RESET,
 	TLS_SERVER_STALL,	/* reads, never answers */
 	TLS_SERVER_GARBAGE,	/* no TLS at all */
 	TLS_SERVER_CLOSE,	/* in the middle of the handshake */
@@ -115,6 +116,7 @@ static inline void
 tls_server_behave(struct tls_server *s, gnutls_session_t session)
 {
 	static const char zeros[16384];
+	static const struct linger reset = { 1, 0 };
 	size_t sent;
 
 	switch (s->mode) {
@@ -138,6 +140,10 @@ tls_server_behave(struct tls_server *s, gnutls_session_t session)
 		gnutls_record_send(session, "hi", 2);
 		send(s->fd, "250 injected\r\n", 14, MSG_NOSIGNAL);
 		return;
+	case TLS_SERVER_GREET_THEN_RESET:
+		setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &reset,
+		    sizeof(reset));
+		/* fall through */
 	default:
 		gnutls_record_send(session, "hi", 2);
 		return;
