@@ -65,6 +65,8 @@ struct stream {
 	bool deferred;		/* on_deferred() is under way */
 };
 
+static_assert(sizeof(struct stream) <= 320, "an idle session owns two");
+
 static void on_event(evutil_socket_t fd, short what, void *ctx);
 static void on_deferred(void *ctx);
 
