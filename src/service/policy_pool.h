@@ -23,13 +23,16 @@ struct policy_pool_handlers {
 		enum policy_error error);
 };
 
-/* config: a reference is kept. instance: of this process, for Hello. */
+/* config: a reference is kept. instance: of this process, for Hello; copied.
+ * Begins to connect at once. NULL without memory. */
 struct policy_pool *policy_pool_new(struct loop *loop,
 	struct config *config, const char *instance, struct metrics *metrics,
 	const struct policy_pool_handlers *handlers);
 
 /* For new sessions from now on: policies whose block did not change keep
- * their connections; removed ones stay until their last session has left. */
+ * their connections; removed ones stay until their last session has left.
+ * Figures in metrics move with a policy's name. -1 without memory: all is as
+ * before. */
 int policy_pool_reload(struct policy_pool *p, struct config *config) MUSTUSE;
 
 /* Sends Drain to every server. */
@@ -40,7 +43,8 @@ void policy_pool_free(struct policy_pool *p);
 bool policy_pool_is_ready(const struct policy_pool *p);
 
 /* One session's membership. join: fills policies_r[config->n_policies] as
- * session_open wants it. */
+ * session_open wants it, by the pool's newest config; the texts in it are good
+ * until leave. NULL without memory. leave: may be called from a handler. */
 struct policy_member;
 struct policy_member *policy_pool_join(struct policy_pool *p, void *session,
 	struct session_policy *policies_r);
@@ -57,7 +61,9 @@ void policy_pool_leave(struct policy_member *m);	/* NULL is fine */
 enum policy_error policy_pool_send(struct policy_member *m, unsigned policy,
 	const struct policy_event *event) MUSTUSE;
 
-/* How an awaited request of this session ended, for breaker and metrics. */
+/* How an awaited request of this session ended, for breaker and metrics: once
+ * per request, also if it was never sent. With POLICY_OK, call it before the
+ * session's next answer is taken: the last decision is counted as valid. */
 void policy_pool_report(struct policy_member *m, unsigned policy,
 	enum policy_error error);
 

@@ -1,0 +1,575 @@
+/*
+ * One connection to a policy server.
+ *
+ *	      retry            connected           Welcome
+ *	DOWN -------> CONNECTING -------> HANDSHAKE -------> READY
+ *	 ^                |                   |                |
+ *	 +----------------+-------------------+----------------+
+ *	          refused, timed out, closed, no frame, silent
+ *
+ * There is one timer, and the state says what it stands for. What the server
+ * sends is trusted in nothing: a frame's length is checked before memory is
+ * taken for it, and whatever is no frame ends the connection and is reported
+ * in words, since it nearly always means a wrong address.
+ */
+#include "service/policy_client.h"
+
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "config.h"
+#include "net/connect.h"
+#include "net/stream.h"
+
+#define SECOND ((uint64_t)CLOCK_US_PER_S)
+#define MAJOR 1			/* of the protocol that this weir speaks */
+#define KEEP_BYTES 65536	/* a buffer above this is given back */
+#define SAMPLE_BYTES 32		/* of what is no frame, for the log */
+
+static const struct policy_client_timing usual_timing = {
+	.connect_us = 5 * SECOND,
+	.handshake_us = 5 * SECOND,
+	.idle_us = 30 * SECOND,
+	.pong_us = 5 * SECOND,
+	.retry_min_us = SECOND / 10,
+	.retry_max_us = 10 * SECOND,
+};
+
+struct policy_client {
+	struct policy_client_setup setup;
+	enum metrics_policy_state state;
+	enum policy_error error;
+	struct addr address;		/* tcp; NONE: not resolved */
+	struct connect_attempt *attempt;
+	struct stream *stream;		/* NULL: not connected */
+	struct loop_timer *timer;
+	struct buf in;			/* the frame that is incomplete */
+	struct buf out;			/* sent at the end of the turn */
+	uint32_t max_out;		/* largest frame that the server takes */
+	uint64_t retry_us;
+	uint64_t random;
+	uint64_t heard_us;		/* when bytes came last */
+	uint64_t ping;			/* token of the last Ping */
+	bool pinging;			/* and nothing came since */
+	bool flushing;			/* on_flush is under way */
+	char last_why[128];		/* to say everything once */
+};
+
+static const char *
+name_of(const struct policy_client *c)
+{
+	return c->setup.block->name;
+}
+
+static uint64_t
+now(const struct policy_client *c)
+{
+	return loop_now_us(c->setup.loop);
+}
+
+static void
+start_timer(struct policy_client *c, uint64_t after_us)
+{
+	loop_timer_start(c->timer, now(c) + after_us);
+}
+
+static void
+enter(struct policy_client *c, enum metrics_policy_state state)
+{
+	c->state = state;
+	c->setup.handlers->on_state(c->setup.ctx);
+}
+
+/* ------------------------------------------------------------------ losing */
+
+static void
+retry_later(struct policy_client *c)
+{
+	uint64_t half = c->retry_us / 2;
+
+	c->random ^= c->random << 13;
+	c->random ^= c->random >> 7;
+	c->random ^= c->random << 17;
+	start_timer(c, half + c->random % (half + 1));
+	c->retry_us *= 2;
+	if (c->retry_us > c->setup.timing->retry_max_us)
+		c->retry_us = c->setup.timing->retry_max_us;
+}
+
+/* One line when something goes wrong; the same again only for debugging. */
+static void
+report(struct policy_client *c, const char *why, struct span sample)
+{
+	bool again = strncmp(why, c->last_why, sizeof(c->last_why) - 1) == 0;
+	char text[LOG_QUOTE_MAX], bytes[LOG_QUOTE_MAX];
+
+	snprintf(c->last_why, sizeof(c->last_why), "%s", why);
+	log_event(again ? LOG_DEBUG : LOG_WARNING, c->state ==
+	    METRICS_POLICY_READY ? "policy.lost" : "policy.unreachable",
+	    "policy=%s reason=%s%s%s", name_of(c),
+	    log_quote(span_str(why), text), sample.len == 0 ? "" : " bytes=",
+	    sample.len == 0 ? "" :
+	    log_quote(span_take(sample, SAMPLE_BYTES), bytes));
+}
+
+static void
+close_connection(struct policy_client *c, enum stream_end how)
+{
+	stream_end(c->stream, how);
+	c->stream = NULL;
+	buf_release(&c->in);
+	buf_release(&c->out);
+}
+
+/* sample: bytes that explain it, or none. */
+static void
+lose(struct policy_client *c, const char *why, struct span sample)
+{
+	enum metrics_policy_state was = c->state;
+
+	report(c, why, sample);
+	close_connection(c, STREAM_END_ABORT);
+	c->error = was == METRICS_POLICY_HANDSHAKE ? POLICY_ERROR_HANDSHAKE :
+	    POLICY_ERROR_CONNECT;
+	retry_later(c);
+	enter(c, METRICS_POLICY_DOWN);
+	if (was == METRICS_POLICY_READY)
+		c->setup.handlers->on_lost(c->setup.ctx,
+		    POLICY_ERROR_PROTOCOL);
+}
+
+static void
+lose_no_frame(struct policy_client *c, struct span bytes)
+{
+	char why[160];
+
+	snprintf(why, sizeof(why), "it sent what is no frame: %s",
+	    policy_frame_guess(bytes));
+	lose(c, why, bytes);
+}
+
+/* ----------------------------------------------------------------- sending */
+
+static void
+on_flush(void *ctx)
+{
+	struct policy_client *c = ctx;
+
+	c->flushing = false;
+	if (c->stream == NULL || buf_len(&c->out) == 0)
+		return;
+	stream_write(c->stream, buf_span(&c->out));
+	stream_flush(c->stream);
+	if (c->out.cap > KEEP_BYTES)
+		buf_release(&c->out);
+	else
+		buf_clear(&c->out);
+}
+
+static enum policy_error
+queue_event(struct policy_client *c, const struct policy_event *event,
+    uint32_t max)
+{
+	size_t queued = stream_queued(c->stream);
+
+	if (queued >= POLICY_CLIENT_QUEUE_MAX)
+		return POLICY_ERROR_OVERLOAD;
+	c->out.max = POLICY_CLIENT_QUEUE_MAX - queued;
+	if (policy_encode(&c->out, event, max) != 0)
+		return POLICY_ERROR_OVERLOAD;
+	if (!c->flushing) {
+		c->flushing = true;
+		loop_defer(c->setup.loop, on_flush, c);
+	}
+	return POLICY_OK;
+}
+
+enum policy_error
+policy_client_send(struct policy_client *c, const struct policy_event *event)
+{
+	if (c->state != METRICS_POLICY_READY)
+		return policy_client_error(c);
+	return queue_event(c, event, c->max_out);
+}
+
+static enum policy_error
+send_hello(struct policy_client *c)
+{
+	const struct config_policy *block = c->setup.block;
+	struct policy_event hello = {
+		.type = POLICY_EVENT_HELLO,
+		.u.hello = {
+			.software = "weir/" PACKAGE_VERSION,
+			.instance = c->setup.instance,
+			.policy = block->name,
+			.mode = block->mode,
+			.phases = POLICY_PHASES_ALL,
+			.grants = block->grants,
+			.pools = c->setup.pools,
+			.n_pools = c->setup.n_pools,
+			.max_frame = block->max_frame,
+		},
+	};
+
+	return queue_event(c, &hello, POLICY_FRAME_HANDSHAKE_MAX);
+}
+
+/* --------------------------------------------------------------- receiving */
+
+/* Returns 0, or -1 when the connection has been given up. */
+static int
+on_welcome(struct policy_client *c, const struct policy_answer *a)
+{
+	char why[160];
+
+	if (a->type != POLICY_ANSWER_WELCOME || a->session != 0) {
+		lose(c, "its first answer to Hello is no Welcome",
+		    (struct span){ 0 });
+		return -1;
+	}
+	if (a->u.welcome.major != MAJOR) {
+		snprintf(why, sizeof(why), "it speaks version %u of the policy "
+		    "protocol, this weir version %u: update the older of the "
+		    "two", a->u.welcome.major, MAJOR);
+		lose(c, why, (struct span){ 0 });
+		return -1;
+	}
+	c->max_out = c->setup.block->max_frame;
+	if (a->u.welcome.max_frame != 0 && a->u.welcome.max_frame < c->max_out)
+		c->max_out = a->u.welcome.max_frame;
+	c->retry_us = c->setup.timing->retry_min_us;
+	c->last_why[0] = '\0';
+	c->pinging = false;
+	start_timer(c, c->setup.timing->idle_us);
+	enter(c, METRICS_POLICY_READY);
+	c->setup.handlers->on_welcome(c->setup.ctx, a);
+	return 0;
+}
+
+static void
+on_frame(struct policy_client *c, struct span whole, struct span frame)
+{
+	struct policy_answer a;
+
+	if (frame.len == 0 && c->state == METRICS_POLICY_READY) {
+		c->setup.handlers->on_empty(c->setup.ctx);
+		return;
+	}
+	if (policy_decode(frame, &a) != 0) {
+		lose_no_frame(c, whole);
+		return;
+	}
+	if (c->state == METRICS_POLICY_HANDSHAKE)
+		(void)on_welcome(c, &a);
+	else if (a.type != POLICY_ANSWER_PONG || a.session != 0 ||
+	    a.u.pong_token != c->ping)
+		c->setup.handlers->on_answer(c->setup.ctx, &a);
+	policy_answer_free(&a);
+}
+
+static uint32_t
+max_in(const struct policy_client *c)
+{
+	return c->state == METRICS_POLICY_READY ? c->setup.block->max_frame :
+	    POLICY_FRAME_HANDSHAKE_MAX;
+}
+
+/* Takes what belongs to the frame that began in an earlier read; returns the
+ * rest. */
+static struct span
+continue_frame(struct policy_client *c, struct span bytes)
+{
+	struct span frame, part;
+	size_t need;
+
+	(void)policy_frame_next(buf_span(&c->in), max_in(c), &frame, &need);
+	part = span_take(bytes, need - buf_len(&c->in));
+	if (buf_append(&c->in, part) != 0) {
+		lose(c, "out of memory", (struct span){ 0 });
+		return (struct span){ 0 };
+	}
+	switch (policy_frame_next(buf_span(&c->in), max_in(c), &frame, &need)) {
+	case POLICY_FRAME_TOO_LARGE:
+		lose_no_frame(c, buf_span(&c->in));
+		break;
+	case POLICY_FRAME_OK:
+		on_frame(c, buf_span(&c->in), frame);
+		if (c->in.cap > KEEP_BYTES)
+			buf_release(&c->in);
+		else
+			buf_clear(&c->in);
+		break;
+	case POLICY_FRAME_MORE:
+		break;
+	}
+	return span_skip(bytes, part.len);
+}
+
+/* A frame that is whole is read where it lies; of one that is not, memory is
+ * taken for as much as it announced. */
+static struct span
+begin_frame(struct policy_client *c, struct span bytes)
+{
+	struct span frame;
+	size_t need;
+
+	switch (policy_frame_next(bytes, max_in(c), &frame, &need)) {
+	case POLICY_FRAME_TOO_LARGE:
+		lose_no_frame(c, bytes);
+		break;
+	case POLICY_FRAME_OK:
+		on_frame(c, bytes, frame);
+		return span_skip(bytes, need);
+	case POLICY_FRAME_MORE:
+		if (buf_reserve(&c->in, need) == NULL ||
+		    buf_append(&c->in, bytes) != 0)
+			lose(c, "out of memory", (struct span){ 0 });
+		break;
+	}
+	return (struct span){ 0 };
+}
+
+static void
+on_bytes(void *ctx, struct span bytes)
+{
+	struct policy_client *c = ctx;
+
+	c->heard_us = now(c);
+	c->pinging = false;
+	while (bytes.len > 0 && c->stream != NULL)
+		bytes = buf_len(&c->in) > 0 ? continue_frame(c, bytes) :
+		    begin_frame(c, bytes);
+}
+
+static void
+on_eof(void *ctx, const char *error)
+{
+	struct policy_client *c = ctx;
+	char why[200];
+
+	if (error[0] != '\0')
+		snprintf(why, sizeof(why), "%s", error);
+	else if (c->state == METRICS_POLICY_HANDSHAKE)
+		snprintf(why, sizeof(why), "it closed the connection on Hello: "
+		    "its log may say why; perhaps it does not speak version %u "
+		    "of the policy protocol", MAJOR);
+	else
+		snprintf(why, sizeof(why), "it closed the connection%s",
+		    buf_len(&c->in) > 0 ? " in the middle of a frame" : "");
+	lose(c, why, (struct span){ 0 });
+}
+
+static void
+on_drained(void *ctx)
+{
+	(void)ctx;		/* the queue is bounded, nobody waits */
+}
+
+static void
+on_tls(void *ctx, const struct tls_info *info, const char *error)
+{
+	(void)ctx;		/* never started */
+	(void)info;
+	(void)error;
+}
+
+/* -------------------------------------------------------------- connecting */
+
+static void
+on_connected(void *ctx, int fd, const struct addr *local, const char *why)
+{
+	static const struct stream_handlers handlers = {
+		.on_bytes = on_bytes, .on_eof = on_eof,
+		.on_drained = on_drained, .on_tls = on_tls,
+	};
+	struct policy_client *c = ctx;
+
+	(void)local;
+	c->attempt = NULL;
+	if (fd < 0) {
+		lose(c, why, (struct span){ 0 });
+		return;
+	}
+	c->stream = stream_new(c->setup.loop, fd, &handlers, c);
+	if (c->stream == NULL) {
+		lose(c, "out of memory", (struct span){ 0 });
+		return;
+	}
+	start_timer(c, c->setup.timing->handshake_us);
+	enter(c, METRICS_POLICY_HANDSHAKE);
+	if (send_hello(c) != POLICY_OK)
+		lose(c, "Hello does not fit into a frame: "
+		    "there are too many source addresses in the pools",
+		    (struct span){ 0 });
+}
+
+/* A name is looked up when the client is made, and again before a connection
+ * only as long as that has not worked: it blocks. Returns NULL, or why not. */
+static const char *
+resolve(struct policy_client *c)
+{
+	const struct config_policy *block = c->setup.block;
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list;
+	int error;
+
+	if (block->transport != CONFIG_ENDPOINT_TCP ||
+	    c->address.family != ADDR_NONE)
+		return NULL;
+	if (addr_parse(span_str(block->host), &c->address) != 0) {
+		error = getaddrinfo(block->host, NULL, &hints, &list);
+		if (error != 0)
+			return gai_strerror(error);
+		c->address = addr_from_sockaddr(list->ai_addr);
+		freeaddrinfo(list);
+	}
+	c->address.port = block->port;
+	return c->address.family == ADDR_NONE ? "no address" : NULL;
+}
+
+static void
+begin_connect(struct policy_client *c)
+{
+	const struct config_policy *block = c->setup.block;
+	struct connect_request request = {
+		.timeout_us = c->setup.timing->connect_us,
+	};
+	const char *why = resolve(c);
+
+	if (why != NULL) {
+		lose(c, why, span_str(block->host));
+		return;
+	}
+	request.destination = c->address;
+	if (block->transport == CONFIG_ENDPOINT_UNIX)
+		request.unix_path = block->path;
+	c->attempt = connect_start(c->setup.loop, &request, on_connected, c);
+	if (c->attempt == NULL)
+		lose(c, "out of memory", (struct span){ 0 });
+	else
+		enter(c, METRICS_POLICY_CONNECTING);
+}
+
+/* Ready, and the time has come to look whether the server is alive. */
+static void
+check_alive(struct policy_client *c)
+{
+	const struct policy_client_timing *timing = c->setup.timing;
+	uint64_t silent_us = now(c) - c->heard_us;
+	struct policy_event ping = { .type = POLICY_EVENT_PING };
+
+	if (c->pinging) {
+		lose(c, "it did not answer Ping", (struct span){ 0 });
+		return;
+	}
+	if (silent_us < timing->idle_us) {
+		start_timer(c, timing->idle_us - silent_us);
+		return;
+	}
+	ping.u.ping.token = ++c->ping;
+	if (policy_client_send(c, &ping) != POLICY_OK) {
+		lose(c, "it does not read what it is sent",
+		    (struct span){ 0 });
+		return;
+	}
+	c->pinging = true;
+	start_timer(c, timing->pong_us);
+}
+
+static void
+on_timer(void *ctx)
+{
+	struct policy_client *c = ctx;
+	char why[160];
+
+	switch (c->state) {
+	case METRICS_POLICY_DOWN:
+		begin_connect(c);
+		break;
+	case METRICS_POLICY_CONNECTING:
+		break;		/* the attempt has its own time */
+	case METRICS_POLICY_HANDSHAKE:
+		snprintf(why, sizeof(why), "no Welcome came in time%s%s",
+		    buf_len(&c->in) > 0 ? ": " : "", buf_len(&c->in) > 0 ?
+		    policy_frame_guess(buf_span(&c->in)) : "");
+		lose(c, why, buf_span(&c->in));
+		break;
+	case METRICS_POLICY_READY:
+		check_alive(c);
+		break;
+	}
+}
+
+/* ------------------------------------------------------------ its own life */
+
+struct policy_client *
+policy_client_new(const struct policy_client_setup *setup)
+{
+	struct policy_client *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->setup = *setup;
+	if (c->setup.timing == NULL)
+		c->setup.timing = &usual_timing;
+	c->timer = loop_timer_new(setup->loop, on_timer, c);
+	if (c->timer == NULL) {
+		free(c);
+		return NULL;
+	}
+	c->state = METRICS_POLICY_DOWN;
+	c->error = POLICY_ERROR_CONNECT;
+	c->retry_us = c->setup.timing->retry_min_us;
+	c->random = (clock_mono_us() ^ (uint64_t)(uintptr_t)c << 16) | 1;
+	buf_init(&c->in, 0);
+	buf_init(&c->out, 0);
+	start_timer(c, 0);
+	return c;
+}
+
+static void
+free_later(void *ctx)
+{
+	free(ctx);
+}
+
+void
+policy_client_free(struct policy_client *c)
+{
+	if (c == NULL)
+		return;
+	on_flush(c);
+	connect_cancel(c->attempt);
+	if (c->stream != NULL)
+		close_connection(c, STREAM_END_FLUSH);
+	loop_timer_free(c->timer);
+	/* behind an on_flush that may be under way, and behind our callers */
+	loop_defer(c->setup.loop, free_later, c);
+}
+
+void
+policy_client_set_block(struct policy_client *c,
+    const struct config_policy *block, const struct policy_pool_info *pools,
+    size_t n_pools)
+{
+	c->setup.block = block;
+	c->setup.pools = pools;
+	c->setup.n_pools = n_pools;
+	if (c->state != METRICS_POLICY_READY)
+		c->address.family = ADDR_NONE;	/* look it up again */
+}
+
+enum metrics_policy_state
+policy_client_state(const struct policy_client *c)
+{
+	return c->state;
+}
+
+enum policy_error
+policy_client_error(const struct policy_client *c)
+{
+	return c->state == METRICS_POLICY_HANDSHAKE ?
+	    POLICY_ERROR_HANDSHAKE : c->error;
+}
