@@ -79,7 +79,8 @@ parts[] = {
 	{ "decisions", '[', "SELECT number, transaction_id, occurred_at, "
 	    "policy, version, phase, recipient, action, result, code, "
 	    "enhanced, reply, delay_ms, rule, score, reason, "
-	    "annotations AS \"annotations!\", latency_us, "
+	    "(SELECT json_group_array(json_array(key, value)) "
+	    "FROM json_each(annotations)) AS \"annotations!\", latency_us, "
 	    "applied AS \"applied?\", observed AS \"observed?\", error, "
 	    "error_text FROM decisions WHERE session_id = ?1 "
 	    "ORDER BY number" },

@@ -16,6 +16,7 @@
 #define EXPIRE_EVERY_US (60 * (uint64_t)CLOCK_US_PER_S)
 #define EXPIRE_PAUSE_US 200000u		/* while there is more of it */
 #define EXPIRE_STEP 300			/* sessions */
+#define JSON_WRITE_BYTES (256 * 1024)	/* at once */
 #define BATCH_MAX 2048			/* chunks per transaction */
 
 /* ---------------------------------------------------------------- trouble */
@@ -125,21 +126,31 @@ json_run(struct record_writer *w, const struct record_list *list, bool force,
     uint64_t now_us)
 {
 	const struct record_chunk *chunk;
+	unsigned held = 0, done = 0;
+	bool ok = true;
 
 	if (!force && now_us < w->json_trouble.retry_us) {
 		w->failed += list->n;
 		return;
 	}
-	for (chunk = list->head; chunk != NULL; chunk = chunk->next)
+	for (chunk = list->head; ok && chunk != NULL; chunk = chunk->next) {
 		record_json_add(&w->json, chunk);
-	if (json_try(w) == 0) {
+		held++;
+		if (buf_len(&w->json.out) < JSON_WRITE_BYTES)
+			continue;
+		if ((ok = json_try(w) == 0)) {
+			done += held;
+			held = 0;
+		}
+	}
+	if (ok && json_try(w) == 0) {
 		record_trouble_over(&w->json_trouble, "json", w->json_path);
 		return;
 	}
 	record_trouble_is(&w->json_trouble, "json", w->json_path,
 	    strerror(errno), now_us);
 	buf_clear(&w->json.out);
-	w->failed += list->n;
+	w->failed += list->n - done;
 }
 
 /* ----------------------------------------------------------------- SQLite */
