@@ -75,7 +75,7 @@ const compact = new Intl.NumberFormat(undefined,
 
 function count(n) {
 	n = Number(n) || 0;
-	return n < 100000 ? integer.format(n) : compact.format(n);
+	return n < 1e6 ? integer.format(n) : compact.format(n);
 }
 
 function plural(n, one, many) {
@@ -98,7 +98,7 @@ function duration(us) {
 	if (us < 1000)
 		return Math.round(us) + ' \u00b5s';
 	if (us < 1e5)
-		return (us / 1e3).toFixed(us < 1e4 ? 1 : 0) + ' ms';
+		return (us / 1e3).toFixed(1) + ' ms';
 	if (us < 1e6)
 		return Math.round(us / 1e3) + ' ms';
 	if (us < 6e7)

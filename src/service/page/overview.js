@@ -11,7 +11,7 @@ const TILES = [
 	{ key: 'discarded', name: 'Discarded' },
 	{ key: 'aborted', name: 'Aborted' },
 ];
-const HISTORY_MAX = 90;		/* polls: three minutes */
+const HISTORY_MAX = 60;		/* polls: two minutes */
 
 /* Counters of earlier polls: rates are made here, not by weir. */
 const past = { instance: null, polls: [] };
@@ -224,7 +224,7 @@ function facts(pairs) {
 function drawMx(status) {
 	const c = status.counters, l = status.latencies;
 	const latency = (h) => h.count === 0 ? '\u2013' :
-		`${duration(h.latency_p50_us)}, 99 % within ` +
+		`${duration(h.latency_p50_us)}, 99 % in ` +
 		duration(h.latency_p99_us);
 	fill('mx', facts([
 		['Connect', latency(l.connect)],

@@ -32,16 +32,19 @@ function replyText(r) {
 		.filter((part) => part !== '').join(' ');
 }
 
+function number(value) {
+	return value === null || value === undefined ? NaN : value;
+}
+
 function fromList(s) {
 	const started = toUs(s.occurred_at);
 	return {
 		id: s.id, started, before: started,
-		client: joinPort(s.client_address, 0),
-		mx: joinPort(s.destination_address, 0),
-		sender: orNull(s.mail_from), recipient: s.mail_to || '',
-		outcome: s.outcome, code: s.code, reply: s.reply || '',
+		client: s.client || '', mx: s.destination || '',
+		sender: orNull(s.sender), recipient: s.recipients || '',
+		outcome: s.outcome, code: s.code,
 		ended: Boolean(s.cause), cause: s.cause,
-		took: s.duration_us === null ? NaN : s.duration_us,
+		took: number(s.duration_ms) * 1000,
 	};
 }
 
@@ -51,43 +54,39 @@ function fromDecision(d) {
 		action: d.result || d.action || 'annotation',
 		error: d.error, text: d.error_text, rule: d.rule,
 		score: d.score, reason: d.reason, latency: d.latency_us,
-		applied: Boolean(d.applied), observed: Boolean(d.observed),
+		applied: d.applied, observed: d.observed,
+		annotations: (d.annotations || []).map((pair) =>
+			[].concat(pair).join(' = ')),
 		reply: replyText(d),
 	};
 }
 
+function fromTransaction(t, recipients) {
+	return {
+		sender: t.sender || '', outcome: t.outcome, by: t.decided_by,
+		reply: replyText(t), size: t.size, took: number(t.duration_us),
+		recipients: recipients.filter((r) =>
+			r.transaction_id === t.id).map((r) => ({
+			address: r.address, accepted: r.accepted,
+			by: r.decided_by, reply: replyText(r) })),
+	};
+}
+
 function fromShow(s) {
-	const recipients = s.recipients || [];
 	return Object.assign(fromList(s), {
-		client: joinPort(s.client_address, s.client_port),
-		mx: joinPort(s.destination_address, s.destination_port),
-		source: joinPort(s.source_address, s.source_port),
+		client: joinPort(s.client, s.client_port),
+		mx: joinPort(s.destination, s.destination_port),
+		source: joinPort(s.source, s.source_port),
 		listener: s.listener, error: s.connect_error,
-		connect: orNull(s.connect_us),
+		connect: number(s.timings && s.timings.connect_us),
 		clientBytes: orNull(s.client_bytes),
 		upstreamBytes: orNull(s.upstream_bytes),
-		tls: s.upstream_tls_version || s.upstream_tls_error ? {
-			version: s.upstream_tls_version,
-			cipher: s.upstream_tls_cipher,
-			error: s.upstream_tls_error,
-			verified: s.upstream_tls_verified,
-			resumed: s.upstream_tls_resumed,
-			subject: s.upstream_tls_subject,
-		} : null,
-		transactions: (s.transactions_list || []).map((t) => ({
-			sender: t.sender || '', outcome: t.outcome,
-			by: t.decided_by, reply: replyText(t), size: t.size,
-			took: t.duration_us,
-			recipients: (t.recipients_list || recipients.filter(
-				(r) => r.transaction_id === t.id))
-				.map((r) => ({ address: r.address,
-					accepted: Boolean(r.accepted),
-					by: r.decided_by,
-					reply: replyText(r) })),
-		})),
-		decisions: (s.decisions || []).map(fromDecision),
-		lines: (s.communications || []).map((l) => ({
-			at: toUs(l.occurred_at), direction: l.direction,
+		tls: s.tls,
+		transactions: s.transactions.map((t) =>
+			fromTransaction(t, s.recipients)),
+		decisions: s.decisions.map(fromDecision),
+		lines: s.lines.map((l) => ({ at: toUs(l.occurred_at),
+			direction: l.direction,
 			text: withoutEnd(l.data || '') })),
 	});
 }

@@ -48,8 +48,7 @@ function address(text) {
 function resultOf(s) {
 	if (s.outcome)
 		return [outcomeBadge(s.outcome), s.code ?
-			el('span.small.muted', null, ' ' + s.code) : null,
-		el('div.small.muted.cut', null, s.reply)];
+			el('span.small.muted', null, ' ' + s.code) : null];
 	return [badge('none', s.ended ? 'no mail' : 'open'),
 		el('div.small.muted', null, CAUSES[s.cause] || s.cause)];
 }
@@ -129,6 +128,7 @@ function decisionText(d) {
 		parts.push('score ' + d.score);
 	if (d.reason)
 		parts.push(d.reason);
+	parts.push(...d.annotations);
 	if (d.reply)
 		parts.push('replies "' + d.reply + '"');
 	if (d.text)
@@ -163,7 +163,7 @@ function sessionFacts(s) {
 		['From address', s.source],
 		['TLS to the MX', tlsText(s.tls) || 'none'],
 		['Connect', s.error ? 'failed: ' + s.error :
-			s.connect === null ? '\u2013' : duration(s.connect)],
+			duration(s.connect)],
 		['Received', s.clientBytes === null ? '\u2013' :
 			`${bytes(s.clientBytes)} from the client, ` +
 			`${bytes(s.upstreamBytes)} from the MX`],
