@@ -121,14 +121,14 @@ function span(s) {
 
 function rate(perSecond) {
 	if (perSecond === null)
-		return '\u2026';
+		return 'measuring \u2026';
 	if (perSecond === 0)
-		return '0/s';
+		return '0/s now';
 	if (perSecond < 0.95)
 		return (perSecond * 60).toFixed(perSecond < 0.15 ? 1 : 0) +
-			'/min';
+			'/min now';
 	return (perSecond < 10 ? perSecond.toFixed(1) : count(
-		Math.round(perSecond))) + '/s';
+		Math.round(perSecond))) + '/s now';
 }
 
 /* A time of the API: text, or microseconds since 1970. As a Date or null. */

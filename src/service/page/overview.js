@@ -75,7 +75,7 @@ function drawTiles(counters) {
 		el('div.value', { title: integer.format(counters[tile.key]) },
 			count(counters[tile.key])),
 		el('div.rate.muted', null, tile.gauge ? 'now' :
-			rate(recentRate(tile)) + ' now'),
+			rate(recentRate(tile))),
 		sparkline(series(tile)))));
 }
 

@@ -20,7 +20,8 @@
 
 #define MARKUP "<img src=x onerror=\"document.title='owned'\">"
 #define SCRIPT "<script>window.owned=1</script>"
-#define UGLY "a\x00z \xff\xfe caf\xc3\xa9 \xe2\x80\xaetxt.exe\xe2\x80\xac \x1b[31m"
+#define UGLY "a\x00z \xff\xfe caf\xc3\xa9 " \
+	"\xe2\x80\xaetxt.exe\xe2\x80\xac \x1b[31m"
 #define SESSIONS 120
 
 static const char conf_format[] =
@@ -319,7 +320,8 @@ main(int argc, char **argv)
 	struct addr bound;
 
 	if (argc < 2) {
-		fprintf(stderr, "usage: status_fixture DIRECTORY [empty|live]\n");
+		fprintf(stderr,
+		    "usage: status_fixture DIRECTORY [empty|live]\n");
 		return 2;
 	}
 	log_set_level(LOG_WARNING);
