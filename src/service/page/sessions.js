@@ -171,6 +171,12 @@ function sessionFacts(s) {
 	].filter(([, value]) => value));
 }
 
+function byWhom(r) {
+	const names = { mx: 'the MX', weir: 'weir' };
+	return !r.by ? r.reply : r.reply === '' ? `by ${names[r.by] || r.by}` :
+		`by ${names[r.by] || r.by}: ${r.reply}`;
+}
+
 function transactionRows(s) {
 	return table('Transactions', [{ name: 'From' }, { name: 'To' },
 		{ name: 'Result' }, { name: 'Size', num: true },
@@ -178,12 +184,10 @@ function transactionRows(s) {
 		address(t.sender),
 		t.recipients.length === 0 ? '\u2013' : t.recipients.map((r) =>
 			el('div.wrap', null, r.address + ' ',
-				r.accepted ? null : badge('bad',
-					`refused by ${r.by}`),
-				el('div.small.muted', null, r.reply))),
+				r.accepted ? null : badge('bad', 'refused'),
+				el('div.small.muted', null, byWhom(r)))),
 		el('div', null, outcomeBadge(t.outcome),
-			el('div.small.muted', null, (t.by ? `by ${t.by}: ` :
-				'') + t.reply)),
+			el('div.small.muted', null, byWhom(t))),
 		bytes(t.size), duration(t.took)]));
 }
 
