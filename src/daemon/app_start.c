@@ -1,0 +1,176 @@
+/*
+ * Start and stop, in the order that privileges ask for: sockets first, then
+ * the user, then whatever opens files or makes threads.
+ */
+#include "daemon/app.h"
+
+#include "base/clock.h"
+#include "daemon/privileges.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+/* Descriptors besides two per session: policies, database, status, loops. */
+#define DESCRIPTORS_SPARE 256
+
+/* TLS sessions that a worker remembers for resumption. */
+#define TLS_CACHE_MAX 4096
+
+struct tls_client *
+app_tls(const struct config *config, struct buf *error)
+{
+	struct tls_client_options options = {
+		.priority = config->upstream.tls_priority,
+		.ca_file = config->upstream.tls_ca,
+		.cache_max = TLS_CACHE_MAX,
+	};
+	struct tls_client *tls;
+	char *why = NULL;
+
+	tls = tls_client_new(&options, &why);
+	if (tls == NULL)
+		buf_printf(error, "upstream TLS: %s", why == NULL ?
+		    "no memory" : why);
+	free(why);
+	return tls;
+}
+
+void
+app_own_addresses(struct app *app)
+{
+	struct addr *own = calloc(app->sockets.n_bound + 1, sizeof(*own));
+
+	if (own == NULL)
+		abort();
+	memcpy(own, app->sockets.bound, app->sockets.n_bound * sizeof(*own));
+	pthread_rwlock_wrlock(&app->shared.own_lock);
+	free(app->shared.own);
+	app->shared.own = own;
+	app->shared.n_own = app->sockets.n_bound;
+	pthread_rwlock_unlock(&app->shared.own_lock);
+}
+
+/* Hands the sockets to the workers: from now on weir serves. */
+static void
+app_serve(struct app *app)
+{
+	size_t i;
+
+	app_own_addresses(app);
+	for (i = 0; i < app->n_workers; i++) {
+		worker_serve(app->workers[i], app->config,
+		    app->sockets.workers[i]);
+		app->sockets.workers[i] = (struct worker_sockets){ 0 };
+	}
+	app->serving = true;
+	atomic_store(&app->is_serving, true);
+	log_event(LOG_INFO, "weir.serving", "workers=%zu", app->n_workers);
+}
+
+/* Opens what is not open yet, and serves. */
+int
+app_listen(struct app *app, struct buf *error)
+{
+	if (app->sockets.workers == NULL && sockets_open(app->config,
+	    app->n_workers, NULL, NULL, &app->sockets, error) != 0)
+		return -1;
+	app_serve(app);
+	return 0;
+}
+
+static bool
+has_required_policy(const struct config *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->n_policies; i++)
+		if (c->policies[i].required)
+			return true;
+	return false;
+}
+
+static int
+workers_start(struct app *app, struct buf *error)
+{
+	size_t i, n = app->config->workers;
+
+	app->workers = calloc(n, sizeof(*app->workers));
+	app->metrics = calloc(n, sizeof(*app->metrics));
+	if (app->workers == NULL || app->metrics == NULL) {
+		buf_append_str(error, "no memory");
+		return -1;
+	}
+	for (i = 0; i < n; i++) {
+		struct tls_client *tls = app_tls(app->config, error);
+
+		if (tls == NULL)
+			return -1;
+		app->workers[i] = worker_new(&app->shared, (unsigned)i,
+		    app->config, tls, error);
+		if (app->workers[i] == NULL)
+			return -1;
+		app->metrics[i] = app->workers[i]->metrics;
+		app->n_workers = i + 1;
+		if (worker_start(app->workers[i]) != 0) {
+			buf_append_str(error, "cannot start a thread");
+			return -1;
+		}
+	}
+	return 0;
+}
+
+int
+app_start(struct app *app, struct buf *error)
+{
+	const struct config *c = app->config;
+	struct status_source source;
+	unsigned long wanted = 2ul * c->limits.connections + DESCRIPTORS_SPARE;
+	unsigned long limit = privileges_descriptors(wanted);
+
+	if (limit < wanted)
+		log_event(LOG_WARNING, "weir.descriptors", "limit=%lu "
+		    "wanted=%lu advice=\"raise LimitNOFILE or lower "
+		    "limits.connections\"", limit, wanted);
+	if (!has_required_policy(c) && sockets_open(c, c->workers, NULL, NULL,
+	    &app->sockets, error) != 0)
+		return -1;
+	if (privileges_drop(c->user, c->upstream.mark != 0, error) != 0)
+		return -1;
+	app->shared.record = record_start(c);
+	if (app->shared.record == NULL) {
+		buf_append_str(error, "no memory for the record");
+		return -1;
+	}
+	if (workers_start(app, error) != 0)
+		return -1;
+	app_status_source(app, &source);
+	app->status = status_start(&source, c, error);
+	if (app->status == NULL)
+		return -1;
+	if (has_required_policy(c)) {
+		log_event(LOG_INFO, "weir.waiting",
+		    "reason=\"a required policy is not there yet\"");
+		return 0;
+	}
+	return app_listen(app, error);
+}
+
+void
+app_stop(struct app *app)
+{
+	size_t i;
+
+	status_stop(app->status);
+	for (i = 0; i < app->n_workers; i++)
+		worker_stop(app->workers[i]);
+	for (i = 0; i < app->n_workers; i++)
+		worker_join(app->workers[i]);
+	for (i = 0; i < app->n_workers; i++)
+		worker_free(app->workers[i]);
+	record_stop(app->shared.record);
+	sockets_release(&app->sockets, true);
+	free(app->workers);
+	free(app->metrics);
+	free(app->shared.own);
+}

@@ -1,0 +1,128 @@
+/*
+ * What the status server asks the process for, in the HTTP thread. Everything
+ * that changes is done by the main thread: reload and drain only ask for it.
+ */
+#include "daemon/app.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+static struct config *
+status_config(void *ctx)
+{
+	struct app *app = ctx;
+	struct config *c;
+
+	pthread_mutex_lock(&app->lock);
+	c = config_ref(app->config);
+	pthread_mutex_unlock(&app->lock);
+	return c;
+}
+
+static bool
+status_ready(void *ctx, const char **why_not_r)
+{
+	struct app *app = ctx;
+	size_t i;
+
+	if (atomic_load(&app->is_draining)) {
+		*why_not_r = "weir is stopping";
+		return false;
+	}
+	if (!atomic_load(&app->is_serving)) {
+		*why_not_r = "a required policy has not been there yet";
+		return false;
+	}
+	for (i = 0; i < app->n_workers; i++)
+		if (!atomic_load(&app->workers[i]->policies_ready)) {
+			*why_not_r = "a required policy is not connected";
+			return false;
+		}
+	return true;
+}
+
+static struct addr
+status_listener(void *ctx, size_t i)
+{
+	struct app *app = ctx;
+	struct addr a = { .family = ADDR_NONE };
+
+	pthread_mutex_lock(&app->lock);
+	if (i < app->sockets.n_bound && app->sockets.bound != NULL)
+		a = app->sockets.bound[i];
+	pthread_mutex_unlock(&app->lock);
+	return a;
+}
+
+struct reload_call {
+	struct app *app;
+	struct buf *error;
+	int result;
+	bool done;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+};
+
+static void
+reload_in_main(void *ctx)
+{
+	struct reload_call *call = ctx;
+	int result = app_reload(call->app, call->error);
+
+	pthread_mutex_lock(&call->lock);
+	call->result = result;
+	call->done = true;
+	pthread_cond_signal(&call->cond);
+	pthread_mutex_unlock(&call->lock);
+}
+
+static int
+status_reload(void *ctx, struct buf *error)
+{
+	struct app *app = ctx;
+	struct reload_call call = { .app = app, .error = error,
+	    .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
+
+	if (loop_call(app->loop, reload_in_main, &call) != 0) {
+		buf_append_str(error, "no memory");
+		return -1;
+	}
+	pthread_mutex_lock(&call.lock);
+	while (!call.done)
+		pthread_cond_wait(&call.cond, &call.lock);
+	pthread_mutex_unlock(&call.lock);
+	return call.result;
+}
+
+static void
+drain_in_main(void *ctx)
+{
+	app_drain(ctx);
+}
+
+static void
+status_drain(void *ctx)
+{
+	struct app *app = ctx;
+
+	if (loop_call(app->loop, drain_in_main, app) != 0)
+		kill(getpid(), SIGTERM);
+}
+
+void
+app_status_source(struct app *app, struct status_source *source_r)
+{
+	*source_r = (struct status_source){
+		.workers = app->metrics,
+		.n_workers = app->n_workers,
+		.record = app->shared.record,
+		.instance = app->instance,
+		.started_wall_us = app->started_wall_us,
+		.config = status_config,
+		.ready = status_ready,
+		.listener = status_listener,
+		.reload = status_reload,
+		.drain = status_drain,
+		.ctx = app,
+	};
+}

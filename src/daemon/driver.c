@@ -1,0 +1,484 @@
+/*
+ * Executes a session's actions on real streams.
+ *
+ *	stream, timer, policy answer --> driver_feed() --> session_feed()
+ *	                                     ^                  | actions
+ *	                                     |                  v
+ *	        queue <-- what fails at once or is there already (spool, asks)
+ *
+ * One event is fed at a time; what an action brings about at once goes to a
+ * queue that is fed next, so the session is never entered twice. All sessions
+ * of a worker share its list of actions.
+ */
+#include "daemon/driver_internal.h"
+
+#include "base/clock.h"
+#include "net/connect.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct driver *
+driver_next(struct driver *d)
+{
+	return TAILQ_NEXT(d, link);
+}
+
+void
+driver_unlink(struct worker *w, struct driver *d)
+{
+	TAILQ_REMOVE(&w->drivers, d, link);
+}
+
+/* ---------------------------------------------------------------- reading */
+
+static struct stream **
+stream_of(struct driver *d, enum session_side side)
+{
+	return side == SESSION_CLIENT ? &d->client : &d->upstream;
+}
+
+static void
+reading_update(struct driver *d, enum session_side side)
+{
+	struct stream *stream = *stream_of(d, side);
+	bool stop = d->paused[side] || d->blocked[side];
+
+	if (stream == NULL || stop == d->stopped[side])
+		return;
+	d->stopped[side] = stop;
+	if (stop)
+		stream_pause(stream);
+	else
+		stream_resume(stream);
+}
+
+/* One side is full: the other one is not read until it has drained. */
+static void
+back_pressure(struct driver *d, enum session_side from, enum session_side to)
+{
+	struct stream *stream = *stream_of(d, to);
+	struct session_event ev = { .type = SESSION_BLOCKED, .side = from };
+
+	if (stream == NULL || d->blocked[from] || !stream_is_full(stream))
+		return;
+	d->blocked[from] = true;
+	reading_update(d, from);
+	driver_queue(d, &ev);
+}
+
+static void
+drained(struct driver *d, enum session_side side)
+{
+	enum session_side from = side == SESSION_CLIENT ? SESSION_UPSTREAM :
+	    SESSION_CLIENT;
+	struct session_event ev = { .type = SESSION_UNBLOCKED, .side = from };
+
+	if (side == SESSION_UPSTREAM && d->spool_waits)
+		driver_spool_read(d);
+	if (d->blocked[from]) {
+		d->blocked[from] = false;
+		reading_update(d, from);
+		driver_queue(d, &ev);
+	}
+	driver_run(d);
+}
+
+/* ------------------------------------------------------- client's handlers */
+
+static void
+client_bytes(void *ctx, struct span bytes)
+{
+	struct driver *d = ctx;
+	struct session_event ev = { .type = SESSION_BYTES,
+	    .side = SESSION_CLIENT, .u.bytes = bytes };
+
+	metrics_add(&d->worker->metrics->counters[METRICS_CLIENT_BYTES],
+	    bytes.len);
+	driver_feed(d, &ev);
+}
+
+static void
+client_eof(void *ctx, const char *error)
+{
+	struct session_event ev = { .type = SESSION_EOF,
+	    .side = SESSION_CLIENT, .u.eof.error = error };
+
+	driver_feed(ctx, &ev);
+}
+
+static void
+client_drained(void *ctx)
+{
+	drained(ctx, SESSION_CLIENT);
+}
+
+static const struct stream_handlers client_handlers = {
+	.on_bytes = client_bytes,
+	.on_eof = client_eof,
+	.on_drained = client_drained,
+};
+
+/* ----------------------------------------------------- upstream's handlers */
+
+static void
+upstream_bytes(void *ctx, struct span bytes)
+{
+	struct driver *d = ctx;
+	struct session_event ev = { .type = SESSION_BYTES,
+	    .side = SESSION_UPSTREAM, .u.bytes = bytes };
+
+	metrics_add(&d->worker->metrics->counters[METRICS_UPSTREAM_BYTES],
+	    bytes.len);
+	driver_feed(d, &ev);
+}
+
+static void
+upstream_eof(void *ctx, const char *error)
+{
+	struct session_event ev = { .type = SESSION_EOF,
+	    .side = SESSION_UPSTREAM, .u.eof.error = error };
+
+	driver_feed(ctx, &ev);
+}
+
+static void
+upstream_drained(void *ctx)
+{
+	drained(ctx, SESSION_UPSTREAM);
+}
+
+static void
+upstream_tls(void *ctx, const struct tls_info *info, const char *error)
+{
+	struct session_event ev = { .type = SESSION_TLS_FAILED,
+	    .side = SESSION_UPSTREAM };
+
+	if (info == NULL) {
+		ev.u.failed.why = error;
+	} else {
+		ev.type = SESSION_TLS_DONE;
+		ev.u.tls = (struct session_tls){
+			.version = info->version, .cipher = info->cipher,
+			.bits = info->bits, .certificate = info->certificate,
+			.subject = info->subject, .issuer = info->issuer,
+			.verified = info->verified, .resumed = info->resumed,
+			.verify_error = info->verify_error,
+			.handshake_us = info->handshake_us,
+		};
+	}
+	driver_feed(ctx, &ev);
+}
+
+static const struct stream_handlers upstream_handlers = {
+	.on_bytes = upstream_bytes,
+	.on_eof = upstream_eof,
+	.on_drained = upstream_drained,
+	.on_tls = upstream_tls,
+};
+
+static void
+upstream_claim(struct driver *d, const struct addr *local)
+{
+	d->upstream_local = *local;
+	d->upstream_claimed = true;
+	if (loop_guard_claim(&d->worker->shared->guard, local,
+	    &d->destination)) {
+		metrics_add(&d->worker->metrics->counters[METRICS_LOOPS], 1);
+		log_event(LOG_ERROR, "session.loop", "session=%s reason=\"weir's "
+		    "own connection was redirected into weir: exempt its mark "
+		    "or user in the rules\"", d->id.text);
+	}
+}
+
+void
+driver_upstream_release(struct driver *d)
+{
+	if (d->upstream_claimed)
+		loop_guard_release(&d->worker->shared->guard,
+		    &d->upstream_local, &d->destination);
+	d->upstream_claimed = false;
+}
+
+void
+driver_connected(void *ctx, int fd, const struct addr *local, const char *why)
+{
+	struct driver *d = ctx;
+	struct session_event ev = { .type = SESSION_CONNECT_FAILED,
+	    .side = SESSION_UPSTREAM, .u.failed.why = why };
+
+	d->attempt = NULL;
+	if (fd >= 0) {
+		d->upstream = stream_new(d->worker->loop, fd,
+		    &upstream_handlers, d);
+		ev.u.failed.why = "no memory";
+	}
+	if (d->upstream != NULL) {
+		d->stopped[SESSION_UPSTREAM] = false;
+		stream_set_write_timeout(d->upstream,
+		    d->config->upstream.data_block_timeout_us);
+		upstream_claim(d, local);
+		ev.type = SESSION_CONNECTED;
+		ev.u.connected.local = *local;
+		ev.u.connected.remote = d->destination;
+		ev.u.connected.took_us = loop_now_us(d->worker->loop) -
+		    d->dialled_us;
+		histogram_add(&d->worker->metrics->connect_us,
+		    ev.u.connected.took_us);
+	}
+	driver_feed(d, &ev);
+}
+
+/* --------------------------------------------------------------- policies */
+
+static void
+policy_answer(void *ctx, unsigned policy, struct policy_answer *answer)
+{
+	struct session_event ev = { .type = SESSION_ANSWER };
+
+	ev.u.answer.policy = policy;
+	ev.u.answer.answer = answer;
+	driver_feed(ctx, &ev);
+}
+
+static void
+policy_lost(void *ctx, unsigned policy, enum policy_error error)
+{
+	struct session_event ev = { .type = SESSION_POLICY_LOST };
+
+	ev.u.lost.policy = policy;
+	ev.u.lost.error = error;
+	driver_feed(ctx, &ev);
+}
+
+const struct policy_pool_handlers driver_policy_handlers = {
+	.on_answer = policy_answer,
+	.on_lost = policy_lost,
+};
+
+/* ------------------------------------------------------------------- time */
+
+static void
+on_timer(void *ctx)
+{
+	struct driver *d = ctx;
+	struct session_event ev = { .type = SESSION_TIMER };
+
+	d->armed_us = UINT64_MAX;
+	if (session_deadline_us(d->session) <= loop_now_us(d->worker->loop))
+		driver_feed(d, &ev);
+	else
+		driver_arm(d);
+}
+
+/* A deadline that only moved later needs no new timer: the old one fires, sees
+ * that it is early, and is set again. */
+void
+driver_arm(struct driver *d)
+{
+	uint64_t at = session_deadline_us(d->session);
+
+	if (at >= d->armed_us)
+		return;
+	d->armed_us = at;
+	loop_timer_start(d->timer, at);
+}
+
+/* ---------------------------------------------------------------- feeding */
+
+void
+driver_queue(struct driver *d, const struct session_event *ev)
+{
+	struct session_event *queue;
+
+	if (d->n_queue == d->cap_queue) {
+		size_t cap = d->cap_queue == 0 ? 4 : d->cap_queue * 2;
+
+		queue = realloc(d->queue, cap * sizeof(*queue));
+		if (queue == NULL)
+			abort();	/* as small as it is */
+		d->queue = queue;
+		d->cap_queue = cap;
+	}
+	d->queue[d->n_queue++] = *ev;
+}
+
+static void
+feed_one(struct driver *d, struct session_event *ev)
+{
+	struct session_actions *actions = &d->worker->actions;
+
+	ev->now_us = loop_now_us(d->worker->loop);
+	session_feed(d->session, ev, actions);
+	driver_execute(d, actions);
+	session_actions_clear(actions);
+}
+
+/* Feeds what is queued, then writes what came of it. */
+void
+driver_run(struct driver *d)
+{
+	struct session_event ev;
+	size_t i;
+
+	if (d->ended)
+		return;
+	for (;;) {
+		for (i = 0; i < d->n_queue; i++) {
+			ev = d->queue[i];
+			feed_one(d, &ev);
+		}
+		d->n_queue = 0;
+		if (d->client != NULL)
+			stream_flush(d->client);
+		if (d->upstream != NULL)
+			stream_flush(d->upstream);
+		back_pressure(d, SESSION_CLIENT, SESSION_UPSTREAM);
+		back_pressure(d, SESSION_UPSTREAM, SESSION_CLIENT);
+		if (d->spool_waits && (d->upstream == NULL ||
+		    !stream_is_full(d->upstream)))
+			driver_spool_read(d);
+		if (d->n_queue == 0)
+			break;
+	}
+	free(d->queue);
+	d->queue = NULL;
+	d->cap_queue = 0;
+	if (session_is_done(d->session))
+		driver_end(d);
+	else
+		driver_arm(d);
+}
+
+void
+driver_feed(struct driver *d, struct session_event *ev)
+{
+	if (d->ended)
+		return;
+	feed_one(d, ev);
+	driver_run(d);
+}
+
+void
+driver_pause(struct driver *d, enum session_side side, bool pause)
+{
+	d->paused[side] = pause;
+	reading_update(d, side);
+}
+
+/* ------------------------------------------------------------ begin, end */
+
+static void
+free_later(void *ctx)
+{
+	struct driver *d = ctx;
+
+	session_free(d->session);
+	free(d->queue);
+	free(d);
+}
+
+void
+driver_end(struct driver *d)
+{
+	struct worker *w = d->worker;
+
+	d->ended = true;
+	stream_end(d->client, STREAM_END_LINGER);
+	stream_end(d->upstream, STREAM_END_ABORT);
+	connect_cancel(d->attempt);
+	loop_timer_free(d->timer);
+	policy_pool_leave(d->member);
+	record_session_end(d->record);
+	spool_free(d->spool);
+	driver_upstream_release(d);
+	if (d->client_claimed)
+		loop_guard_release(&w->shared->guard, &d->client_addr,
+		    &d->destination);
+	config_unref(d->config);
+	atomic_fetch_sub(&w->shared->sessions, 1);
+	worker_left(w, d);
+	loop_defer(w->loop, free_later, d);
+}
+
+void
+driver_abort(struct driver *d)
+{
+	driver_end(d);
+}
+
+void
+driver_drain(struct driver *d)
+{
+	struct session_event ev = { .type = SESSION_DRAIN };
+
+	driver_feed(d, &ev);
+}
+
+static struct session *
+new_session(struct driver *d, const struct config_listener *listener,
+    const char *refuse)
+{
+	struct worker *w = d->worker;
+	struct session_policy policies[POLICY_MAX];
+	struct session_open open = {
+		.config = d->config, .listener = listener, .id = d->id,
+		.wall_us = clock_wall_us(), .ids = &w->ids,
+		.client = d->client_addr, .destination = d->destination,
+		.record = d->record != NULL, .policies = policies,
+		.refuse = refuse,
+	};
+
+	if (d->config->n_policies > 0) {
+		d->member = policy_pool_join(w->pool, d, policies);
+		if (d->member == NULL)
+			return NULL;
+	}
+	open.tls_failed_before = tls_memory_has(w->tls_memory,
+	    &d->destination, loop_now_us(w->loop));
+	return session_new(&open);
+}
+
+void
+driver_accept(struct worker *w, int fd, const struct addr *client,
+    const struct config_listener *listener, const struct addr *destination,
+    const char *refuse)
+{
+	struct driver *d = calloc(1, sizeof(*d));
+	struct session_event ev = { .type = SESSION_START };
+
+	if (d == NULL) {
+		close(fd);
+		return;
+	}
+	atomic_fetch_add(&w->shared->sessions, 1);
+	d->worker = w;
+	d->config = config_ref(w->config);
+	d->client_addr = *client;
+	d->destination = *destination;
+	d->armed_us = UINT64_MAX;
+	d->id = ulid_next(&w->ids, clock_wall_us());
+	TAILQ_INSERT_TAIL(&w->drivers, d, link);
+	w->n_drivers++;
+	atomic_fetch_add_explicit(
+	    &w->metrics->gauges[METRICS_SESSIONS_OPEN], 1,
+	    memory_order_relaxed);
+	d->client_claimed = destination->family != ADDR_NONE;
+	if (d->client_claimed && loop_guard_claim(&w->shared->guard, client,
+	    destination) && refuse == NULL) {
+		metrics_add(&w->metrics->counters[METRICS_LOOPS], 1);
+		refuse = "this connection comes from weir itself (loop)";
+	}
+	if (record_is_on(w->shared->record))
+		d->record = record_session_new(w->shared->record, w->metrics);
+	d->timer = loop_timer_new(w->loop, on_timer, d);
+	d->client = stream_new(w->loop, fd, &client_handlers, d);
+	d->session = new_session(d, listener, refuse);
+	if (d->timer == NULL || d->client == NULL || d->session == NULL) {
+		log_event(LOG_ERROR, "session.failed", "reason=\"no memory\"");
+		driver_end(d);
+		return;
+	}
+	driver_feed(d, &ev);
+}

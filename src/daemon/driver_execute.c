@@ -1,0 +1,214 @@
+/*
+ * The session's actions, one function each.
+ */
+#include "daemon/driver_internal.h"
+
+static void
+execute_send(struct driver *d, const struct session_action *a)
+{
+	struct stream *stream = a->side == SESSION_CLIENT ? d->client :
+	    d->upstream;
+
+	if (stream != NULL)
+		stream_write(stream, a->u.send);
+}
+
+static void
+end_upstream(struct driver *d, enum stream_end how)
+{
+	stream_end(d->upstream, how);
+	d->upstream = NULL;
+	connect_cancel(d->attempt);
+	d->attempt = NULL;
+	driver_upstream_release(d);
+}
+
+static void
+execute_close(struct driver *d, const struct session_action *a)
+{
+	if (a->side == SESSION_UPSTREAM) {
+		end_upstream(d, STREAM_END_FLUSH);
+		return;
+	}
+	/* After QUIT nothing more comes; anybody else may still be talking. */
+	stream_end(d->client, strcmp(a->u.why, "quit") == 0 ?
+	    STREAM_END_FLUSH : STREAM_END_LINGER);
+	d->client = NULL;
+}
+
+static void
+execute_abort(struct driver *d, const struct session_action *a)
+{
+	if (a->side == SESSION_UPSTREAM) {
+		end_upstream(d, STREAM_END_ABORT);
+		return;
+	}
+	stream_end(d->client, STREAM_END_ABORT);
+	d->client = NULL;
+}
+
+static void
+execute_connect(struct driver *d, const struct session_action *a)
+{
+	struct connect_request request = {
+		.destination = a->u.connect.destination,
+		.source = a->u.connect.source,
+		.mark = d->config->upstream.mark,
+		.timeout_us = a->u.connect.timeout_us,
+	};
+	struct session_event ev = { .type = SESSION_CONNECT_FAILED,
+	    .side = SESSION_UPSTREAM, .u.failed.why = "no memory" };
+
+	d->dialled_us = loop_now_us(d->worker->loop);
+	d->attempt = connect_start(d->worker->loop, &request, driver_connected,
+	    d);
+	if (d->attempt == NULL)
+		driver_queue(d, &ev);
+}
+
+static void
+execute_start_tls(struct driver *d)
+{
+	if (d->upstream != NULL)
+		stream_start_tls(d->upstream, d->worker->tls, &d->destination,
+		    d->config->upstream.tls_timeout_us);
+}
+
+static void
+execute_ask(struct driver *d, const struct session_action *a)
+{
+	const struct policy_event *event = a->u.ask.event;
+	struct session_event ev = { .type = SESSION_ANSWER };
+
+	ev.u.answer.policy = a->u.ask.policy;
+	ev.u.answer.error = policy_pool_send(d->member, a->u.ask.policy,
+	    event);
+	ev.u.answer.seq = event->seq;
+	if (ev.u.answer.error != POLICY_OK && event->seq != 0)
+		driver_queue(d, &ev);
+}
+
+static void
+spool_failed(struct driver *d, const char *why)
+{
+	struct session_event ev = { .type = SESSION_SPOOL_FAILED };
+
+	ev.u.failed.why = why;
+	driver_queue(d, &ev);
+}
+
+static void
+execute_spool_write(struct driver *d, const struct session_action *a)
+{
+	const char *why = "no memory";
+
+	if (d->spool == NULL)
+		d->spool = spool_new(d->config->limits.spool_memory,
+		    d->config->limits.spool_directory);
+	if (d->spool == NULL || spool_append(d->spool, a->u.send, &why) != 0)
+		spool_failed(d, why);
+}
+
+/* Gives the session what it asked for, when the MX's side has room for it. */
+void
+driver_spool_read(struct driver *d)
+{
+	struct session_event ev = { .type = SESSION_SPOOL_BYTES };
+	const char *why = "nothing was spooled";
+
+	d->spool_waits = false;
+	if (d->spool == NULL || spool_read(d->spool, d->spool_offset,
+	    d->spool_length, &ev.u.bytes, &why) != 0)
+		spool_failed(d, why);
+	else
+		driver_queue(d, &ev);
+}
+
+static void
+execute_count(struct driver *d, const struct session_action *a)
+{
+	metrics_add(&d->worker->metrics->session[a->u.count.counter],
+	    a->u.count.add);
+}
+
+/* What the status page shows of times, taken where the facts go by. */
+static void
+execute_record(struct driver *d, const struct session_action *a)
+{
+	const struct fact *f = a->u.fact;
+
+	if (f->type == FACT_TRANSACTION && f->u.transaction.reply_us > 0)
+		histogram_add(&d->worker->metrics->final_reply_us,
+		    f->u.transaction.reply_us);
+	if (f->type == FACT_TRANSACTION && f->u.transaction.data_us > 0)
+		histogram_add(&d->worker->metrics->data_reply_us,
+		    f->u.transaction.data_us - f->u.transaction.begin_us);
+	if (d->record != NULL)
+		record_session_fact(d->record, f);
+}
+
+static void
+execute_one(struct driver *d, const struct session_action *a)
+{
+	switch (a->type) {
+	case SESSION_SEND:
+		execute_send(d, a);
+		break;
+	case SESSION_CLOSE:
+		execute_close(d, a);
+		break;
+	case SESSION_ABORT:
+		execute_abort(d, a);
+		break;
+	case SESSION_CONNECT:
+		execute_connect(d, a);
+		break;
+	case SESSION_START_TLS:
+		execute_start_tls(d);
+		break;
+	case SESSION_PAUSE:
+	case SESSION_RESUME:
+		driver_pause(d, a->side, a->type == SESSION_PAUSE);
+		break;
+	case SESSION_ASK:
+		execute_ask(d, a);
+		break;
+	case SESSION_REPORT:
+		policy_pool_report(d->member, a->u.report.policy,
+		    a->u.report.error);
+		break;
+	case SESSION_SPOOL_WRITE:
+		execute_spool_write(d, a);
+		break;
+	case SESSION_SPOOL_READ:
+		d->spool_offset = a->u.read.offset;
+		d->spool_length = a->u.read.length;
+		d->spool_waits = true;
+		break;
+	case SESSION_SPOOL_DROP:
+		spool_free(d->spool);
+		d->spool = NULL;
+		break;
+	case SESSION_REMEMBER_TLS_FAILURE:
+		tls_memory_add(d->worker->tls_memory, &d->destination,
+		    loop_now_us(d->worker->loop));
+		break;
+	case SESSION_RECORD:
+		execute_record(d, a);
+		break;
+	case SESSION_COUNT:
+		execute_count(d, a);
+		break;
+	case SESSION_ACTION_COUNT:
+		break;
+	}
+}
+
+void
+driver_execute(struct driver *d, const struct session_actions *actions)
+{
+	size_t i;
+
+	for (i = 0; i < actions->n; i++)
+		execute_one(d, &actions->list[i]);
+}

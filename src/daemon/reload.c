@@ -1,0 +1,86 @@
+/*
+ * SIGHUP: a new configuration, whole or not at all. Whatever can fail is done
+ * before anything changes; open sessions keep the snapshot they began with.
+ */
+#include "daemon/app.h"
+
+#include <stdlib.h>
+
+/* What only a restart can change; said, and otherwise left alone. */
+static void
+reload_warn(const struct config *old, const struct config *new)
+{
+	if (old->workers != new->workers)
+		log_event(LOG_WARNING, "reload.restart_needed",
+		    "key=workers");
+	if (strcmp(old->user, new->user) != 0)
+		log_event(LOG_WARNING, "reload.restart_needed", "key=user");
+	if (strcmp(old->upstream.tls_ca, new->upstream.tls_ca) != 0 ||
+	    strcmp(old->upstream.tls_priority, new->upstream.tls_priority) != 0)
+		log_event(LOG_WARNING, "reload.restart_needed",
+		    "key=upstream.tls_ca,upstream.tls_priority");
+	if (old->upstream.mark == 0 && new->upstream.mark != 0)
+		log_event(LOG_WARNING, "reload.restart_needed",
+		    "key=upstream.mark");
+}
+
+static bool
+status_moves(const struct config *old, const struct config *new)
+{
+	return !addr_eq(&old->status.address, &new->status.address) ||
+	    strcmp(old->status.control, new->status.control) != 0 ||
+	    strcmp(old->status.token_file, new->status.token_file) != 0;
+}
+
+static void
+reload_swap(struct app *app, struct config *config, struct sockets *sockets)
+{
+	struct config *old = app->config;
+	struct sockets old_sockets = app->sockets;
+	size_t i;
+
+	pthread_mutex_lock(&app->lock);
+	app->config = config;
+	app->sockets = *sockets;
+	pthread_mutex_unlock(&app->lock);
+	app_own_addresses(app);
+	for (i = 0; i < app->n_workers; i++) {
+		worker_serve(app->workers[i], config, sockets->workers[i]);
+		app->sockets.workers[i] = (struct worker_sockets){ 0 };
+	}
+	sockets_release(&old_sockets, false);
+	config_unref(old);
+}
+
+int
+app_reload(struct app *app, struct buf *error)
+{
+	struct config *config;
+	struct sockets sockets;
+
+	if (!app->serving || app->draining) {
+		buf_append_str(error, app->draining ? "weir is stopping" :
+		    "weir is not serving yet");
+		return -1;
+	}
+	config = config_load(app->file, error);
+	if (config == NULL)
+		return -1;
+	if (status_moves(app->config, config)) {
+		buf_append_str(error, "status.address, status.control and "
+		    "status.token_file change only with a restart");
+		config_unref(config);
+		return -1;
+	}
+	if (sockets_open(config, app->n_workers, &app->sockets, app->config,
+	    &sockets, error) != 0) {
+		config_unref(config);
+		return -1;
+	}
+	reload_warn(app->config, config);
+	log_set_level(config->log_level);
+	record_reopen(app->shared.record, config);
+	reload_swap(app, config, &sockets);
+	log_event(LOG_INFO, "reload.done", "file=%s", app->file);
+	return 0;
+}

@@ -1,0 +1,149 @@
+/*
+ * All or nothing: a reload that cannot open one listener changes none. A
+ * socket is opened anew even where nothing changed: with SO_REUSEPORT the old
+ * one and the new one accept side by side until the worker lets go of the old.
+ */
+#include "daemon/sockets.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define SOCKETS_BACKLOG 4096
+
+static int
+one_open(const struct config_listener *c, struct addr *address,
+    struct worker_socket *socket_r, struct buf *error)
+{
+	char why[256], text[ADDR_TEXT_MAX];
+
+	socket_r->fd = listen_socket(address, SOCKETS_BACKLOG, address, why,
+	    sizeof(why));
+	if (socket_r->fd < 0) {
+		buf_printf(error, "listener \"%s\" cannot listen on %s: %s",
+		    c->name, addr_format_port(address, text), why);
+		return -1;
+	}
+	return 0;
+}
+
+/* One listener, for every worker. */
+static int
+listener_open(const struct config_listener *c, struct addr *address,
+    int activated, struct sockets *s, struct buf *error)
+{
+	size_t i;
+
+	for (i = 0; i < s->n_workers; i++) {
+		struct worker_sockets *w = &s->workers[i];
+		struct worker_socket *socket = &w->list[w->n];
+
+		socket->name = strdup(c->name);
+		socket->fd = activated;
+		socket->shared = activated >= 0;
+		if (socket->name == NULL) {
+			buf_append_str(error, "no memory");
+			return -1;
+		}
+		w->n++;
+		if (activated < 0 && one_open(c, address, socket, error) != 0)
+			return -1;
+		socket->bound = *address;
+	}
+	return 0;
+}
+
+static void
+listener_log(const struct config_listener *c, const struct addr *bound)
+{
+	static const char *const modes[] = {
+		[CONFIG_MODE_REDIRECT] = "redirect",
+		[CONFIG_MODE_TPROXY] = "tproxy",
+		[CONFIG_MODE_PROXY_PROTOCOL] = "proxy-protocol",
+		[CONFIG_MODE_FIXED] = "fixed",
+	};
+	char text[ADDR_TEXT_MAX];
+
+	log_event(LOG_INFO, "listener.open", "listener=%s address=%s mode=%s",
+	    c->name, addr_format_port(bound, text), modes[c->mode]);
+}
+
+/* What the same listener had before goes on: its port, its activated socket. */
+static void
+listener_inherit(struct sockets *s, size_t i, const struct config_listener *c,
+    const struct sockets *before, const struct config *before_config)
+{
+	size_t k;
+
+	s->bound[i] = c->address;
+	s->activated[i] = listen_activated(&c->address, c->name);
+	for (k = 0; before != NULL && k < before->n_bound; k++) {
+		const struct config_listener *old = &before_config->listeners[k];
+
+		if (strcmp(old->name, c->name) != 0 ||
+		    !addr_eq(&old->address, &c->address))
+			continue;
+		s->bound[i] = before->bound[k];
+		if (s->activated[i] < 0)
+			s->activated[i] = before->activated[k];
+	}
+}
+
+int
+sockets_open(const struct config *config, size_t n_workers,
+    const struct sockets *before, const struct config *before_config,
+    struct sockets *s, struct buf *error)
+{
+	size_t i;
+
+	*s = (struct sockets){ .n_workers = n_workers,
+	    .n_bound = config->n_listeners };
+	s->workers = calloc(n_workers, sizeof(*s->workers));
+	s->bound = calloc(s->n_bound, sizeof(*s->bound));
+	s->activated = calloc(s->n_bound, sizeof(*s->activated));
+	if (s->workers == NULL || s->bound == NULL || s->activated == NULL)
+		goto failed;
+	for (i = 0; i < n_workers; i++) {
+		s->workers[i].list = calloc(s->n_bound,
+		    sizeof(*s->workers[i].list));
+		if (s->workers[i].list == NULL)
+			goto failed;
+	}
+	for (i = 0; i < s->n_bound; i++) {
+		const struct config_listener *c = &config->listeners[i];
+
+		listener_inherit(s, i, c, before, before_config);
+		if (listener_open(c, &s->bound[i], s->activated[i], s,
+		    error) != 0)
+			goto failed;
+		listener_log(c, &s->bound[i]);
+	}
+	return 0;
+
+failed:
+	if (buf_len(error) == 0)
+		buf_append_str(error, "no memory");
+	sockets_release(s, true);
+	return -1;
+}
+
+void
+sockets_release(struct sockets *s, bool with_fds)
+{
+	size_t i, k;
+
+	for (i = 0; s->workers != NULL && i < s->n_workers; i++) {
+		struct worker_sockets *w = &s->workers[i];
+
+		for (k = 0; with_fds && k < w->n; k++) {
+			if (!w->list[k].shared && w->list[k].fd >= 0)
+				close(w->list[k].fd);
+			free(w->list[k].name);
+		}
+		if (with_fds)
+			free(w->list);
+	}
+	free(s->workers);
+	free(s->bound);
+	free(s->activated);
+	*s = (struct sockets){ 0 };
+}

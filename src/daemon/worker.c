@@ -1,0 +1,368 @@
+/*
+ * One worker's life: accept, serve, take over a new configuration, drain.
+ *
+ * The main thread never touches a worker's things while it runs: it makes a
+ * message, and loop_call() has the worker carry it out.
+ */
+#include "daemon/worker.h"
+
+#include "base/clock.h"
+#include "daemon/driver.h"
+#include "net/transparent.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* How often a worker looks whether its required policies have come. */
+#define READY_INTERVAL_US (50 * CLOCK_US_PER_MS)
+
+struct worker_listener {
+	struct worker *worker;
+	struct worker_socket socket;
+	struct listener *listener;
+	const struct config_listener *config;	/* in worker->config */
+};
+
+bool
+worker_is_own(struct worker_shared *shared, const struct addr *a)
+{
+	bool own = false;
+	size_t i;
+
+	pthread_rwlock_rdlock(&shared->own_lock);
+	for (i = 0; i < shared->n_own && !own; i++) {
+		const struct addr *o = &shared->own[i];
+
+		own = o->port == a->port && (addr_eq_ip(o, a) ||
+		    (addr_is_any(o) && transparent_is_own_ip(a)));
+	}
+	pthread_rwlock_unlock(&shared->own_lock);
+	return own;
+}
+
+/* ------------------------------------------------------------- accepting */
+
+static bool
+is_allowed(const struct config_listener *c, const struct addr *client)
+{
+	size_t i;
+
+	for (i = 0; i < c->n_allow; i++)
+		if (addr_prefix_has(&c->allow[i], client))
+			return true;
+	return false;
+}
+
+/* Where the client meant to go; or why it is not served, and what counts it. */
+static const char *
+find_destination(struct worker_listener *l, int fd, const struct addr *client,
+    struct addr *destination_r, enum metrics_counter *counter_r)
+{
+	*destination_r = (struct addr){ .family = ADDR_NONE };
+	*counter_r = METRICS_LOOPS;
+	if (l->config->mode == CONFIG_MODE_FIXED) {
+		*destination_r = l->config->destination;
+		if (!is_allowed(l->config, client)) {
+			*counter_r = METRICS_NOT_ALLOWED;
+			return "this client is not allowed here";
+		}
+	} else if (transparent_original(fd, destination_r) != 0)
+		return "this connection has no original destination";
+	if (worker_is_own(l->worker->shared, destination_r))
+		return "the destination of this connection is weir itself";
+	return NULL;
+}
+
+static void
+refuse_over_limit(struct worker *w, int fd)
+{
+	char text[300];
+	int n = snprintf(text, sizeof(text), "421 4.3.2 %s too many "
+	    "connections, try again later\r\n", w->config->hostname);
+
+	metrics_add(&w->metrics->counters[METRICS_OVER_LIMIT], 1);
+	if (n > 0 && n < (int)sizeof(text))
+		send(fd, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	close(fd);
+}
+
+static void
+on_accept(void *ctx, int fd, const struct addr *client)
+{
+	struct worker_listener *l = ctx;
+	struct worker *w = l->worker;
+	enum metrics_counter counter;
+	struct addr destination;
+	const char *refuse;
+
+	metrics_add(&w->metrics->counters[METRICS_CONNECTIONS], 1);
+	if (atomic_load(&w->shared->sessions) >=
+	    w->config->limits.connections) {
+		refuse_over_limit(w, fd);
+		return;
+	}
+	refuse = find_destination(l, fd, client, &destination, &counter);
+	if (refuse != NULL) {
+		char text[ADDR_TEXT_MAX];
+
+		metrics_add(&w->metrics->counters[counter], 1);
+		log_event(LOG_WARNING, "session.refused",
+		    "listener=%s client=%s reason=\"%s\"", l->socket.name,
+		    addr_format_port(client, text), refuse);
+	}
+	driver_accept(w, fd, client, l->config, &destination, refuse);
+}
+
+static void
+listeners_close(struct worker *w)
+{
+	size_t i;
+
+	for (i = 0; i < w->n_listeners; i++) {
+		struct worker_listener *l = &w->listeners[i];
+
+		listener_free(l->listener);
+		if (!l->socket.shared && l->socket.fd >= 0)
+			close(l->socket.fd);
+		free(l->socket.name);
+	}
+	free(w->listeners);
+	w->listeners = NULL;
+	w->n_listeners = 0;
+}
+
+static const struct config_listener *
+config_of(const struct config *c, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < c->n_listeners; i++)
+		if (strcmp(c->listeners[i].name, name) == 0)
+			return &c->listeners[i];
+	return NULL;
+}
+
+/* --------------------------------------------------- calls from the main */
+
+struct serve_call {
+	struct worker *worker;
+	struct config *config;
+	struct worker_sockets sockets;
+};
+
+static void
+serve_in_worker(void *ctx)
+{
+	struct serve_call *call = ctx;
+	struct worker *w = call->worker;
+	size_t i, n = call->sockets.n;
+
+	listeners_close(w);
+	if (call->config != w->config) {
+		if (policy_pool_reload(w->pool, call->config) != 0)
+			log_event(LOG_ERROR, "reload.policies",
+			    "reason=\"no memory\"");
+		config_unref(w->config);
+		w->config = config_ref(call->config);
+	}
+	w->listeners = calloc(n > 0 ? n : 1, sizeof(*w->listeners));
+	if (w->listeners == NULL)
+		abort();
+	for (i = 0; i < n; i++) {
+		struct worker_listener *l = &w->listeners[i];
+
+		l->worker = w;
+		l->socket = call->sockets.list[i];
+		l->config = config_of(w->config, l->socket.name);
+		l->listener = listener_new(w->loop, l->socket.fd, on_accept, l);
+		if (l->listener == NULL)
+			log_event(LOG_ERROR, "listener.failed",
+			    "listener=%s reason=\"no memory\"", l->socket.name);
+	}
+	w->n_listeners = n;
+	config_unref(call->config);
+	free(call->sockets.list);
+	free(call);
+}
+
+void
+worker_serve(struct worker *w, struct config *config,
+    struct worker_sockets sockets)
+{
+	struct serve_call *call = calloc(1, sizeof(*call));
+
+	if (call == NULL)
+		abort();
+	call->worker = w;
+	call->config = config_ref(config);
+	call->sockets = sockets;
+	if (loop_call(w->loop, serve_in_worker, call) != 0)
+		abort();
+}
+
+static void
+idle_check(struct worker *w)
+{
+	if (w->draining && w->n_drivers == 0)
+		atomic_store(&w->idle, true);
+}
+
+static void
+drain_in_worker(void *ctx)
+{
+	struct worker *w = ctx;
+
+	w->draining = true;
+	listeners_close(w);
+	policy_pool_drain(w->pool);
+	idle_check(w);
+}
+
+void
+worker_drain(struct worker *w)
+{
+	if (loop_call(w->loop, drain_in_worker, w) != 0)
+		abort();
+}
+
+static void
+drain_hard_in_worker(void *ctx)
+{
+	struct worker *w = ctx;
+	struct driver *d, *next;
+
+	for (d = TAILQ_FIRST(&w->drivers); d != NULL; d = next) {
+		next = driver_next(d);
+		driver_drain(d);
+	}
+}
+
+void
+worker_drain_hard(struct worker *w)
+{
+	if (loop_call(w->loop, drain_hard_in_worker, w) != 0)
+		abort();
+}
+
+/* ------------------------------------------------------------------- life */
+
+static void
+ready_check(void *ctx)
+{
+	struct worker *w = ctx;
+
+	atomic_store(&w->policies_ready, policy_pool_is_ready(w->pool));
+	loop_timer_start(w->ready_timer, loop_now_us(w->loop) +
+	    READY_INTERVAL_US);
+}
+
+static uint64_t
+random_seed(void)
+{
+	uint64_t seed;
+
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		seed = clock_wall_us() ^ (uint64_t)getpid() << 32;
+	return seed;
+}
+
+struct worker *
+worker_new(struct worker_shared *shared, unsigned index,
+    struct config *config, struct tls_client *tls, struct buf *error)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+
+	if (w == NULL) {
+		buf_append_str(error, "no memory");
+		return NULL;
+	}
+	w->shared = shared;
+	w->index = index;
+	w->tls = tls;
+	w->config = config_ref(config);
+	TAILQ_INIT(&w->drivers);
+	session_actions_init(&w->actions);
+	ulid_source_init(&w->ids, random_seed());
+	w->metrics = calloc(1, sizeof(*w->metrics));
+	w->loop = loop_new();
+	w->tls_memory = tls_memory_new(config->upstream.tls_failure_memory_us);
+	if (w->metrics != NULL)
+		metrics_init(w->metrics);
+	if (w->metrics != NULL && w->loop != NULL && w->tls_memory != NULL) {
+		w->pool = policy_pool_new(w->loop, config, shared->instance,
+		    w->metrics, &driver_policy_handlers);
+		w->ready_timer = loop_timer_new(w->loop, ready_check, w);
+	}
+	if (w->pool == NULL || w->ready_timer == NULL) {
+		buf_append_str(error, "no memory or no file descriptors");
+		worker_free(w);
+		return NULL;
+	}
+	return w;
+}
+
+static void *
+worker_main(void *ctx)
+{
+	struct worker *w = ctx;
+
+	ready_check(w);
+	loop_run(w->loop);
+	return NULL;
+}
+
+int
+worker_start(struct worker *w)
+{
+	w->started = pthread_create(&w->thread, NULL, worker_main, w) == 0;
+	return w->started ? 0 : -1;
+}
+
+void
+worker_stop(struct worker *w)
+{
+	loop_stop(w->loop);
+}
+
+void
+worker_join(struct worker *w)
+{
+	if (w->started)
+		pthread_join(w->thread, NULL);
+	w->started = false;
+}
+
+/* After its thread has ended: what is still open is cut. */
+void
+worker_free(struct worker *w)
+{
+	struct driver *d;
+
+	if (w == NULL)
+		return;
+	while ((d = TAILQ_FIRST(&w->drivers)) != NULL)
+		driver_abort(d);
+	listeners_close(w);
+	policy_pool_free(w->pool);
+	loop_timer_free(w->ready_timer);
+	loop_free(w->loop);
+	tls_client_free(w->tls);
+	tls_memory_free(w->tls_memory);
+	session_actions_release(&w->actions);
+	config_unref(w->config);
+	free(w->metrics);
+	free(w);
+}
+
+void
+worker_left(struct worker *w, struct driver *d)
+{
+	driver_unlink(w, d);
+	w->n_drivers--;
+	atomic_fetch_sub_explicit(&w->metrics->gauges[METRICS_SESSIONS_OPEN],
+	    1, memory_order_relaxed);
+	idle_check(w);
+}

@@ -1,0 +1,22 @@
+/*
+ * Which destinations failed a TLS handshake lately: level `may` goes to them
+ * in clear at once until the memory fades.
+ */
+#ifndef WEIR_NET_TLS_MEMORY_H
+#define WEIR_NET_TLS_MEMORY_H
+
+#include "base/addr.h"
+
+struct tls_memory;
+
+struct tls_memory *tls_memory_new(uint64_t lifetime_us);	/* NULL: no memory */
+void tls_memory_free(struct tls_memory *m);
+
+/* Remembers the destination (address and port) from now on. When it is full
+ * (4096 destinations), all of it is forgotten: TLS is then tried again. */
+void tls_memory_add(struct tls_memory *m, const struct addr *destination,
+	uint64_t now_us);
+bool tls_memory_has(struct tls_memory *m, const struct addr *destination,
+	uint64_t now_us);
+
+#endif
