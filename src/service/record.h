@@ -48,7 +48,11 @@ struct record_status {
 	bool sqlite_on, json_on;
 	bool sqlite_ok, json_ok;
 	char sqlite_error[256], json_error[256];	/* "" when ok */
-	uint64_t written, dropped, failed;	/* chunks */
+	/* In chunks; a short session is one. dropped: by the full queue, which
+	 * METRICS_RECORD_DROPPED counts as well, or by the writer because the
+	 * database was away too long. failed: JSON lines not written, and what
+	 * SQLite refused for good. */
+	uint64_t written, dropped, failed;
 	unsigned queued;
 };
 void record_get_status(struct record *r, struct record_status *status_r);
@@ -61,7 +65,11 @@ void record_flush(struct record *r);
  * JSON array; record_show(r, out, id) - one whole, with transcript,
  * transactions, recipients and decisions, as a JSON object. From SQLite through
  * a connection of the HTTP thread's own, or, without it, from the list of the
- * recent ones in memory. Return 0, -1 if there is no such session.
+ * recent ones in memory. Return 0, -1 if there is no such session. Calls from
+ * several threads wait for each other; a search ends after some seconds with
+ * what it has. What is shown is at most a fraction of a second old; of an open
+ * session only what was handed over so far. The members are the columns that
+ * service/record_query.c names.
  */
 struct record_query {
 	struct span text;	/* part of sender, recipient, client or MX */

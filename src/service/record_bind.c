@@ -27,7 +27,7 @@ record_bind_done(struct record_bind *b, int rc)
 void
 record_bind_null(struct record_bind *b)
 {
-	record_bind_done(b, SQLITE_OK);		/* as sqlite3_clear_bindings() left it */
+	record_bind_done(b, SQLITE_OK);	/* as record_bind_run() left it */
 }
 
 void
@@ -68,7 +68,7 @@ record_bind_text_or_null(struct record_bind *b, struct span s)
 }
 
 void
-record_bind_string(struct record_bind *b, const char *s)	/* NULL for NULL and "" */
+record_bind_string(struct record_bind *b, const char *s)
 {
 	record_bind_text_or_null(b, span_str(s));
 }
@@ -81,7 +81,7 @@ record_bind_time(struct record_bind *b, uint64_t wall_us)
 }
 
 void
-record_bind_addr(struct record_bind *b, const struct addr *a)	/* two columns */
+record_bind_addr(struct record_bind *b, const struct addr *a)
 {
 	char text[ADDR_TEXT_MAX];
 
@@ -108,8 +108,8 @@ record_bind_run(struct record_bind *b)
 }
 
 void
-record_bind_annotations(struct record_bind *b, const struct policy_annotation *list,
-    size_t n)
+record_bind_annotations(struct record_bind *b,
+    const struct policy_annotation *list, size_t n)
 {
 	struct buf *out = &b->rows->lines;
 	size_t i;

@@ -109,7 +109,8 @@ write_transaction(struct record_rows *rows)
 {
 	const struct record_cursor *c = &rows->cursor;
 	const struct fact *f = &c->fact;
-	struct record_bind b = record_bind_begin(rows, RECORD_ROWS_TRANSACTION, c->chunk);
+	struct record_bind b = record_bind_begin(rows,
+	    RECORD_ROWS_TRANSACTION, c->chunk);
 	uint64_t begin_us = f->u.transaction.begin_us;
 
 	record_bind_string(&b, f->u.transaction.transaction_id);
@@ -139,14 +140,16 @@ write_recipient(struct record_rows *rows)
 {
 	const struct record_cursor *c = &rows->cursor;
 	const struct fact *f = &c->fact;
-	struct record_bind b = record_bind_begin(rows, RECORD_ROWS_RECIPIENT, c->chunk);
+	struct record_bind b = record_bind_begin(rows,
+	    RECORD_ROWS_RECIPIENT, c->chunk);
 
 	record_bind_text(&b, span_str(f->u.recipient.transaction_id));
 	record_bind_int(&b, f->u.recipient.index);
 	record_bind_text(&b, record_text_address(f->u.recipient.address));
 	record_bind_int(&b, f->u.recipient.accepted);
 	record_bind_string(&b, f->u.recipient.decided_by);
-	record_bind_int_or_null(&b, f->u.recipient.code != 0, f->u.recipient.code);
+	record_bind_int_or_null(&b, f->u.recipient.code != 0,
+	    f->u.recipient.code);
 	record_bind_text_or_null(&b, f->u.recipient.enhanced);
 	record_bind_text_or_null(&b, f->u.recipient.text);
 	record_bind_int_or_null(&b, f->u.recipient.latency_us != 0,
@@ -175,7 +178,8 @@ bind_decided(struct record_bind *b, const struct policy_decision *d)
 	record_bind_text_or_null(b, buf_span(joined));
 	record_bind_int_or_null(b, d->delay_ms != 0, d->delay_ms);
 	record_bind_text_or_null(b, d->rule);
-	record_bind_done(b, sqlite3_bind_double(b->statement, b->column, d->score));
+	record_bind_done(b, sqlite3_bind_double(b->statement, b->column,
+	    d->score));
 	record_bind_text_or_null(b, d->reason);
 	record_bind_annotations(b, d->annotations, d->n_annotations);
 }
@@ -186,7 +190,8 @@ write_decision(struct record_rows *rows)
 	const struct record_cursor *c = &rows->cursor;
 	const struct fact *f = &c->fact;
 	const struct policy_decision *d = f->u.decision.decision;
-	struct record_bind b = record_bind_begin(rows, RECORD_ROWS_DECISION, c->chunk);
+	struct record_bind b = record_bind_begin(rows,
+	    RECORD_ROWS_DECISION, c->chunk);
 
 	record_bind_int(&b, c->decision);
 	record_bind_string(&b, f->u.decision.transaction_id);
@@ -196,7 +201,8 @@ write_decision(struct record_rows *rows)
 	record_bind_string(&b, policy_phase_name(f->u.decision.phase));
 	record_bind_int_or_null(&b, f->u.decision.phase == POLICY_PHASE_RCPT,
 	    f->u.decision.index);
-	record_bind_string(&b, d == NULL ? NULL : policy_action_name(d->action));
+	record_bind_string(&b, d == NULL ? NULL :
+	    policy_action_name(d->action));
 	record_bind_string(&b, policy_action_name(f->u.decision.action));
 	bind_decided(&b, d);
 	record_bind_int(&b, f->u.decision.latency_us);
@@ -213,7 +219,8 @@ write_annotation(struct record_rows *rows)
 {
 	const struct record_cursor *c = &rows->cursor;
 	const struct fact *f = &c->fact;
-	struct record_bind b = record_bind_begin(rows, RECORD_ROWS_DECISION, c->chunk);
+	struct record_bind b = record_bind_begin(rows,
+	    RECORD_ROWS_DECISION, c->chunk);
 
 	record_bind_int(&b, c->decision);
 	record_bind_null(&b);

@@ -53,7 +53,8 @@ certificate_id(struct record_rows *rows, struct span der, int64_t *id_r)
 }
 
 static void
-bind_tls(struct record_bind *b, const struct record_rows_about *a, enum policy_leg leg)
+bind_tls(struct record_bind *b, const struct record_rows_about *a,
+    enum policy_leg leg)
 {
 	const struct fact *f = &a->tls[leg == POLICY_LEG_UPSTREAM];
 	bool is = a->has_tls[leg == POLICY_LEG_UPSTREAM];
@@ -71,7 +72,8 @@ bind_tls(struct record_bind *b, const struct record_rows_about *a, enum policy_l
 	record_bind_string(b, is ? f->u.tls.verify_error : NULL);
 	record_bind_string(b, is ? f->u.tls.subject : NULL);
 	record_bind_string(b, is ? f->u.tls.issuer : NULL);
-	record_bind_int_or_null(b, a->certificate != 0, (uint64_t)a->certificate);
+	record_bind_int_or_null(b, a->certificate != 0,
+	    (uint64_t)a->certificate);
 }
 
 static void
@@ -92,7 +94,8 @@ int
 record_rows_session(struct record_rows *rows, const struct record_chunk *chunk,
     const struct record_rows_about *a)
 {
-	struct record_bind b = record_bind_begin(rows, RECORD_ROWS_SESSION, chunk);
+	struct record_bind b = record_bind_begin(rows, RECORD_ROWS_SESSION,
+	    chunk);
 	bool closed = a->has_close;
 
 	record_bind_time(&b, chunk->began_us + chunk->wall_offset_us);
@@ -111,7 +114,8 @@ record_rows_session(struct record_rows *rows, const struct record_chunk *chunk,
 	record_bind_string(&b, closed ? a->close.u.close.cause : NULL);
 	record_bind_int_or_null(&b, closed, a->close.u.close.client_bytes);
 	record_bind_int_or_null(&b, closed, a->close.u.close.upstream_bytes);
-	record_bind_int_or_null(&b, closed, (uint64_t)a->close.u.close.elapse_ms);
+	record_bind_int_or_null(&b, closed,
+	    (uint64_t)a->close.u.close.elapse_ms);
 	record_bind_text_or_null(&b, buf_span(&rows->mail_to));
 	return record_bind_run(&b);
 }

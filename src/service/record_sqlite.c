@@ -8,9 +8,11 @@
 #include "service/record_sqlite.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/ulid.h"
 #include "service/record_rows.h"
@@ -126,6 +128,20 @@ prepare(struct record_sqlite *s, const char *path,
 	return RECORD_SQLITE_OK;
 }
 
+/* Mail addresses are not everybody's. O_EXCL: closing a file that is in use
+ * would drop this process's locks on it. */
+static void
+create_private(const char *path)
+{
+	int fd;
+
+	if (strcmp(path, ":memory:") == 0)
+		return;
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	if (fd != -1)
+		close(fd);
+}
+
 enum record_sqlite_result
 record_sqlite_open(const char *path, struct record_sqlite **db_r,
     char error[RECORD_SQLITE_ERROR_MAX])
@@ -138,6 +154,7 @@ record_sqlite_open(const char *path, struct record_sqlite **db_r,
 	error[0] = '\0';
 	if (s == NULL)
 		return failed(NULL, SQLITE_NOMEM, error);
+	create_private(path);
 	rc = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE |
 	    SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
 	if (rc != SQLITE_OK)

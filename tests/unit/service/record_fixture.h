@@ -210,7 +210,8 @@ static inline void
 put_decision(struct record_session *s, uint64_t now_us, const char *id)
 {
 	static const struct policy_annotation annotations[] = {
-		{ { (const uint8_t *)"spam\"", 5 }, { (const uint8_t *)"1", 1 } },
+		{ { (const uint8_t *)"spam\"", 5 },
+		    { (const uint8_t *)"1", 1 } },
 	};
 	struct policy_decision d = { .action = POLICY_REJECT, .score = 7.5,
 		.annotations = annotations, .n_annotations = 1 };

@@ -3,6 +3,8 @@
  */
 #include "record_fixture.h"
 
+#include <sys/stat.h>
+
 static void
 every_column(void **state)
 {
@@ -66,7 +68,8 @@ every_column(void **state)
 		    "delay_ms FROM decisions",
 		    "rejectreject5505.1.1User unknown\\r\\nAsk him10" },
 		{ "SELECT rule || score || reason || annotations "
-		    "FROM decisions", "list-17.5on the list{\"spam\\\"\":\"1\"}" },
+		    "FROM decisions",
+		    "list-17.5on the list{\"spam\\\"\":\"1\"}" },
 		{ "SELECT latency_us || applied || observed || "
 		    "coalesce(error, '-') || coalesce(error_text, '-') "
 		    "FROM decisions", "43210--" },
@@ -96,6 +99,7 @@ every_column(void **state)
 	};
 	struct fixture *f = fixture_new("/tmp");
 	struct record *r = record_start(&f->config);
+	struct stat sb;
 	size_t i;
 
 	(void)state;
@@ -103,6 +107,8 @@ every_column(void **state)
 	record_flush(r);
 	for (i = 0; i < ARRAY_LEN(cases); i++)
 		expect(f->db, cases[i].sql, cases[i].want);
+	assert_int_equal(stat(f->db, &sb), 0);
+	assert_int_equal(sb.st_mode & 07137, 0);	/* not everybody's */
 	record_stop(r);
 	fixture_free(f);
 }
