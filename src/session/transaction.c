@@ -175,6 +175,18 @@ transaction_count(struct session *s, enum policy_outcome outcome)
 	session_count(s, counters[outcome], 1);
 }
 
+/* A client that gives up after every recipient was refused did not abort: the
+ * last refusal is the outcome (DESIGN.md 5, Fine print). */
+static enum policy_outcome
+transaction_outcome(const struct transaction *t, enum policy_outcome outcome)
+{
+	if (outcome == POLICY_OUTCOME_ABORTED && t->content == NULL &&
+	    t->n_recipients > 0 && t->n_accepted == 0 && t->n_unsettled == 0 &&
+	    t->n_discarded == 0 && t->code >= 400)
+		return session_outcome_of(t->code);
+	return outcome;
+}
+
 /* The outcome, to the record and to every policy that wants to know. */
 void
 session_transaction_end(struct session *s, struct transaction *t,
@@ -187,6 +199,7 @@ session_transaction_end(struct session *s, struct transaction *t,
 	if (t->ended)
 		return;
 	t->ended = true;
+	outcome = transaction_outcome(t, outcome);
 	session_content_cancel(s, t);
 	if (outcome == POLICY_OUTCOME_ABORTED) {
 		r = (struct policy_reply){ 0 };
