@@ -40,7 +40,8 @@ class Fixture:
             [FIXTURE, directory, how], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, text=True)
         self.url = self.process.stdout.readline().strip()
-        assert self.url.startswith("http://127.0.0.1:"), self.url
+        assert self.url.startswith("http://"), self.url
+        self.url = self.url.replace("//0.0.0.0:", "//127.0.0.1:")
 
     def get(self, path):
         with urllib.request.urlopen(self.url + path, timeout=10) as answer:
@@ -296,6 +297,26 @@ def test_empty(browser, tmp_path):
     assert "weir does not answer" in browser.find_element(
         By.ID, "alerts").text
     photograph(browser, "gone")
+
+
+def test_token(browser, tmp_path):
+    (tmp_path / "token").write_text("s3cret\n")
+    (tmp_path / "token").chmod(0o600)
+    weir = Fixture(tmp_path, "token")
+    look(browser, 360, 780)
+    browser.get(weir.url)
+    wait(browser, "!document.getElementById('token').hidden")
+    assert "Token needed" in browser.find_element(By.ID, "health").text
+    field = browser.find_element(By.ID, "token-value")
+    field.send_keys("wrong", Keys.ENTER)
+    wait(browser, "document.getElementById('alerts').textContent"
+         ".includes('not the one in status.token_file')")
+    photograph(browser, "token")
+    field.send_keys("s3cret", Keys.ENTER)
+    wait(browser, "document.querySelectorAll('#sessions tbody tr').length"
+         " > 0 && document.getElementById('token').hidden")
+    assert "s3cret" not in browser.find_element(By.TAG_NAME, "body").text
+    weir.stop()
 
 
 def test_size(weir):

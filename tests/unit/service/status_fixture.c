@@ -2,12 +2,13 @@
  * A status server with made-up figures and a real record of made-up sessions,
  * for tests/e2e/test_status_page.py and for people who work on the page:
  *
- *	status_fixture DIRECTORY [empty|live]
+ *	status_fixture DIRECTORY [empty|live|token]
  *
- * Prints "http://127.0.0.1:PORT/" and serves until its standard input ends.
- * empty: nothing has happened yet; live: the counters go on. The sessions hold
- * what must never do more than be shown: markup, scripts, bidirectional
- * controls, NUL and 8-bit.
+ * Prints its address and serves until its standard input ends. empty: nothing
+ * has happened yet; live: the counters go on; token: it listens on all
+ * addresses, and DIRECTORY/token holds the token. The sessions hold what must
+ * never do more than be shown: markup, scripts, bidirectional controls, NUL
+ * and 8-bit.
  */
 #include <poll.h>
 #include <stdio.h>
@@ -32,7 +33,7 @@ static const char conf_format[] =
 	"  mode = \"fixed\" destination = \"192.0.2.25:25\" }\n"
 	"%s"
 	"record { sqlite = \"%s/weir.db\" }\n"
-	"status { address = \"127.0.0.1:0\" control = \"\" }\n";
+	"status { address = \"%s\" control = \"\" token_file = \"%s\" }\n";
 
 static const char policies[] =
 	"policy \"reputation\" { endpoint = \"unix:/run/weir/reputation.sock\""
@@ -313,7 +314,8 @@ main(int argc, char **argv)
 	const char *how = argc > 2 ? argv[2] : "";
 	bool empty = strcmp(how, "empty") == 0;
 	struct pollfd input = { .fd = 0, .events = POLLIN };
-	char conf[2048], text[ADDR_TEXT_MAX], byte[64];
+	bool token = strcmp(how, "token") == 0;
+	char conf[4096], file[1024], text[ADDR_TEXT_MAX], byte[64];
 	struct status_fake f;
 	struct status *s;
 	struct buf error;
@@ -321,12 +323,13 @@ main(int argc, char **argv)
 
 	if (argc < 2) {
 		fprintf(stderr,
-		    "usage: status_fixture DIRECTORY [empty|live]\n");
+		    "usage: status_fixture DIRECTORY [empty|live|token]\n");
 		return 2;
 	}
 	log_set_level(LOG_WARNING);
+	snprintf(file, sizeof file, "%s/token", argv[1]);
 	snprintf(conf, sizeof conf, conf_format, empty ? "" : policies,
-	    argv[1]);
+	    argv[1], token ? "*:0" : "127.0.0.1:0", token ? file : "");
 	status_fake_init(&f, conf, NULL);
 	f.source.record = record_start(f.config);
 	if (f.source.record == NULL)
