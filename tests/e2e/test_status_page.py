@@ -312,6 +312,7 @@ def test_token(browser, tmp_path):
     wait(browser, "document.getElementById('alerts').textContent"
          ".includes('not the one in status.token_file')")
     photograph(browser, "token")
+    assert not browser.find_element(By.ID, "policies-title").is_displayed()
     field.send_keys("s3cret", Keys.ENTER)
     wait(browser, "document.querySelectorAll('#sessions tbody tr').length"
          " > 0 && document.getElementById('token').hidden")

@@ -260,6 +260,7 @@ function drawRecord(status) {
 
 function drawStatus(status) {
 	remember(status);
+	document.querySelector('main').classList.add('live');
 	setText('hostname', status.hostname);
 	setText('about', `up ${span(status.uptime_s)}, since ` +
 		`${when(status.started_at)}, version ${status.version}`);

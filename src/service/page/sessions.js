@@ -212,8 +212,8 @@ function drawSession(s) {
 		items.length === 0 ? el('p.empty', null, 'No line was ' +
 			'recorded.') : [
 			el('p.legend.muted', null, 'Times count from the ' +
-				'start of the session. The content of ' +
-				'messages is never recorded.'),
+				'start of the session. The bodies of ' +
+				'messages are never recorded.'),
 			el('ol.line-list', null, items.map((item) =>
 				timelineItem(item, s.started)))]);
 }
