@@ -14,7 +14,6 @@
  */
 #include "service/policy_client.h"
 
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -23,6 +22,7 @@
 #include "config.h"
 #include "net/connect.h"
 #include "net/stream.h"
+#include "service/policy_resolve.h"
 
 #define SECOND ((uint64_t)CLOCK_US_PER_S)
 #define MAJOR 1			/* of the protocol that this weir speaks */
@@ -42,7 +42,9 @@ struct policy_client {
 	struct policy_client_setup setup;
 	enum metrics_policy_state state;
 	enum policy_error error;
-	struct addr address;		/* tcp; NONE: not resolved */
+	struct addr addresses[POLICY_RESOLVE_MAX];	/* tcp: of the host */
+	size_t n_addresses, tried;	/* of them, in this attempt */
+	struct policy_resolve *lookup;
 	struct connect_attempt *attempt;
 	struct stream *stream;		/* NULL: not connected */
 	struct loop_timer *timer;
@@ -378,6 +380,8 @@ on_tls(void *ctx, const struct tls_info *info, const char *error)
 
 /* -------------------------------------------------------------- connecting */
 
+static void connect_next(struct policy_client *c);
+
 static void
 on_connected(void *ctx, int fd, const struct addr *local, const char *why)
 {
@@ -389,6 +393,10 @@ on_connected(void *ctx, int fd, const struct addr *local, const char *why)
 
 	(void)local;
 	c->attempt = NULL;
+	if (fd < 0 && c->tried < c->n_addresses) {
+		connect_next(c);
+		return;
+	}
 	if (fd < 0) {
 		lose(c, why, (struct span){ 0 });
 		return;
@@ -406,50 +414,64 @@ on_connected(void *ctx, int fd, const struct addr *local, const char *why)
 		    (struct span){ 0 });
 }
 
-/* A name is looked up when the client is made, and again before a connection
- * only as long as that has not worked: it blocks. Returns NULL, or why not. */
-static const char *
-resolve(struct policy_client *c)
-{
-	const struct config_policy *block = c->setup.block;
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list;
-	int error;
-
-	if (block->transport != CONFIG_ENDPOINT_TCP ||
-	    c->address.family != ADDR_NONE)
-		return NULL;
-	if (addr_parse(span_str(block->host), &c->address) != 0) {
-		error = getaddrinfo(block->host, NULL, &hints, &list);
-		if (error != 0)
-			return gai_strerror(error);
-		c->address = addr_from_sockaddr(list->ai_addr);
-		freeaddrinfo(list);
-	}
-	c->address.port = block->port;
-	return c->address.family == ADDR_NONE ? "no address" : NULL;
-}
-
+/* Tries the unix socket, or the next address of the host. */
 static void
-begin_connect(struct policy_client *c)
+connect_next(struct policy_client *c)
 {
 	const struct config_policy *block = c->setup.block;
 	struct connect_request request = {
 		.timeout_us = c->setup.timing->connect_us,
 	};
-	const char *why = resolve(c);
 
-	if (why != NULL) {
-		lose(c, why, span_str(block->host));
-		return;
-	}
-	request.destination = c->address;
-	if (block->transport == CONFIG_ENDPOINT_UNIX)
+	if (block->transport == CONFIG_ENDPOINT_UNIX) {
 		request.unix_path = block->path;
+	} else {
+		request.destination = c->addresses[c->tried++];
+		request.destination.port = block->port;
+	}
 	c->attempt = connect_start(c->setup.loop, &request, on_connected, c);
 	if (c->attempt == NULL)
 		lose(c, "out of memory", (struct span){ 0 });
-	else
-		enter(c, METRICS_POLICY_CONNECTING);
+}
+
+static void
+on_resolved(void *ctx, const struct addr *addresses, size_t n,
+    const char *why)
+{
+	struct policy_client *c = ctx;
+
+	c->lookup = NULL;
+	if (n == 0) {
+		lose(c, why, span_str(c->setup.block->host));
+		return;
+	}
+	memcpy(c->addresses, addresses, n * sizeof(*addresses));
+	c->n_addresses = n;
+	connect_next(c);
+}
+
+/* A name is looked up each time, since servers move. */
+static void
+begin_connect(struct policy_client *c)
+{
+	const struct config_policy *block = c->setup.block;
+
+	c->n_addresses = 0;
+	c->tried = 0;
+	enter(c, METRICS_POLICY_CONNECTING);
+	if (block->transport == CONFIG_ENDPOINT_UNIX) {
+		connect_next(c);
+		return;
+	}
+	if (addr_parse(span_str(block->host), &c->addresses[0]) == 0) {
+		c->n_addresses = 1;
+		connect_next(c);
+		return;
+	}
+	c->lookup = policy_resolve_start(c->setup.loop, block->host,
+	    on_resolved, c);
+	if (c->lookup == NULL)
+		lose(c, "no thread to look its name up", (struct span){ 0 });
 }
 
 /* Ready, and the time has come to look whether the server is alive. */
@@ -541,6 +563,7 @@ policy_client_free(struct policy_client *c)
 	if (c == NULL)
 		return;
 	on_flush(c);
+	policy_resolve_cancel(c->lookup);
 	connect_cancel(c->attempt);
 	if (c->stream != NULL)
 		close_connection(c, STREAM_END_FLUSH);
@@ -557,8 +580,6 @@ policy_client_set_block(struct policy_client *c,
 	c->setup.block = block;
 	c->setup.pools = pools;
 	c->setup.n_pools = n_pools;
-	if (c->state != METRICS_POLICY_READY)
-		c->address.family = ADDR_NONE;	/* look it up again */
 }
 
 enum metrics_policy_state

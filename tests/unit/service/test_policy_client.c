@@ -420,10 +420,27 @@ test_max_frame(void **state)
 }
 
 static bool
-never(void *ctx)
+is_unreachable(void *ctx)
 {
-	(void)ctx;
-	return false;
+	return peer_logged(&((struct world *)ctx)->peer, "policy.unreachable");
+}
+
+static void
+start_tcp(struct world *w, const char *host, uint16_t port)
+{
+	struct policy_client_setup setup;
+
+	start(w, false);
+	policy_client_free(w->client);
+	w->block.transport = CONFIG_ENDPOINT_TCP;
+	w->block.host = host;
+	w->block.port = port;
+	setup = (struct policy_client_setup){
+		.loop = w->peer.loop, .block = &w->block, .instance = "i1",
+		.timing = &fast, .handlers = &handlers, .ctx = w,
+	};
+	w->client = policy_client_new(&setup);
+	assert_non_null(w->client);
 }
 
 /* A name that does not resolve is an error to be tried again, no more. */
@@ -431,25 +448,54 @@ static void
 test_unresolved(void **state)
 {
 	struct world w;
-	struct policy_client_setup setup;
 
 	(void)state;
-	start(&w, false);
-	policy_client_free(w.client);
-	w.block.transport = CONFIG_ENDPOINT_TCP;
-	w.block.host = "no such host";
-	setup = (struct policy_client_setup){
-		.loop = w.peer.loop, .block = &w.block, .instance = "i1",
-		.timing = &fast, .handlers = &handlers, .ctx = &w,
-	};
-	w.client = policy_client_new(&setup);
-	w.peer.until = never;
-	loop_timer_start(w.peer.timer, 0);
-	w.peer.give_up_us = loop_now_us(w.peer.loop) + 50000;
-	loop_run(w.peer.loop);
-	assert_true(is_down(&w));
-	assert_true(peer_logged(&w.peer, "policy.unreachable"));
+	start_tcp(&w, "no such host", 1);
+	assert_true(peer_run(&w.peer, is_unreachable, &w));
+	assert_true(peer_logged(&w.peer, "no such host"));
+	assert_int_equal(policy_client_error(w.client), POLICY_ERROR_CONNECT);
 	end(&w);
+}
+
+/* Freed while the look-up is under way, again and again. */
+static void
+test_freed_early(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		struct world w;
+
+		start_tcp(&w, "localhost", 1);
+		for (int k = 0; k < i % 4; k++)
+			peer_run(&w.peer, is_down, &w);
+		end(&w);
+	}
+}
+
+/* Over TCP, by name: an address that refuses is followed by the next one. */
+static void
+test_tcp(void **state)
+{
+	static const char *const hosts[] = { "127.0.0.1", "localhost" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
+		struct addr a = { .family = ADDR_IPV4, .ip = { 127, 0, 0, 1 } };
+		struct sockaddr_storage ss;
+		socklen_t len = (socklen_t)addr_to_sockaddr(&a, &ss);
+		struct world w;
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+		assert_int_equal(bind(fd, (struct sockaddr *)&ss, len), 0);
+		assert_int_equal(listen(fd, 8), 0);
+		assert_int_equal(getsockname(fd, (struct sockaddr *)&ss, &len),
+		    0);
+		a = addr_from_sockaddr((struct sockaddr *)&ss);
+		start_tcp(&w, hosts[i], a.port);
+		w.peer.listener = fd;
+		shake_hands(&w);
+		end(&w);
+	}
 }
 
 int
@@ -465,6 +511,8 @@ main(void)
 		cmocka_unit_test(test_overload),
 		cmocka_unit_test(test_max_frame),
 		cmocka_unit_test(test_unresolved),
+		cmocka_unit_test(test_freed_early),
+		cmocka_unit_test(test_tcp),
 	};
 
 	return cmocka_run_group_tests_name("service/policy_client", tests,
