@@ -13,9 +13,19 @@
 
 static const struct policy_client_timing fast = {
 	.connect_us = 1000000,
-	.handshake_us = 150000,
-	.idle_us = 60000,
-	.pong_us = 60000,
+	.handshake_us = 300000,
+	.idle_us = 100000,
+	.pong_us = 200000,
+	.retry_min_us = 5000,
+	.retry_max_us = 20000,
+};
+
+/* For tests in which nobody is silent, however slow the machine. */
+static const struct policy_client_timing calm = {
+	.connect_us = 5000000,
+	.handshake_us = 5000000,
+	.idle_us = 30000000,
+	.pong_us = 5000000,
 	.retry_min_us = 5000,
 	.retry_max_us = 20000,
 };
@@ -75,7 +85,8 @@ static const struct policy_client_handlers handlers = {
 };
 
 static void
-start(struct world *w, bool listening)
+start_timed(struct world *w, bool listening,
+    const struct policy_client_timing *timing)
 {
 	struct policy_client_setup setup;
 
@@ -90,10 +101,16 @@ start(struct world *w, bool listening)
 	};
 	setup = (struct policy_client_setup){
 		.loop = w->peer.loop, .block = &w->block, .instance = "i1",
-		.timing = &fast, .handlers = &handlers, .ctx = w,
+		.timing = timing, .handlers = &handlers, .ctx = w,
 	};
 	w->client = policy_client_new(&setup);
 	assert_non_null(w->client);
+}
+
+static void
+start(struct world *w, bool listening)
+{
+	start_timed(w, listening, &calm);
 }
 
 static void
@@ -191,7 +208,7 @@ test_no_welcome(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct world w;
 
-		start(&w, true);
+		start_timed(&w, true, &fast);
 		peer_expect(&w.peer, 0, TO(HELLO), 0);
 		if (rows[i].sent.len > 0)
 			peer_write(&w.peer, 0, rows[i].sent);
@@ -339,7 +356,7 @@ test_ping(void **state)
 	struct world w;
 
 	(void)state;
-	start(&w, true);
+	start_timed(&w, true, &fast);
 	shake_hands(&w);
 	for (int i = 0; i < 3; i++) {
 		PB(ToPolicy) *ping = peer_next(&w.peer, 0);
@@ -437,7 +454,7 @@ start_tcp(struct world *w, const char *host, uint16_t port)
 	w->block.port = port;
 	setup = (struct policy_client_setup){
 		.loop = w->peer.loop, .block = &w->block, .instance = "i1",
-		.timing = &fast, .handlers = &handlers, .ctx = w,
+		.timing = &calm, .handlers = &handlers, .ctx = w,
 	};
 	w->client = policy_client_new(&setup);
 	assert_non_null(w->client);
