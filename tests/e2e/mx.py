@@ -53,58 +53,54 @@ class Session:
         while True:
             line = self.read_until(b"\r\n")[:-2].decode("utf-8", "replace")
             self.lines.append(line)
-            verb = line.split(" ", 1)[0].split(":")[0].upper()
-            handler = getattr(self, f"do_{verb.lower()}", None)
-            default = handler(line) if handler else b"250 2.0.0 OK\r\n"
-            if verb == "DATA" and default:
+            verb = line.split(" ", 1)[0].upper()
+            if verb == "DATA":
+                self.data(line)
                 continue
-            self.send(self.mx.reply(self, verb, default, line))
+            reply = self.mx.reply(self, verb, self.usual(verb), line)
+            self.send(reply)
+            if reply.startswith(b"2"):
+                self.accepted(verb, line)
             if verb == "QUIT":
                 return
-            if verb == "STARTTLS":
-                self.socket = self.mx.tls.wrap_socket(self.socket,
-                                                      server_side=True)
-                self.tls = True
 
-    def do_ehlo(self, line):
-        words = list(self.mx.extensions)
-        if self.mx.tls and not self.tls:
-            words.append("STARTTLS")
-        lines = ["mx.example.net", *words]
-        return "".join(f"250{' ' if i == len(lines) - 1 else '-'}{word}\r\n"
-                       for i, word in enumerate(lines)).encode()
+    def usual(self, verb):
+        if verb == "EHLO":
+            words = ["mx.example.net", *self.mx.extensions]
+            if self.mx.tls and not self.tls:
+                words.append("STARTTLS")
+            *first, last = words
+            return "".join([f"250-{word}\r\n" for word in first]
+                           + [f"250 {last}\r\n"]).encode()
+        return {"STARTTLS": b"220 2.0.0 Go ahead\r\n",
+                "MAIL": b"250 2.1.0 OK\r\n", "RCPT": b"250 2.1.5 OK\r\n",
+                "QUIT": b"221 2.0.0 Bye\r\n"}.get(verb, b"250 2.0.0 OK\r\n")
 
-    def do_starttls(self, line):
-        return b"220 2.0.0 Go ahead\r\n"
+    def accepted(self, verb, line):
+        if verb == "STARTTLS":
+            self.socket = self.mx.tls.wrap_socket(self.socket,
+                                                  server_side=True)
+            self.tls = True
+        elif verb in ("MAIL", "RCPT"):
+            path = line[line.index("<") + 1:line.index(">")]
+            if verb == "MAIL":
+                self.sender, self.recipients = path, []
+            else:
+                self.recipients.append(path)
 
-    def do_mail(self, line):
-        self.sender = line[line.index("<") + 1:line.index(">")]
-        self.recipients = []
-        return b"250 2.1.0 OK\r\n"
-
-    def do_rcpt(self, line):
-        recipient = line[line.index("<") + 1:line.index(">")]
-        reply = self.mx.reply(self, "RCPT", b"250 2.1.5 OK\r\n", line)
-        if reply.startswith(b"2"):
-            self.recipients.append(recipient)
-        return reply
-
-    def do_data(self, line):
-        """Whether the content was read here."""
+    def data(self, line):
         reply = self.mx.reply(self, "DATA", b"354 Go\r\n", line)
         self.send(reply)
         if not reply.startswith(b"354"):
-            return b"refused"
+            return
         data = self.read_until(b"\r\n.\r\n")
-        message = Message(self.sender, list(self.recipients), data[:-3],
-                          self.tls)
-        with self.mx.lock:
-            self.mx.messages.append(message)
-        self.send(self.mx.reply(self, "dot", b"250 2.0.0 queued\r\n", line))
-        return b"done"
-
-    def do_quit(self, line):
-        return b"221 2.0.0 Bye\r\n"
+        reply = self.mx.reply(self, "dot", b"250 2.0.0 queued\r\n", line)
+        if reply.startswith(b"2"):
+            with self.mx.lock:
+                self.mx.messages.append(
+                    Message(self.sender, list(self.recipients), data[:-3],
+                            self.tls))
+        self.send(reply)
 
 
 class ScriptedMX:
