@@ -17,6 +17,7 @@ is gone at the end.
 import contextlib
 import os
 import pwd
+import re
 import signal
 import socket
 import subprocess
@@ -146,7 +147,7 @@ class Demo:
             return False
 
     def sql(self, title, query):
-        say(f"   {title}")
+        say(f"   {title}:")
         done = self.host.run("sqlite3", "-readonly", "-column", "-header",
                              "-cmd", ".timeout 5000", self.place / "weir.db",
                              query)
@@ -177,24 +178,24 @@ class Demo:
 
     def show(self):
         station("The MX's mailbox: two messages, one of them tagged")
-        for message in self.mx.mailbox():
+        for message in sorted(self.mx.mailbox(),
+                              key=lambda m: m["Subject"]):
             say(f"   Return-Path: {message['Return-Path']}")
             say(f"   Subject: {message['Subject']}")
             say(f"   X-Weir-Tag: {message['X-Weir-Tag'] or '(none)'}")
-            tls = [line for line in message.get_all("Received")
-                   if "TLS" in line]
-            say("   " + " ".join(tls[0].split(" by ")[0].split())
-                if tls else "   (in clear)")
+            used = re.search(r"using (TLS\S+) with cipher (\S+)",
+                             str(message.get_all("Received")))
+            say("   Received: " + (f"over {used[1]}, {used[2]}" if used
+                                   else "in clear"))
             say()
         station("The client's Postfix log: what the MX said, and what the"
                 " policy said")
-        for line in self.client.log_lines("status="):
-            if "example.net" in line:
-                indent(line[line.index("to=<"):])
+        for line in self.client.log_lines("relay=10.7"):
+            indent(re.sub(r" relay=.*dsn", " dsn", line[line.index("to=<"):]))
         station("weir's record (SQLite)")
         wait_until(lambda: self.rows() == "3", "three transactions on record")
         return (self.sql("transactions", "SELECT sender, outcome, decided_by,"
-                         " reply_code AS code, enhanced FROM transactions")
+                         " code, enhanced FROM transactions")
                 + self.sql("connections", "SELECT mail_from, mail_to, elapse"
                            " FROM connections"))
 

@@ -1,6 +1,7 @@
 """Fixtures of the end-to-end tests; see netns.py, mta.py, mx.py, weir.py."""
 
 import contextlib
+import itertools
 import shutil
 import tempfile
 from pathlib import Path
@@ -22,7 +23,9 @@ def pytest_runtest_makereport(item, call):
     place = item.funcargs.get("place") if hasattr(item, "funcargs") else None
     if report.when == "call" and report.failed and place is not None:
         for path in sorted(place.rglob("*log")):
-            text = path.read_text(errors="replace") if path.is_file() else ""
+            if not path.is_file():
+                continue
+            text = path.read_text(errors="replace")
             report.sections.append((str(path.relative_to(place)),
                                     text[-8000:]))
 
@@ -91,10 +94,12 @@ def postfix(place, stack):
     if reason:
         pytest.skip(reason)
 
+    numbers = itertools.count(1)
+
     class Make:
         @staticmethod
         def start(kind, namespace, *args, **options):
-            started = kind(namespace, place / f"{kind.__name__}-{id(args)}",
+            started = kind(namespace, place / f"{kind.__name__}{next(numbers)}",
                            *args, **options)
             stack.callback(started.stop)
             return started

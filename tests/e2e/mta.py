@@ -166,8 +166,9 @@ class Postfix:
 
 
 def client(namespace, place, relayhost="[10.7.0.2]", main=""):
-    """An MTA that sends everything to relayhost, port 25."""
+    """An MTA that sends all but example.org's mail to relayhost, port 25."""
     return Postfix(namespace, place, "client.example.org",
+                   "transport_maps = inline:{{example.org=discard:}}\n"
                    f"relayhost = {relayhost}\nmaximal_backoff_time = 5s\n"
                    f"minimal_backoff_time = 5s\nqueue_run_delay = 5s\n{main}")
 
