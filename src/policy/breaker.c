@@ -62,3 +62,10 @@ policy_breaker_report(struct policy_breaker *b, bool ok, uint64_t now_us)
 	}
 	return false;
 }
+
+void
+policy_breaker_retry(struct policy_breaker *b, uint64_t now_us)
+{
+	if (b->state != POLICY_BREAKER_CLOSED)
+		b->until_us = now_us;
+}

@@ -32,4 +32,8 @@ bool policy_breaker_allows(struct policy_breaker *b, uint64_t now_us);
  * circuit_open). Returns whether the state changed. */
 bool policy_breaker_report(struct policy_breaker *b, bool ok, uint64_t now_us);
 
+/* The policy has come back: an open circuit need not wait any longer for its
+ * probe. It does not close: only an answer does that. */
+void policy_breaker_retry(struct policy_breaker *b, uint64_t now_us);
+
 #endif

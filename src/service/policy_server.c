@@ -80,6 +80,7 @@ on_welcome(void *ctx, const struct policy_answer *welcome)
 	learn(s, welcome->u.welcome.subscriptions,
 	    welcome->u.welcome.n_subscriptions, welcome->u.welcome.version);
 	s->subscribed.body_credit = welcome->u.welcome.body_credit;
+	policy_breaker_retry(&s->breaker, loop_now_us(s->loop));
 	metrics_add(&s->metrics->connects, 1);
 	snprintf(s->metrics->software, sizeof(s->metrics->software), "%s",
 	    welcome->u.welcome.software);
@@ -170,11 +171,10 @@ pools_shown(const struct config *config, const struct config_policy *block)
 }
 
 static int
-open_connections(struct policy_server *s, struct loop *loop,
-    const char *instance)
+open_connections(struct policy_server *s, const char *instance)
 {
 	struct policy_client_setup setup = {
-		.loop = loop,
+		.loop = s->loop,
 		.block = s->block,
 		.instance = instance,
 		.pools = s->config->pool_infos,
@@ -205,6 +205,7 @@ policy_server_new(struct loop *loop, struct config *config,
 
 	if (s == NULL)
 		return NULL;
+	s->loop = loop;
 	s->handlers = handlers;
 	s->config = config_ref(config);
 	s->block = block;
@@ -215,7 +216,7 @@ policy_server_new(struct loop *loop, struct config *config,
 	policy_breaker_init(&s->breaker, block->breaker_failures,
 	    block->breaker_time_us);
 	if (s->version == NULL || s->connections == NULL ||
-	    open_connections(s, loop, instance) != 0) {
+	    open_connections(s, instance) != 0) {
 		policy_server_free(s);
 		return NULL;
 	}

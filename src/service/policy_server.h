@@ -30,6 +30,7 @@ struct policy_server_handlers {
 };
 
 struct policy_server {
+	struct loop *loop;
 	const struct policy_server_handlers *handlers;
 	struct config *config;			/* a reference */
 	const struct config_policy *block;	/* in config */

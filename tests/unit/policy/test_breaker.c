@@ -7,7 +7,8 @@
 #include "base/compiler.h"
 #include "policy/breaker.h"
 
-enum step_type { ALLOWS, REFUSES, OK_SAME, OK_CHANGES, FAIL_SAME, FAIL_CHANGES };
+enum step_type { ALLOWS, REFUSES, OK_SAME, OK_CHANGES, FAIL_SAME, FAIL_CHANGES,
+	BACK };
 
 struct step {
 	uint64_t now_us;
@@ -32,6 +33,8 @@ run(unsigned failures_max, const struct step *steps, size_t n)
 		if (type == ALLOWS || type == REFUSES)
 			assert_int_equal(policy_breaker_allows(&b, now),
 			    type == ALLOWS);
+		else if (type == BACK)
+			policy_breaker_retry(&b, now);
 		else
 			assert_int_equal(policy_breaker_report(&b,
 			    type == OK_SAME || type == OK_CHANGES, now),
@@ -97,6 +100,22 @@ test_lost_probe(void **state)
 	run(1, steps, ARRAY_LEN(steps));
 }
 
+/* A policy that has come back is probed at once, but only by one. */
+static void
+test_comes_back(void **state)
+{
+	static const struct step steps[] = {
+		{ 0, BACK, CLOSED }, { 0, FAIL_CHANGES, OPEN },
+		{ 5, REFUSES, OPEN }, { 6, BACK, OPEN }, { 6, ALLOWS, PROBING },
+		{ 7, REFUSES, PROBING }, { 8, FAIL_CHANGES, OPEN },
+		{ 9, REFUSES, OPEN }, { 10, BACK, OPEN },
+		{ 10, ALLOWS, PROBING }, { 11, OK_CHANGES, CLOSED },
+	};
+
+	(void)state;
+	run(1, steps, ARRAY_LEN(steps));
+}
+
 static void
 test_never_opens(void **state)
 {
@@ -117,6 +136,7 @@ main(void)
 		cmocka_unit_test(test_failed_probe),
 		cmocka_unit_test(test_late_reports),
 		cmocka_unit_test(test_lost_probe),
+		cmocka_unit_test(test_comes_back),
 		cmocka_unit_test(test_never_opens),
 	};
 

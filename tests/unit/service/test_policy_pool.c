@@ -74,8 +74,7 @@ make_config(struct world *w, const char *before, const char *more)
 	buf_printf(&text, "listener \"l\" {\n address = \"127.0.0.1:0\"\n"
 	    " mode = \"redirect\"\n}\n%s"
 	    "policy \"rep\" {\n endpoint = \"unix:%s\"\n"
-	    " breaker_failures = 2\n breaker_time = 50ms\n%s}\n", before,
-	    w->peer.path, more);
+	    "%s}\n", before, w->peer.path, more);
 	config = config_load_text("test", buf_span(&text), &errors);
 	if (config == NULL)
 		fail_msg("%.*s", (int)buf_len(&errors),
@@ -448,7 +447,7 @@ test_breaker(void **state)
 	struct figure probe;
 
 	(void)state;
-	start(&w, "", "");
+	start(&w, "", " breaker_failures = 2\n breaker_time = 50ms\n");
 	shake_hands(&w, 0, is_connected);
 	join(&w, &g);
 	policy_pool_report(g.member, 0, POLICY_ERROR_TIMEOUT);
@@ -474,6 +473,32 @@ test_breaker(void **state)
 	assert_int_equal(ask(&g, 5), POLICY_OK);
 	assert_int_equal(atomic_load(&figures->breaker),
 	    POLICY_BREAKER_CLOSED);
+	policy_pool_leave(g.member);
+	end(&w);
+}
+
+/* A policy that was restarted is probed as soon as it is back, even if the
+ * circuit would stay open for long. */
+static void
+test_breaker_restart(void **state)
+{
+	struct guest g;
+	struct world w;
+
+	(void)state;
+	start(&w, "", " breaker_failures = 2\n breaker_time = 600s\n");
+	shake_hands(&w, 0, is_connected);
+	join(&w, &g);
+	for (int i = 0; i < 2; i++)
+		policy_pool_report(g.member, 0, POLICY_ERROR_PROTOCOL);
+	assert_int_equal(ask(&g, 1), POLICY_ERROR_CIRCUIT);
+	peer_close(&w.peer, 0);
+	assert_true(peer_run(&w.peer, has_loss, &g));
+	policy_pool_leave(g.member);
+	shake_hands(&w, 0, is_connected_twice);
+	join(&w, &g);
+	assert_int_equal(ask(&g, 1), POLICY_OK);
+	assert_int_equal(ask(&g, 2), POLICY_ERROR_CIRCUIT);
 	policy_pool_leave(g.member);
 	end(&w);
 }
@@ -629,6 +654,7 @@ main(void)
 		cmocka_unit_test(test_update),
 		cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_breaker),
+		cmocka_unit_test(test_breaker_restart),
 		cmocka_unit_test(test_round_robin),
 		cmocka_unit_test(test_drain),
 		cmocka_unit_test(test_many_asked),
