@@ -20,9 +20,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "config.h"
-#include "net/connect.h"
 #include "net/stream.h"
-#include "service/policy_resolve.h"
+#include "service/policy_dial.h"
 
 #define SECOND ((uint64_t)CLOCK_US_PER_S)
 #define MAJOR 1			/* of the protocol that this weir speaks */
@@ -42,10 +41,7 @@ struct policy_client {
 	struct policy_client_setup setup;
 	enum metrics_policy_state state;
 	enum policy_error error;
-	struct addr addresses[POLICY_RESOLVE_MAX];	/* tcp: of the host */
-	size_t n_addresses, tried;	/* of them, in this attempt */
-	struct policy_resolve *lookup;
-	struct connect_attempt *attempt;
+	struct policy_dial *dial;
 	struct stream *stream;		/* NULL: not connected */
 	struct loop_timer *timer;
 	struct buf in;			/* the frame that is incomplete */
@@ -101,17 +97,29 @@ retry_later(struct policy_client *c)
 		c->retry_us = c->setup.timing->retry_max_us;
 }
 
+static void
+format_endpoint(const struct config_policy *block, char *text, size_t size)
+{
+	if (block->transport == CONFIG_ENDPOINT_UNIX)
+		snprintf(text, size, "unix:%s", block->path);
+	else
+		snprintf(text, size, "tcp:%s:%u", block->host, block->port);
+}
+
 /* One line when something goes wrong; the same again only for debugging. */
 static void
 report(struct policy_client *c, const char *why, struct span sample)
 {
 	bool again = strncmp(why, c->last_why, sizeof(c->last_why) - 1) == 0;
+	char endpoint[256], where[LOG_QUOTE_MAX];
 	char text[LOG_QUOTE_MAX], bytes[LOG_QUOTE_MAX];
 
+	format_endpoint(c->setup.block, endpoint, sizeof(endpoint));
 	snprintf(c->last_why, sizeof(c->last_why), "%s", why);
 	log_event(again ? LOG_DEBUG : LOG_WARNING, c->state ==
 	    METRICS_POLICY_READY ? "policy.lost" : "policy.unreachable",
-	    "policy=%s reason=%s%s%s", name_of(c),
+	    "policy=%s endpoint=%s reason=%s%s%s", name_of(c),
+	    log_quote(span_str(endpoint), where),
 	    log_quote(span_str(why), text), sample.len == 0 ? "" : " bytes=",
 	    sample.len == 0 ? "" :
 	    log_quote(span_take(sample, SAMPLE_BYTES), bytes));
@@ -380,10 +388,8 @@ on_tls(void *ctx, const struct tls_info *info, const char *error)
 
 /* -------------------------------------------------------------- connecting */
 
-static void connect_next(struct policy_client *c);
-
 static void
-on_connected(void *ctx, int fd, const struct addr *local, const char *why)
+on_connected(void *ctx, int fd, const char *why)
 {
 	static const struct stream_handlers handlers = {
 		.on_bytes = on_bytes, .on_eof = on_eof,
@@ -391,12 +397,7 @@ on_connected(void *ctx, int fd, const struct addr *local, const char *why)
 	};
 	struct policy_client *c = ctx;
 
-	(void)local;
-	c->attempt = NULL;
-	if (fd < 0 && c->tried < c->n_addresses) {
-		connect_next(c);
-		return;
-	}
+	c->dial = NULL;
 	if (fd < 0) {
 		lose(c, why, (struct span){ 0 });
 		return;
@@ -414,64 +415,15 @@ on_connected(void *ctx, int fd, const struct addr *local, const char *why)
 		    (struct span){ 0 });
 }
 
-/* Tries the unix socket, or the next address of the host. */
-static void
-connect_next(struct policy_client *c)
-{
-	const struct config_policy *block = c->setup.block;
-	struct connect_request request = {
-		.timeout_us = c->setup.timing->connect_us,
-	};
-
-	if (block->transport == CONFIG_ENDPOINT_UNIX) {
-		request.unix_path = block->path;
-	} else {
-		request.destination = c->addresses[c->tried++];
-		request.destination.port = block->port;
-	}
-	c->attempt = connect_start(c->setup.loop, &request, on_connected, c);
-	if (c->attempt == NULL)
-		lose(c, "out of memory", (struct span){ 0 });
-}
-
-static void
-on_resolved(void *ctx, const struct addr *addresses, size_t n,
-    const char *why)
-{
-	struct policy_client *c = ctx;
-
-	c->lookup = NULL;
-	if (n == 0) {
-		lose(c, why, span_str(c->setup.block->host));
-		return;
-	}
-	memcpy(c->addresses, addresses, n * sizeof(*addresses));
-	c->n_addresses = n;
-	connect_next(c);
-}
-
-/* A name is looked up each time, since servers move. */
 static void
 begin_connect(struct policy_client *c)
 {
-	const struct config_policy *block = c->setup.block;
-
-	c->n_addresses = 0;
-	c->tried = 0;
-	enter(c, METRICS_POLICY_CONNECTING);
-	if (block->transport == CONFIG_ENDPOINT_UNIX) {
-		connect_next(c);
-		return;
-	}
-	if (addr_parse(span_str(block->host), &c->addresses[0]) == 0) {
-		c->n_addresses = 1;
-		connect_next(c);
-		return;
-	}
-	c->lookup = policy_resolve_start(c->setup.loop, block->host,
-	    on_resolved, c);
-	if (c->lookup == NULL)
-		lose(c, "no thread to look its name up", (struct span){ 0 });
+	c->dial = policy_dial_start(c->setup.loop, c->setup.block,
+	    c->setup.timing->connect_us, on_connected, c);
+	if (c->dial == NULL)
+		lose(c, "out of memory", (struct span){ 0 });
+	else
+		enter(c, METRICS_POLICY_CONNECTING);
 }
 
 /* Ready, and the time has come to look whether the server is alive. */
@@ -511,7 +463,7 @@ on_timer(void *ctx)
 		begin_connect(c);
 		break;
 	case METRICS_POLICY_CONNECTING:
-		break;		/* the attempt has its own time */
+		break;		/* the dial has its own time */
 	case METRICS_POLICY_HANDSHAKE:
 		snprintf(why, sizeof(why), "no Welcome came in time%s%s",
 		    buf_len(&c->in) > 0 ? ": " : "", buf_len(&c->in) > 0 ?
@@ -563,8 +515,7 @@ policy_client_free(struct policy_client *c)
 	if (c == NULL)
 		return;
 	on_flush(c);
-	policy_resolve_cancel(c->lookup);
-	connect_cancel(c->attempt);
+	policy_dial_cancel(c->dial);
 	if (c->stream != NULL)
 		close_connection(c, STREAM_END_FLUSH);
 	loop_timer_free(c->timer);

@@ -469,7 +469,7 @@ test_unresolved(void **state)
 	(void)state;
 	start_tcp(&w, "no such host", 1);
 	assert_true(peer_run(&w.peer, is_unreachable, &w));
-	assert_true(peer_logged(&w.peer, "no such host"));
+	assert_true(peer_logged(&w.peer, "tcp:no such host:1"));
 	assert_int_equal(policy_client_error(w.client), POLICY_ERROR_CONNECT);
 	end(&w);
 }
