@@ -184,7 +184,7 @@ upstream_claim(struct driver *d, const struct addr *local)
 	d->upstream_local = *local;
 	d->upstream_claimed = true;
 	if (loop_guard_claim(&d->worker->shared->guard, local,
-	    &d->destination)) {
+	    &d->destination, LOOP_GUARD_DIALLED)) {
 		metrics_add(&d->worker->metrics->counters[METRICS_LOOPS], 1);
 		log_event(LOG_ERROR, "session.loop", "session=%s reason=\"weir's "
 		    "own connection was redirected into weir: exempt its mark "
@@ -197,7 +197,8 @@ driver_upstream_release(struct driver *d)
 {
 	if (d->upstream_claimed)
 		loop_guard_release(&d->worker->shared->guard,
-		    &d->upstream_local, &d->destination);
+		    &d->upstream_local, &d->destination,
+		    LOOP_GUARD_DIALLED);
 	d->upstream_claimed = false;
 }
 
@@ -395,7 +396,7 @@ driver_end(struct driver *d)
 	driver_upstream_release(d);
 	if (d->client_claimed)
 		loop_guard_release(&w->shared->guard, &d->client_addr,
-		    &d->destination);
+		    &d->destination, LOOP_GUARD_ACCEPTED);
 	config_unref(d->config);
 	atomic_fetch_sub(&w->shared->sessions, 1);
 	worker_left(w, d);
@@ -466,7 +467,7 @@ driver_accept(struct worker *w, int fd, const struct addr *client,
 	    memory_order_relaxed);
 	d->client_claimed = destination->family != ADDR_NONE;
 	if (d->client_claimed && loop_guard_claim(&w->shared->guard, client,
-	    destination) && refuse == NULL) {
+	    destination, LOOP_GUARD_ACCEPTED) && refuse == NULL) {
 		metrics_add(&w->metrics->counters[METRICS_LOOPS], 1);
 		refuse = "this connection comes from weir itself (loop)";
 	}

@@ -2,7 +2,8 @@
  * One slot per port. Two connections from one port to different places share
  * it, and the later claim wins: a loop may then be seen one turn later, since
  * every turn makes two new claims. A false alarm would need the same hash of
- * the same two ends.
+ * the same two ends. That a claim names its end matters: a client may come back
+ * from the same port before the session that it had there has let go.
  */
 #include "daemon/loop_guard.h"
 
@@ -23,28 +24,30 @@ hash_addr(uint64_t h, const struct addr *a)
 	return hash_bytes(h, port, sizeof(port));
 }
 
+/* The lowest bit tells which end it is, the one above makes it never 0. */
 static uint64_t
-connection_hash(const struct addr *from, const struct addr *to)
+claim_of(const struct addr *from, const struct addr *to,
+    enum loop_guard_end end)
 {
 	uint64_t h = hash_addr(hash_addr(0xcbf29ce484222325u, from), to);
 
-	return h == 0 ? 1 : h;
+	return (h & ~(uint64_t)3) | 2 | end;
 }
 
 bool
 loop_guard_claim(struct loop_guard *g, const struct addr *from,
-    const struct addr *to)
+    const struct addr *to, enum loop_guard_end end)
 {
-	uint64_t h = connection_hash(from, to);
+	uint64_t claim = claim_of(from, to, end);
 
-	return atomic_exchange(&g->claims[from->port], h) == h;
+	return atomic_exchange(&g->claims[from->port], claim) == (claim ^ 1);
 }
 
 void
 loop_guard_release(struct loop_guard *g, const struct addr *from,
-    const struct addr *to)
+    const struct addr *to, enum loop_guard_end end)
 {
-	uint64_t h = connection_hash(from, to);
+	uint64_t claim = claim_of(from, to, end);
 
-	atomic_compare_exchange_strong(&g->claims[from->port], &h, 0);
+	atomic_compare_exchange_strong(&g->claims[from->port], &claim, 0);
 }

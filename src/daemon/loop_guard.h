@@ -14,6 +14,11 @@
 
 #include "base/addr.h"
 
+enum loop_guard_end {
+	LOOP_GUARD_ACCEPTED,
+	LOOP_GUARD_DIALLED,
+};
+
 struct loop_guard {
 	/* By the dialling end's port: a hash of its address and of where it
 	 * believes it is going; 0: free. */
@@ -21,14 +26,14 @@ struct loop_guard {
 };
 
 /**
- * loop_guard_claim(g, from, to) - claim the connection from -> to.
+ * loop_guard_claim(g, from, to, end) - claim one end of from -> to.
  *
  * Returns whether the other end had claimed it: then it is weir's own. Release
  * what was claimed when the connection ends (whatever claim returned).
  */
 bool loop_guard_claim(struct loop_guard *g, const struct addr *from,
-	const struct addr *to);
+	const struct addr *to, enum loop_guard_end end);
 void loop_guard_release(struct loop_guard *g, const struct addr *from,
-	const struct addr *to);
+	const struct addr *to, enum loop_guard_end end);
 
 #endif

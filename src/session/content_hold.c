@@ -101,6 +101,7 @@ hold_rule(struct session *s, struct pending *p, const struct inquiry *q)
 static bool
 hold_rule_body(struct session *s, struct pending *p, bool *open_r)
 {
+	struct content *c = p->transaction->content;
 	struct inquiry *q, *next;
 
 	*open_r = false;
@@ -114,9 +115,9 @@ hold_rule_body(struct session *s, struct pending *p, bool *open_r)
 			return false;
 		}
 		hold_rule(s, p, q);
+		if (c->mode != CONTENT_HOLD)
+			return true;	/* the transaction's end frees q */
 		session_inquiry_free(s, q);
-		if (p->transaction->content->mode != CONTENT_HOLD)
-			return true;
 	}
 	return false;
 }
