@@ -16,7 +16,7 @@ from netns import wait_until
 from policy_harness import ROOT, SDK, Server
 
 PROGRAM = Path(os.environ.get("WEIR", ROOT / "build" / "weir")).resolve()
-MARK = 25
+MARK, WORKERS = 25, 2
 
 # one listener for each family, everything recorded, no status page
 USUAL = """\
@@ -81,7 +81,9 @@ class Weir:
         self.log_path = place / "weir.log"
         self.log_path.touch()
 
-    def start(self, port=10025, wait=True, options=(), **environment):
+    def start(self, port=10025, wait=True, policies=None, options=(),
+              **environment):
+        """Waits until it listens, and each worker has its policies."""
         self.process = self.namespace.popen(
             *options, PROGRAM, "-c", self.config,
             env={**os.environ, **environment},
@@ -91,6 +93,9 @@ class Weir:
                        port in listening(self.process.pid),
                        f"weir to listen; log:\n{self.log}")
             assert self.process.poll() is None, self.log
+            if policies is None:
+                policies = self.config.read_text().count('policy "')
+            self.wait_log("event=policy.ready", WORKERS * policies)
         return self
 
     @property
