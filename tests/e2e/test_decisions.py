@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 from weir import FIXED, Client, usual
 
 
@@ -35,12 +36,16 @@ def test_block_senders_550_5_1_1_user_unknown_at_rcpt(
         ("block", "rcpt", "spammer@example.org")
 
 
-def test_block_senders_pipelined(net, scripted, weir, policy, place):
+@pytest.mark.parametrize("hold", [False, True])
+def test_block_senders_pipelined(net, scripted, weir, policy, place, hold):
     """What is recorded does not depend on which answer came first."""
     host, mx = net.pair()
     slow = scripted(mx, script={"MAIL": lambda *_: time.sleep(0.3)})
     (place / "list").write_text("spammer@example.org\n")
     _, text = policy("block", "block_senders.py", "--list", place / "list")
+    if hold:
+        text += policy("tag", "tag_header.py", "--rule", "x", "y",
+                       grants=["headers"])[1]
     proxy = weir(host, usual(place, more=text, text=FIXED))
     with Client(host, "127.0.0.1", 10025) as client:
         client.hello()
