@@ -50,8 +50,8 @@ def place():
 
 
 @pytest.fixture
-def stack():
-    """Closes what the test gave to it, last first."""
+def stack(net, place):
+    """Closes what the test gave to it, last first, before those two go."""
     with contextlib.ExitStack() as opened:
         yield opened
 

@@ -3,6 +3,7 @@
 WEIR names the program; without it, the one that was built in build/.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -115,8 +116,9 @@ class Weir:
 
     def rows(self, query, *values):
         """The rows of the record, as dicts."""
-        with sqlite3.connect(f"file:{self.place}/weir.db?mode=ro", uri=True,
-                             timeout=5) as database:
+        path = f"file:{self.place}/weir.db?mode=ro"
+        with contextlib.closing(sqlite3.connect(path, uri=True,
+                                                timeout=5)) as database:
             database.row_factory = sqlite3.Row
             try:
                 return [dict(row) for row in database.execute(query, values)]
