@@ -465,7 +465,10 @@ driver_accept(struct worker *w, int fd, const struct addr *client,
 	atomic_fetch_add_explicit(
 	    &w->metrics->gauges[METRICS_SESSIONS_OPEN], 1,
 	    memory_order_relaxed);
-	d->client_claimed = destination->family != ADDR_NONE;
+	/* Only a redirected client believes that it talks to destination: any
+	 * other may well have the port that weir dials from. */
+	d->client_claimed = destination->family != ADDR_NONE &&
+	    listener->mode != CONFIG_MODE_FIXED;
 	if (d->client_claimed && loop_guard_claim(&w->shared->guard, client,
 	    destination, LOOP_GUARD_ACCEPTED) && refuse == NULL) {
 		metrics_add(&w->metrics->counters[METRICS_LOOPS], 1);
