@@ -246,7 +246,9 @@ session_on_eof(struct session *s, enum session_side side, const char *error)
 	}
 	if (*error != '\0')
 		session_fact_event(s, "client: %s", error);
-	if (s->client_phase == CLIENT_START)
+	/* One that closed its half behind all that it had to say is served. */
+	if (s->client_phase == CLIENT_START &&
+	    (*error != '\0' || buf_len(&s->client_in) == 0))
 		session_end(s, "client_gone");
 }
 
@@ -256,7 +258,8 @@ session_on_eof(struct session *s, enum session_side side, const char *error)
 static bool
 session_client_gone(struct session *s)
 {
-	if (!s->client_eof || s->cause != NULL)
+	if (!s->client_eof || s->cause != NULL ||
+	    s->client_phase == CLIENT_START)
 		return false;
 	if (s->client_phase == CLIENT_CONTENT ||
 	    s->client_phase == CLIENT_CHUNK || session_content_is_held(s)) {
