@@ -153,12 +153,11 @@ class Demo:
                              query)
         indent(done.stdout)
         say()
-        return done.stdout
 
     def rows(self):
         done = self.host.run(
             "sqlite3", "-readonly", "-cmd", ".timeout 5000",
-            self.place / "weir.db", "SELECT count(*) FROM transactions",
+            self.place / "weir.db", "SELECT count(*) FROM connections",
             check=False)
         return done.stdout.strip()
 
@@ -193,11 +192,11 @@ class Demo:
         for line in self.client.log_lines("relay=10.7"):
             indent(re.sub(r" relay=.*dsn", " dsn", line[line.index("to=<"):]))
         station("weir's record (SQLite)")
-        wait_until(lambda: self.rows() == "3", "three transactions on record")
-        return (self.sql("transactions", "SELECT sender, outcome, decided_by,"
-                         " code, enhanced FROM transactions")
-                + self.sql("connections", "SELECT mail_from, mail_to, elapse"
-                           " FROM connections"))
+        wait_until(lambda: self.rows() == "3", "three connections on record")
+        self.sql("transactions", "SELECT sender, outcome, decided_by,"
+                         " code, enhanced FROM transactions ORDER BY sender")
+        self.sql("connections", "SELECT mail_from, mail_to, elapse"
+                 " FROM connections")
 
     def check(self):
         """Whether all of it was true."""
@@ -209,6 +208,12 @@ class Demo:
                    for m in mailbox.values())
         refused, = self.client.log_lines("status=bounced")
         assert "550 5.1.1" in refused and "User unknown" in refused
+        done = self.host.run("sqlite3", "-readonly", self.place / "weir.db",
+                             "SELECT sender, outcome, decided_by"
+                             " FROM transactions ORDER BY sender")
+        assert done.stdout.split() == [
+            "alice@example.org|delivered|mx", "shop@example.org|delivered|mx",
+            "spammer@example.org|rejected|block_senders"], done.stdout
 
     def run(self, keep):
         say("starting Postfix on both machines, two policies, and weir")
@@ -229,15 +234,16 @@ class Demo:
                 " someone@example.net")
             say(f"   weir's log: {self.log}")
             say("   Ctrl-C ends it all.")
-            signal.sigwait({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+            signal.sigwait({signal.SIGINT})
 
 
 def main():
     temp, keep = Path(sys.argv[1]), sys.argv[2:] == ["--keep"]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(130))
     with contextlib.ExitStack() as stack:
         demo = Demo(temp, stack)
-        if keep:
+        if keep:    # the children inherit it: Ctrl-C is for us alone
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             demo.run(keep)
