@@ -484,6 +484,17 @@ session_ask_deadline_us(const struct session *s)
 	return first;
 }
 
+/* The open questions of a transaction that is decided without them. */
+void
+session_inquiries_drop(struct session *s, struct transaction *t)
+{
+	struct inquiry *q;
+
+	TAILQ_FOREACH(q, &s->inquiries, link)
+		if (q->transaction == t)
+			session_inquiry_settle(s, q);
+}
+
 /* Nobody needs the answers that are still out. */
 void
 session_inquiry_cancel(struct session *s, struct inquiry *q)

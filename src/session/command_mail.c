@@ -96,8 +96,9 @@ mail_refuse(struct session *s, struct pending *p, enum policy_action action)
 
 	if (action == POLICY_DISCARD) {
 		t->discarded = true;
-		session_transaction_note(t, session_verdict_by(s, p->inquiry),
-		    250, buf_span(&p->reply));
+		session_transaction_verdict(s, t, p->inquiry,
+		    buf_span(&p->reply));
+		session_inquiries_drop(s, t);
 		return;
 	}
 	t->refused = true;
@@ -113,11 +114,11 @@ mail_reply(struct session *s, struct pending *p, const struct mx_reply *reply)
 
 	session_reply_raw(s, p, reply->raw);
 	p->reply_is_mx = true;
-	session_transaction_note(t, "mx", reply->code, reply->raw);
 	if (reply->code / 100 == 2) {
 		t->mail_accepted = true;
 		return;
 	}
+	session_transaction_note(t, "mx", reply->code, reply->raw);
 	t->mail_sent = false;
 	session_transaction_end(s, t, session_outcome_of(reply->code));
 }

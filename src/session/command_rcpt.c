@@ -100,15 +100,18 @@ rcpt_refuse(struct session *s, struct pending *p, enum policy_action action)
 	if (action == POLICY_DISCARD) {
 		t->recipients[p->index].discarded = true;
 		t->n_discarded++;
-		if (t->n_accepted == 0)
-			session_transaction_note(t, by, 250,
-			    buf_span(&p->reply));
+		session_transaction_verdict(s, t, p->inquiry,
+		    buf_span(&p->reply));
 		session_recipient_fact(s, p, true, by, NULL);
 		return;
 	}
-	session_transaction_verdict(s, t, p->inquiry, buf_span(&p->reply));
+	if (t->n_discarded == 0)	/* else the message is swallowed */
+		session_transaction_verdict(s, t, p->inquiry,
+		    buf_span(&p->reply));
 	rcpt_doom(t, p, session_verdict(p->inquiry, &verdict));
 	session_recipient_fact(s, p, false, by, NULL);
+	if (action == POLICY_DISCONNECT)
+		session_transaction_end(s, t, session_outcome_of(t->code));
 }
 
 static void
@@ -125,8 +128,10 @@ rcpt_reply(struct session *s, struct pending *p, const struct mx_reply *reply)
 	t->recipients[p->index].accepted = accepted;
 	if (accepted)
 		t->n_accepted++;
-	else
+	else if (t->n_discarded == 0) {
 		session_transaction_note(t, "mx", reply->code, reply->raw);
+		t->by_inquiry = false;
+	}
 	session_recipient_fact(s, p, accepted, "mx", reply);
 }
 

@@ -105,17 +105,22 @@ connect_refused(struct session *s, const struct policy_decision *d,
 	session_enter_client(s, CLIENT_COMMAND);
 }
 
-static uint64_t
-connect_delay_until(const struct session *s)
+static void
+connect_greet_client(struct session *s)
 {
-	const struct inquiry *q = s->connect_inquiry;
+	struct span greeting = buf_span(&s->greeting);
 
-	return s->connect_settled_us +
-	    (uint64_t)q->merge.delay_ms * CLOCK_US_PER_MS;
+	session_fact_lines(s, FACT_MX_TO_CLIENT, greeting);
+	session_send(s, SESSION_CLIENT, greeting);
+	s->said_421 = greeting.len > 2 && memcmp(greeting.data, "421", 3) == 0;
+	session_give_memory(s, &s->greeting);
+	s->greeted = true;
+	session_enter_client(s, CLIENT_COMMAND);
 }
 
-bool
-session_connect_progress(struct session *s)
+/* The verdict at CONNECT: dial at once, or refuse when its delay is over. */
+static bool
+connect_rule(struct session *s)
 {
 	struct inquiry *q = s->connect_inquiry;
 	const struct policy_decision *d;
@@ -123,11 +128,12 @@ session_connect_progress(struct session *s)
 
 	if (q == NULL || !q->settled)
 		return false;
-	if (s->connect_settled_us == 0)
-		s->connect_settled_us = s->now_us;
-	if (connect_delay_until(s) > s->now_us)
-		return false;
+	if (s->greet_at_us == 0)
+		s->greet_at_us = s->now_us +
+		    (uint64_t)q->merge.delay_ms * CLOCK_US_PER_MS;
 	d = session_verdict(q, &action);
+	if (action != POLICY_RELAY && s->greet_at_us > s->now_us)
+		return false;
 	if (q->merge.outbound >= 0)
 		connect_outbound(s, &q->votes[q->merge.outbound]
 		    .decision->outbound);
@@ -140,12 +146,24 @@ session_connect_progress(struct session *s)
 	return true;
 }
 
+bool
+session_connect_progress(struct session *s)
+{
+	if (connect_rule(s))
+		return true;
+	if (buf_len(&s->greeting) == 0 || s->greet_at_us > s->now_us)
+		return false;
+	connect_greet_client(s);
+	return true;
+}
+
 uint64_t
 session_connect_deadline_us(const struct session *s)
 {
-	if (s->connect_inquiry == NULL || !s->connect_inquiry->settled)
-		return UINT64_MAX;
-	return connect_delay_until(s);
+	bool waits = s->connect_inquiry != NULL ? s->connect_inquiry->settled :
+	    buf_len(&s->greeting) > 0;
+
+	return waits ? s->greet_at_us : UINT64_MAX;
 }
 
 void
@@ -233,9 +251,5 @@ session_greeting(struct session *s, const struct mx_reply *reply)
 		return;
 	}
 	connect_notify(s, reply, "");
-	session_fact_lines(s, FACT_MX_TO_CLIENT, reply->raw);
-	session_send(s, SESSION_CLIENT, session_keep(s, reply->raw));
-	s->greeted = true;
-	s->said_421 = reply->code == 421;
-	session_enter_client(s, CLIENT_COMMAND);
+	buf_append(&s->greeting, reply->raw);	/* leaves in its time */
 }

@@ -153,11 +153,11 @@ content_octets(struct session *s, struct pending *p, struct span wire,
 	uint64_t max = s->config->limits.message_size;
 	bool kept;
 
-	if (c->mode == CONTENT_SWALLOW)
+	if (c->mode == CONTENT_SWALLOW && !c->still_shown)
 		return;
 	if (!stuffed_dot)
 		c->size += wire.len;
-	if (max > 0 && c->size > max) {
+	if (max > 0 && c->size > max && c->mode != CONTENT_SWALLOW) {
 		session_count(s, SESSION_COUNTER_TOO_LARGE, 1);
 		session_content_refuse(s, p, 552, "5.3.4",
 		    "Message is larger than limits.message_size allows");
@@ -181,6 +181,8 @@ content_end(struct session *s, struct pending *p)
 	session_enter_client(s, CLIENT_COMMAND);
 	session_count(s, SESSION_COUNTER_CONTENT_BYTES, c->size);
 	if (c->mode == CONTENT_SWALLOW) {
+		if (c->still_shown)
+			session_content_show_end(s, p);
 		session_content_swallow(s, p);
 		return;
 	}

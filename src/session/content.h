@@ -20,7 +20,8 @@ enum content_mode {
 	CONTENT_HOLD,		/* into the spool, until the verdict */
 	CONTENT_RELEASE,	/* verdict was relay: from the spool to the MX,
 				   while the rest may still be coming in */
-	CONTENT_SWALLOW,	/* the reply is made: the rest goes nowhere */
+	CONTENT_SWALLOW,	/* the reply is made: the rest goes to nobody
+				   but, after a verdict, to observers */
 };
 
 struct content {
@@ -28,6 +29,8 @@ struct content {
 	bool was_held;
 	bool chunked;			/* BDAT: no dots, no end of data */
 	bool complete;			/* the client has sent all of it */
+	bool still_shown;		/* refused by a policy: who listens
+					   hears the rest */
 	struct smtp_data parser;
 	uint32_t message;		/* of the session, from 1 */
 	uint64_t size;			/* octets, un-dot-stuffed */

@@ -72,6 +72,7 @@ hold_refused(struct session *s, struct pending *p, const struct inquiry *q,
 		s->seats[i].spectator = true;
 	session_reply_policy(s, p, q->phase, d, action);
 	session_transaction_verdict(s, p->transaction, q, buf_span(&p->reply));
+	p->transaction->content->still_shown = true;
 	session_content_swallow(s, p);
 }
 

@@ -108,6 +108,19 @@ head_finish(struct session *s, struct pending *p)
 		buf_truncate(&c->head, section);
 }
 
+/* Is the last thing that came a dot whose line has not gone on yet? */
+static bool
+head_ends_in_dot(const struct content *c)
+{
+	struct span dots = buf_span(&c->dots);
+	size_t at;
+
+	if (dots.len == 0)
+		return false;
+	memcpy(&at, dots.data + dots.len - sizeof(at), sizeof(at));
+	return at == buf_len(&c->head);
+}
+
 /* More header than anybody may be shown: whoever had to decide on it has an
  * error, and the message goes on without being kept here. */
 static void
@@ -122,6 +135,8 @@ head_overflow(struct session *s, struct pending *p)
 	if (c->mode == CONTENT_HOLD) {
 		wire = session_scratch_buf(s);
 		session_content_head_wire(s, c, 0, buf_len(&c->head), wire);
+		if (head_ends_in_dot(c))
+			buf_append_byte(wire, '.');
 		session_content_spool(s, c, buf_span(wire));
 	}
 	session_give_memory(s, &c->head);
@@ -130,32 +145,39 @@ head_overflow(struct session *s, struct pending *p)
 	c->headers_inquiry = session_ask_overload(s, p->transaction);
 }
 
-/* Octets of the header section, or of what may be it. */
-static bool
+/* Octets of the header section, or of what may be it: as many as the limit
+ * allows are kept, wherever a read ends. */
+static void
 head_take(struct session *s, struct pending *p, struct span bytes, bool dot)
 {
 	struct content *c = p->transaction->content;
 	size_t at = buf_len(&c->head);
+	size_t room = s->config->limits.header_size - at;
+	struct span rest = span_skip(bytes, room);
 
 	if (dot) {
 		buf_append(&c->dots, span_of(&at, sizeof(at)));
-		return true;
-	}
-	if (at + bytes.len > s->config->limits.header_size &&
-	    bytes.len < s->config->limits.header_size) {
-		head_overflow(s, p);
-		return false;
-	}
-	buf_append(&c->head, bytes);
+		rest = span_of(NULL, 0);
+	} else
+		buf_append(&c->head, span_take(bytes, room));
 	if (buf_failed(&c->head) || buf_failed(&c->dots)) {
 		session_end(s, "internal");
-		return true;
+		return;
 	}
+	if (dot)
+		return;
 	if (smtp_headers_scan(&c->headers, buf_span(&c->head), false) != 0)
 		head_overflow(s, p);	/* more fields than it counts */
 	else if (c->headers.done)
 		head_finish(s, p);
-	return true;
+	else if (rest.len > 0)
+		head_overflow(s, p);
+	if (rest.len == 0)
+		return;
+	if (c->mode == CONTENT_HOLD)
+		session_content_spool(s, c, rest);
+	if (!c->head_too_large)
+		show_body(s, p, rest);
 }
 
 /**
@@ -169,8 +191,10 @@ session_content_show(struct session *s, struct pending *p, struct span bytes,
 {
 	struct content *c = p->transaction->content;
 
-	if (!c->head_done)
-		return head_take(s, p, bytes, dot);
+	if (!c->head_done) {
+		head_take(s, p, bytes, dot);
+		return true;
+	}
 	if (!dot && !c->head_too_large)
 		show_body(s, p, bytes);
 	return false;

@@ -300,7 +300,9 @@ struct session {
 	bool auth_asked;		/* policies know the identity */
 	struct buf auth_line;		/* held until they have decided */
 	bool mail_refused;		/* locally: RCPT and DATA are 503 */
-	uint64_t dialled_us, connect_settled_us;
+	uint64_t dialled_us;
+	struct buf greeting;		/* the MX's, on its way to the client */
+	uint64_t greet_at_us;		/* delay_ms of the verdict at CONNECT */
 	struct addr local;		/* our end towards the MX */
 
 	/* For the record. */
@@ -419,6 +421,7 @@ void session_policy_lost(struct session *s, unsigned policy,
 void session_ask_timer(struct session *s);
 uint64_t session_ask_deadline_us(const struct session *s);
 void session_inquiry_cancel(struct session *s, struct inquiry *q);
+void session_inquiries_drop(struct session *s, struct transaction *t);
 
 /* verdict.c: what a settled inquiry says */
 const struct policy_decision *session_verdict(const struct inquiry *q,

@@ -151,7 +151,7 @@ session_reply_local_only(struct session *s, struct pending *p)
 static bool
 pending_may_pass(struct session *s, const struct pending *p)
 {
-	if (p->inquiry != NULL && !p->inquiry->settled)
+	if (p->inquiry != NULL && !p->inquiry->closed)
 		return false;
 	if (s->upstream_phase != UPSTREAM_COMMAND && !s->local_only)
 		return false;
@@ -173,6 +173,20 @@ session_pending_delay(struct session *s, struct pending *p,
 		p->not_before_us = until;
 }
 
+/* Does the verdict on it still matter? Not when what it belongs to was decided
+ * at MAIL already. */
+static bool
+pending_heeds_verdict(const struct pending *p)
+{
+	const struct transaction *t = p->transaction;
+
+	if (p->inquiry == NULL || !p->inquiry->settled || p->asked_done)
+		return false;
+	return t == NULL || p->inquiry->phase == POLICY_PHASE_MAIL ||
+	    !(t->ended || (t->discarded &&
+	    p->inquiry->phase == POLICY_PHASE_RCPT));
+}
+
 static bool
 pending_pass_one(struct session *s, struct pending *p)
 {
@@ -182,7 +196,7 @@ pending_pass_one(struct session *s, struct pending *p)
 
 	if (!pending_may_pass(s, p))
 		return false;
-	if (p->inquiry != NULL && !p->asked_done) {
+	if (pending_heeds_verdict(p)) {
 		p->asked_done = true;
 		session_pending_delay(s, p, p->inquiry);
 		d = session_verdict(p->inquiry, &action);
@@ -218,7 +232,7 @@ session_pending_pass(struct session *s)
 	bool moved = false;
 
 	TAILQ_FOREACH(p, &s->pending, link) {
-		if (s->cause != NULL)
+		if (s->cause != NULL || p->close_after)
 			break;
 		if (p->state != PENDING_PARSED)
 			continue;

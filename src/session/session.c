@@ -116,6 +116,7 @@ session_new(const struct session_open *open)
 	buf_init(&s->client_in, 0);
 	buf_init(&s->upstream_in, SMTP_REPLY_LINE_MAX + 65536);
 	buf_init(&s->reply, SMTP_REPLY_MAX);
+	buf_init(&s->greeting, SMTP_REPLY_MAX);
 	buf_init(&s->ehlo_clear, SMTP_REPLY_MAX);
 	buf_init(&s->ehlo_name, 1024);
 	buf_init(&s->auth_line, SMTP_LINE_MAX);
@@ -147,17 +148,23 @@ session_drop(struct session *s)
 void
 session_free(struct session *s)
 {
+	struct session_actions unseen;
 	size_t i;
 
 	if (s == NULL)
 		return;
 	assert(!s->busy);
+	/* One that is freed before its end leaves actions to nobody. */
+	session_actions_init(&unseen);
+	s->out = &unseen;
 	session_drop(s);
+	session_actions_release(&unseen);
 	for (i = 0; i < s->config->n_policies; i++)
 		policy_decision_free(s->seats[i].standing);
 	buf_release(&s->client_in);
 	buf_release(&s->upstream_in);
 	buf_release(&s->reply);
+	buf_release(&s->greeting);
 	buf_release(&s->ehlo_clear);
 	buf_release(&s->ehlo_name);
 	buf_release(&s->auth_line);

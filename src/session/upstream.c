@@ -294,6 +294,19 @@ session_upstream_bytes(struct session *s, struct span bytes)
 		upstream_violation(s, "a reply line that is too long", in);
 }
 
+/* An MX that closes where it owes nothing but a 221 has said enough. */
+static bool
+upstream_gone_at_quit(struct session *s)
+{
+	struct pending *p = TAILQ_FIRST(&s->pending);
+
+	if (p == NULL || p->command != &session_command_quit)
+		return false;
+	session_reply_local(s, p, 221, "2.0.0", "Bye");
+	p->close_after = true;
+	return true;
+}
+
 /* The MX closed or broke. */
 void
 session_upstream_gone(struct session *s, const char *error)
@@ -317,6 +330,8 @@ session_upstream_gone(struct session *s, const char *error)
 		session_end(s, "upstream_gone");
 		return;
 	}
+	if (upstream_gone_at_quit(s))
+		return;
 	text = session_scratch_buf(s);
 	buf_printf(text, "%s: %s", addr_format_port(&s->destination, where),
 	    *error != '\0' ? error : "connection closed");
