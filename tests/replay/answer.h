@@ -1,0 +1,39 @@
+/*
+ * Answers of a policy server as it would send them: protobuf bytes, written
+ * here by hand so that no generated code of ours stands on both ends.
+ */
+#ifndef WEIR_TESTS_REPLAY_ANSWER_H
+#define WEIR_TESTS_REPLAY_ANSWER_H
+
+#include "base/buf.h"
+#include "policy/types.h"
+
+struct answer_edit {
+	unsigned op;		/* 1 add, 2 insert, 3 change, 4 delete */
+	struct span name, value;
+	uint32_t index;
+};
+
+#define ANSWER_LINES_MAX 40
+#define ANSWER_EDITS_MAX 16
+
+struct answer {
+	enum policy_action action;
+	unsigned scope, code;
+	struct span enhanced;
+	struct span lines[ANSWER_LINES_MAX];
+	size_t n_lines;
+	struct answer_edit edits[ANSWER_EDITS_MAX];
+	size_t n_edits;
+	bool outbound, rewrite, splice, next_hop;
+	struct span source, pool, ehlo_name;
+	unsigned tls;
+	uint32_t delay_ms;
+	struct span rule, reason;
+};
+
+void answer_decision(struct buf *out, uint32_t seq, const struct answer *a);
+void answer_working(struct buf *out, uint32_t seq, uint32_t extra_ms);
+void answer_annotate(struct buf *out, struct span key, struct span value);
+
+#endif
