@@ -373,7 +373,7 @@ answer_decision(struct session *s, struct inquiry *q, unsigned i,
 	v->memory = d;
 	wrong = policy_decision_check(d, &rules);
 	if (wrong == NULL)
-		wrong = session_decision_unserved(d);
+		wrong = session_decision_unserved(q->phase, d);
 	if (wrong == NULL)
 		wrong = session_content_edits_wrong(q, d);
 	if (wrong != NULL) {

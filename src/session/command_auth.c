@@ -147,6 +147,7 @@ session_auth_progress(struct session *s)
 	if (s->client_phase != CLIENT_AUTH || buf_len(&s->auth_line) == 0 ||
 	    p == NULL || p->inquiry == NULL || !p->inquiry->settled)
 		return false;
+	session_pending_delay(s, p, p->inquiry);
 	d = session_verdict(p->inquiry, &action);
 	if (action == POLICY_RELAY) {
 		auth_forward_line(s, p);

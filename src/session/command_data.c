@@ -26,6 +26,11 @@ data_parse(struct session *s, struct pending *p)
 		    "MAIL was refused" : "Send MAIL first");
 		return;
 	}
+	if (t->content != NULL) {	/* chunks went before (RFC 3030 2) */
+		session_reply_local(s, p, 503, "5.5.1",
+		    "DATA and BDAT cannot be mixed in one transaction");
+		return;
+	}
 	p->transaction = t;
 	t->references++;
 }

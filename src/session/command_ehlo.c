@@ -108,6 +108,30 @@ ehlo_wants_tls(const struct session *s)
 }
 
 static void
+ehlo_fact_tls_failed(struct session *s, const char *why)
+{
+	struct fact *f = session_fact(s, FACT_TLS);
+
+	session_count(s, SESSION_COUNTER_TLS_FAILED, 1);
+	f->u.tls.leg = POLICY_LEG_UPSTREAM;
+	f->u.tls.version = f->u.tls.cipher = "";
+	f->u.tls.subject = f->u.tls.issuer = f->u.tls.verify_error = "";
+	f->u.tls.error = (const char *)session_keep(s,
+	    span_of(why, strlen(why) + 1)).data;
+	session_fact_event(s, "TLS with the MX failed: %s", why);
+}
+
+static void
+ehlo_injected(struct session *s)
+{
+	session_count(s, SESSION_COUNTER_TLS_INJECTION, 1);
+	ehlo_fact_tls_failed(s, "plain text where STARTTLS should stand alone");
+	session_upstream_abort(s);
+	session_end_with_421(s, "tls_failed", "4.7.5",
+	    "the MX sent plain text into STARTTLS");
+}
+
+static void
 ehlo_reply(struct session *s, struct pending *p, const struct mx_reply *reply)
 {
 	if (reply->code / 100 != 2) {
@@ -119,9 +143,14 @@ ehlo_reply(struct session *s, struct pending *p, const struct mx_reply *reply)
 		smtp_ehlo_parse(reply->raw, &s->ehlo);
 	else
 		s->ehlo = (struct smtp_ehlo){ 0 };
-	if (s->tls_skip && s->ehlo.capabilities & SMTP_CAP_STARTTLS)
+	if (s->tls_skip && s->tls_level == CONFIG_TLS_MAY &&
+	    s->ehlo.capabilities & SMTP_CAP_STARTTLS)
 		s->tls_fell_back = true;
 	if (ehlo_wants_tls(s)) {
+		if (s->upstream_rest > 0) {	/* a reply to what was not said */
+			ehlo_injected(s);
+			return;
+		}
 		session_fact_lines(s, FACT_MX_TO_WEIR, reply->raw);
 		buf_append(&s->ehlo_clear, reply->raw);
 		session_send_own(s, EXPECT_STARTTLS, p,
@@ -153,20 +182,6 @@ ehlo_leave_upstream(struct session *s)
 	}
 }
 
-static void
-ehlo_fact_tls_failed(struct session *s, const char *why)
-{
-	struct fact *f = session_fact(s, FACT_TLS);
-
-	session_count(s, SESSION_COUNTER_TLS_FAILED, 1);
-	f->u.tls.leg = POLICY_LEG_UPSTREAM;
-	f->u.tls.version = f->u.tls.cipher = "";
-	f->u.tls.subject = f->u.tls.issuer = f->u.tls.verify_error = "";
-	f->u.tls.error = (const char *)session_keep(s,
-	    span_of(why, strlen(why) + 1)).data;
-	session_fact_event(s, "TLS with the MX failed: %s", why);
-}
-
 /* TLS was required and is not there: the client keeps the session, with the
  * reply that the MX gave in clear, and hears 451 to MAIL. */
 static void
@@ -196,12 +211,7 @@ session_starttls_reply(struct session *s, struct pending *p,
 		/* Whatever stands behind it was sent in clear and would be
 		 * read as if it came through TLS (CVE-2021-22947 and kin). */
 		if (s->upstream_rest > 0) {
-			session_count(s, SESSION_COUNTER_TLS_INJECTION, 1);
-			ehlo_fact_tls_failed(s, "plain text behind the reply "
-			    "to STARTTLS");
-			session_upstream_abort(s);
-			session_end_with_421(s, "tls_failed", "4.7.5",
-			    "the MX sent plain text into STARTTLS");
+			ehlo_injected(s);
 			return;
 		}
 		session_enter_upstream(s, UPSTREAM_HANDSHAKE);

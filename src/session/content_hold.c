@@ -73,6 +73,7 @@ hold_refused(struct session *s, struct pending *p, const struct inquiry *q,
 	session_reply_policy(s, p, q->phase, d, action);
 	session_transaction_verdict(s, p->transaction, q, buf_span(&p->reply));
 	p->transaction->content->still_shown = true;
+	session_inquiries_drop(s, p->transaction);
 	session_content_swallow(s, p);
 }
 

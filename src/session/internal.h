@@ -180,11 +180,18 @@ struct session_command {
 		const struct mx_reply *reply);
 };
 
-extern const struct session_command session_command_helo,
-	session_command_ehlo, session_command_mail, session_command_rcpt,
-	session_command_data, session_command_bdat, session_command_rset,
-	session_command_quit, session_command_auth, session_command_starttls,
-	session_command_other, session_command_unknown;
+extern const struct session_command session_command_helo;
+extern const struct session_command session_command_ehlo;
+extern const struct session_command session_command_mail;
+extern const struct session_command session_command_rcpt;
+extern const struct session_command session_command_data;
+extern const struct session_command session_command_bdat;
+extern const struct session_command session_command_rset;
+extern const struct session_command session_command_quit;
+extern const struct session_command session_command_auth;
+extern const struct session_command session_command_starttls;
+extern const struct session_command session_command_other;
+extern const struct session_command session_command_unknown;
 
 const struct session_command *session_command_of(enum smtp_verb verb);
 
@@ -433,7 +440,8 @@ void session_inquiry_settle(struct session *s, struct inquiry *q);
 void session_seats_new_transaction(struct session *s);
 void session_seats_applied(struct session *s, const struct inquiry *q);
 void session_decision_free(void *d);
-const char *session_decision_unserved(const struct policy_decision *d);
+const char *session_decision_unserved(enum policy_phase phase,
+	const struct policy_decision *d);
 
 /* transaction.c */
 struct transaction *session_transaction_new(struct session *s,

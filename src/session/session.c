@@ -132,6 +132,7 @@ session_drop(struct session *s)
 {
 	struct pending *p;
 	struct expected *e;
+	struct inquiry *q;
 
 	while ((e = TAILQ_FIRST(&s->expected)) != NULL) {
 		TAILQ_REMOVE(&s->expected, e, link);
@@ -143,6 +144,8 @@ session_drop(struct session *s)
 	s->transaction = NULL;
 	session_inquiry_free(s, s->connect_inquiry);
 	s->connect_inquiry = NULL;
+	while ((q = TAILQ_FIRST(&s->inquiries)) != NULL)
+		session_inquiry_free(s, q);	/* about a body */
 }
 
 void

@@ -44,7 +44,7 @@ enum session_event_type {
 	SESSION_CONNECTED,	/* u.connected */
 	SESSION_CONNECT_FAILED,	/* u.failed */
 	SESSION_TLS_DONE,	/* u.tls, upstream leg */
-	SESSION_TLS_FAILED,	/* u.failed; the connection is closed */
+	SESSION_TLS_FAILED,	/* u.failed; the session aborts that side */
 	SESSION_ANSWER,		/* u.answer: of one policy */
 	SESSION_POLICY_LOST,	/* u.lost: its connection is gone */
 	SESSION_SPOOL_BYTES,	/* u.bytes: what SESSION_SPOOL_READ asked for */

@@ -204,10 +204,9 @@ step_tls(struct run *r, const char *failed, bool resumed)
 {
 	if (r->world.mx != MX_HANDSHAKE)
 		script_fails(r, "no handshake is under way");
-	else if (failed != NULL) {
-		r->world.mx = MX_ENDED;	/* session.h: it is closed */
+	else if (failed != NULL)
 		world_tls_failed(&r->world, failed);
-	} else
+	else
 		world_tls_done(&r->world, resumed);
 }
 

@@ -93,6 +93,11 @@ void world_spool(struct world *w);	/* answer the read that is out */
 void world_pass(struct world *w, uint64_t us);
 uint64_t world_random(struct world *w);
 
+/* world_act.c: for world.c */
+void world_act(struct world *w, const struct session_action *a);
+void world_watch(struct world *w);
+void world_breaks(struct world *w, const char *what);
+
 /* tell.c: events and facts as text, in the form of a note's */
 void tell_event(struct buf *out, const struct policy_event *ev);
 void tell_fact(struct buf *out, const struct fact *f);
