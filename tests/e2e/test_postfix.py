@@ -1,5 +1,7 @@
 """Real Postfix to real Postfix, through weir and a real redirect rule."""
 
+import ssl
+
 import pytest
 from weir import usual
 
@@ -28,12 +30,29 @@ def test_redirect_output_starttls_recorded(net, postfix, weir, redirect,
     assert any("TLSv1.3" in received for received
                in message.get_all("Received")), message.as_string()
     sender.wait_log("status=sent (250 2.0.0 Ok: queued as")
-    session, = proxy.wait_rows("SELECT * FROM sessions")
-    print(session)
-    transaction, = proxy.wait_rows("SELECT * FROM transactions")
-    print(transaction)
-    recipient, = proxy.wait_rows("SELECT * FROM recipients")
-    print(recipient)
+    session, = proxy.wait_rows(
+        "SELECT s.*, c.der FROM sessions s JOIN certificates c"
+        " ON c.id = s.upstream_tls_certificate WHERE cause NOT NULL")
+    assert session["upstream_tls_version"] == "TLS1.3"
+    assert session["upstream_tls_cipher"] == "AES-256-GCM"
+    assert session["upstream_tls_subject"] == "CN=mx.example.net"
+    assert session["upstream_tls_verified"] == 0        # its own issuer
+    pem = (server.place / "mx.pem").read_text()
+    begin = pem.index("-----BEGIN CERTIFICATE")
+    assert session["der"] == ssl.PEM_cert_to_DER_cert(pem[begin:])
+    assert session["client_tls_version"] is None
+    assert session["listener"] == ("outbound6" if ":" in address
+                                   else "outbound")
+    assert (session["destination_address"], session["destination_port"],
+            session["outcome"], session["cause"]) == \
+        (address, 25, "delivered", "quit")
+    transaction, = proxy.rows("SELECT * FROM transactions")
+    assert (transaction["sender"], transaction["decided_by"],
+            transaction["code"], transaction["enhanced"],
+            transaction["held"]) == ("a@example.org", "mx", 250, "2.0.0", 0)
+    recipient, = proxy.rows("SELECT * FROM recipients")
+    assert (recipient["address"], recipient["accepted"],
+            recipient["code"]) == ("b@example.net", 1, 250)
 
 
 def test_prerouting_as_a_router(net, postfix, weir, redirect, place):
