@@ -1,7 +1,7 @@
 /*
- * All or nothing: a reload that cannot open one listener changes none. A
- * socket is opened anew even where nothing changed: with SO_REUSEPORT the old
- * one and the new one accept side by side until the worker lets go of the old.
+ * All or nothing: a reload that cannot open one listener changes none. Where
+ * nothing changed each worker keeps its socket: to close one resets every
+ * connection that waits in it to be accepted.
  */
 #include "daemon/sockets.h"
 
@@ -26,10 +26,10 @@ one_open(const struct config_listener *c, struct addr *address,
 	return 0;
 }
 
-/* One listener, for every worker. */
+/* One listener, for every worker; kept: the workers have its sockets. */
 static int
 listener_open(const struct config_listener *c, struct addr *address,
-    int activated, struct sockets *s, struct buf *error)
+    int activated, bool kept, struct sockets *s, struct buf *error)
 {
 	size_t i;
 
@@ -45,7 +45,8 @@ listener_open(const struct config_listener *c, struct addr *address,
 			return -1;
 		}
 		w->n++;
-		if (activated < 0 && one_open(c, address, socket, error) != 0)
+		if (activated < 0 && !kept &&
+		    one_open(c, address, socket, error) != 0)
 			return -1;
 		socket->bound = *address;
 	}
@@ -67,11 +68,13 @@ listener_log(const struct config_listener *c, const struct addr *bound)
 	    c->name, addr_format_port(bound, text), modes[c->mode]);
 }
 
-/* What the same listener had before goes on: its port, its activated socket. */
-static void
+/* What the same listener had before goes on: its port, its sockets. Returns
+ * whether there was one. */
+static bool
 listener_inherit(struct sockets *s, size_t i, const struct config_listener *c,
     const struct sockets *before, const struct config *before_config)
 {
+	bool kept = false;
 	size_t k;
 
 	s->bound[i] = c->address;
@@ -85,7 +88,9 @@ listener_inherit(struct sockets *s, size_t i, const struct config_listener *c,
 		s->bound[i] = before->bound[k];
 		if (s->activated[i] < 0)
 			s->activated[i] = before->activated[k];
+		kept = true;
 	}
+	return kept;
 }
 
 int
@@ -94,6 +99,7 @@ sockets_open(const struct config *config, size_t n_workers,
     struct sockets *s, struct buf *error)
 {
 	size_t i;
+	bool kept;
 
 	*s = (struct sockets){ .n_workers = n_workers,
 	    .n_bound = config->n_listeners };
@@ -111,11 +117,12 @@ sockets_open(const struct config *config, size_t n_workers,
 	for (i = 0; i < s->n_bound; i++) {
 		const struct config_listener *c = &config->listeners[i];
 
-		listener_inherit(s, i, c, before, before_config);
-		if (listener_open(c, &s->bound[i], s->activated[i], s,
+		kept = listener_inherit(s, i, c, before, before_config);
+		if (listener_open(c, &s->bound[i], s->activated[i], kept, s,
 		    error) != 0)
 			goto failed;
-		listener_log(c, &s->bound[i]);
+		if (!kept)
+			listener_log(c, &s->bound[i]);
 	}
 	return 0;
 

@@ -134,6 +134,27 @@ listeners_close(struct worker *w)
 	w->n_listeners = 0;
 }
 
+/* The sockets of listeners that stay: out of the worker's hands, into list. */
+static void
+listeners_keep(struct worker *w, struct worker_sockets *sockets)
+{
+	size_t i, k;
+
+	for (i = 0; i < sockets->n; i++) {
+		struct worker_socket *s = &sockets->list[i];
+
+		for (k = 0; s->fd < 0 && k < w->n_listeners; k++) {
+			struct worker_socket *old = &w->listeners[k].socket;
+
+			if (strcmp(old->name, s->name) == 0 &&
+			    addr_eq(&old->bound, &s->bound)) {
+				s->fd = old->fd;
+				old->fd = -1;
+			}
+		}
+	}
+}
+
 static const struct config_listener *
 config_of(const struct config *c, const char *name)
 {
@@ -160,6 +181,7 @@ serve_in_worker(void *ctx)
 	struct worker *w = call->worker;
 	size_t i, n = call->sockets.n;
 
+	listeners_keep(w, &call->sockets);
 	listeners_close(w);
 	if (call->config != w->config) {
 		if (policy_pool_reload(w->pool, call->config) != 0)

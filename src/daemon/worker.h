@@ -22,7 +22,7 @@
 /* One listening socket of one worker. */
 struct worker_socket {
 	char *name;			/* of the listener in weir.conf */
-	int fd;
+	int fd;				/* -1: the one that the worker has */
 	bool shared;			/* the service manager's: not closed */
 	struct addr bound;
 };
