@@ -39,11 +39,17 @@ stream_of(struct driver *d, enum session_side side)
 	return side == SESSION_CLIENT ? &d->client : &d->upstream;
 }
 
+static bool
+is_blocked(const struct driver *d, enum session_side side)
+{
+	return d->blocked[side] || (side == SESSION_CLIENT && d->policy_full);
+}
+
 static void
 reading_update(struct driver *d, enum session_side side)
 {
 	struct stream *stream = *stream_of(d, side);
-	bool stop = d->paused[side] || d->blocked[side];
+	bool stop = d->paused[side] || is_blocked(d, side);
 
 	if (stream == NULL || stop == d->stopped[side])
 		return;
@@ -80,9 +86,27 @@ drained(struct driver *d, enum session_side side)
 	if (d->blocked[from]) {
 		d->blocked[from] = false;
 		reading_update(d, from);
-		driver_queue(d, &ev);
+		if (!is_blocked(d, from))
+			driver_queue(d, &ev);
 	}
 	driver_run(d);
+}
+
+/* Who decides on content is behind with it: clients are not read until it has
+ * caught up. It is no overload that the network is faster than a policy. */
+static void
+policy_pressure(struct driver *d)
+{
+	bool full = policy_pool_is_full(d->member);
+	struct session_event ev = { .side = SESSION_CLIENT,
+	    .type = full ? SESSION_BLOCKED : SESSION_UNBLOCKED };
+
+	if (full == d->policy_full)
+		return;
+	d->policy_full = full;
+	reading_update(d, SESSION_CLIENT);
+	if (!d->blocked[SESSION_CLIENT])
+		driver_queue(d, &ev);
 }
 
 /* ------------------------------------------------------- client's handlers */
@@ -253,9 +277,20 @@ policy_lost(void *ctx, unsigned policy, enum policy_error error)
 	driver_feed(ctx, &ev);
 }
 
+static void
+policy_flow(void *ctx, bool full)
+{
+	struct driver *d = ctx;
+
+	policy_pressure(d);
+	if (!full)
+		driver_run(d);
+}
+
 const struct policy_pool_handlers driver_policy_handlers = {
 	.on_answer = policy_answer,
 	.on_lost = policy_lost,
+	.on_flow = policy_flow,
 };
 
 /* ------------------------------------------------------------------- time */
@@ -337,6 +372,7 @@ driver_run(struct driver *d)
 			stream_flush(d->upstream);
 		back_pressure(d, SESSION_CLIENT, SESSION_UPSTREAM);
 		back_pressure(d, SESSION_UPSTREAM, SESSION_CLIENT);
+		policy_pressure(d);
 		if (d->spool_waits && (d->upstream == NULL ||
 		    !stream_is_full(d->upstream)))
 			driver_spool_read(d);

@@ -27,6 +27,7 @@ struct driver {
 	/* Reading of each side: stopped by the session, by the other side's
 	 * queue, and in effect. */
 	bool paused[2], blocked[2], stopped[2];
+	bool policy_full;		/* a policy is behind: the client waits */
 	bool ended;
 	bool spool_waits;		/* a read, for room in upstream's queue */
 	uint64_t spool_offset;

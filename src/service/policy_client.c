@@ -53,6 +53,7 @@ struct policy_client {
 	uint64_t ping;			/* token of the last Ping */
 	bool pinging;			/* and nothing came since */
 	bool flushing;			/* on_flush is under way */
+	bool full;			/* as on_flow was told */
 	char last_why[128];		/* to say everything once */
 };
 
@@ -130,6 +131,7 @@ close_connection(struct policy_client *c, enum stream_end how)
 {
 	stream_end(c->stream, how);
 	c->stream = NULL;
+	c->full = false;
 	buf_release(&c->in);
 	buf_release(&c->out);
 }
@@ -164,6 +166,22 @@ lose_no_frame(struct policy_client *c, struct span bytes)
 /* ----------------------------------------------------------------- sending */
 
 static void
+set_full(struct policy_client *c, bool full)
+{
+	if (full == c->full)
+		return;
+	c->full = full;
+	if (c->setup.handlers->on_flow != NULL)
+		c->setup.handlers->on_flow(c->setup.ctx, full);
+}
+
+bool
+policy_client_is_full(const struct policy_client *c)
+{
+	return c->full;
+}
+
+static void
 on_flush(void *ctx)
 {
 	struct policy_client *c = ctx;
@@ -177,6 +195,8 @@ on_flush(void *ctx)
 		buf_release(&c->out);
 	else
 		buf_clear(&c->out);
+	if (!stream_is_full(c->stream))
+		set_full(c, false);
 }
 
 static enum policy_error
@@ -194,6 +214,8 @@ queue_event(struct policy_client *c, const struct policy_event *event,
 		c->flushing = true;
 		loop_defer(c->setup.loop, on_flush, c);
 	}
+	if (queued + buf_len(&c->out) > STREAM_HIGH_WATER)
+		set_full(c, true);
 	return POLICY_OK;
 }
 
@@ -375,7 +397,7 @@ on_eof(void *ctx, const char *error)
 static void
 on_drained(void *ctx)
 {
-	(void)ctx;		/* the queue is bounded, nobody waits */
+	set_full(ctx, false);
 }
 
 static void

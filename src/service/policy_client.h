@@ -27,6 +27,9 @@ struct policy_client_handlers {
 	void (*on_lost)(void *ctx, enum policy_error error);
 	/* policy_client_state() has changed. */
 	void (*on_state)(void *ctx);
+	/* policy_client_is_full() has changed, and is now full. NULL: nobody
+	 * minds. With full it is called out of policy_client_send(). */
+	void (*on_flow)(void *ctx, bool full);
 };
 
 /* How long things may take; microseconds. */
@@ -73,9 +76,14 @@ enum policy_error policy_client_error(const struct policy_client *c);
  *
  * All that is sent in one turn of the loop goes out in one write at its end.
  * Returns POLICY_OK; policy_client_error() if it is not ready; OVERLOAD if
- * the event does not fit into a frame or the queue is full. Calls no handler.
+ * the event does not fit into a frame or the queue is full. Calls no handler
+ * but on_flow.
  */
 enum policy_error policy_client_send(struct policy_client *c,
 	const struct policy_event *event) MUSTUSE;
+
+/* Is more queued than the server takes at once? Whoever can wait should: what
+ * is sent all the same is queued up to POLICY_CLIENT_QUEUE_MAX. */
+bool policy_client_is_full(const struct policy_client *c);
 
 #endif

@@ -38,6 +38,7 @@ struct slot {
 	size_t n_asked, asked_cap;
 	enum policy_action decided;		/* last, not reported yet */
 	char *version;				/* of the rules, at the join */
+	bool decides_content;			/* at the join */
 };
 
 struct policy_member {
@@ -181,9 +182,27 @@ on_lost(struct policy_connection *connection, enum policy_error error)
 	idtable_each(connection->sessions, lose_session, &loss);
 }
 
+static void
+tell_flow(void *ctx, uint64_t id UNUSED, void *value)
+{
+	const bool *full = ctx;
+	struct slot *slot = value;
+	struct policy_member *m = slot->member;
+
+	if (m->pool->handlers->on_flow != NULL)
+		m->pool->handlers->on_flow(m->session, *full);
+}
+
+static void
+on_flow(struct policy_connection *connection, bool full)
+{
+	idtable_each(connection->sessions, tell_flow, &full);
+}
+
 static const struct policy_server_handlers server_handlers = {
 	.on_answer = on_answer,
 	.on_lost = on_lost,
+	.on_flow = on_flow,
 };
 
 /* ---------------------------------------------------------------- sessions */
@@ -205,6 +224,9 @@ join_slot(struct slot *slot, struct session_policy *policy_r)
 	s->sessions++;
 	*policy_r = s->subscribed;
 	policy_r->ready = slot->connection != NULL;
+	slot->decides_content = (policy_r->decide & (POLICY_PHASE_BIT(
+	    POLICY_PHASE_HEADERS) | POLICY_PHASE_BIT(POLICY_PHASE_BODY) |
+	    POLICY_PHASE_BIT(POLICY_PHASE_END_OF_MESSAGE))) != 0;
 	policy_r->error = policy_r->ready ? POLICY_OK : slot->error;
 	slot->version = span_dup(span_str(s->version));
 	policy_r->version = slot->version == NULL ? "" : slot->version;
@@ -315,6 +337,19 @@ policy_pool_send(struct policy_member *m, unsigned policy,
 	else
 		metrics_add(&metrics->events_unsent, 1);
 	return error;
+}
+
+bool
+policy_pool_is_full(const struct policy_member *m)
+{
+	for (size_t i = 0; m != NULL && i < m->n_slots; i++) {
+		const struct slot *slot = &m->slots[i];
+
+		if (slot->connection != NULL && slot->decides_content &&
+		    policy_client_is_full(slot->connection->client))
+			return true;
+	}
+	return false;
 }
 
 void

@@ -21,6 +21,10 @@ struct policy_pool_handlers {
 	/* The connection that carried this session is gone. */
 	void (*on_lost)(void *session, unsigned policy,
 		enum policy_error error);
+	/* policy_pool_is_full() may have changed; called for all sessions on
+	 * that connection. With full it is called out of somebody's
+	 * policy_pool_send(): only stop reading then. NULL: nobody minds. */
+	void (*on_flow)(void *session, bool full);
 };
 
 /* config: a reference is kept. instance: of this process, for Hello; copied.
@@ -55,11 +59,15 @@ void policy_pool_leave(struct policy_member *m);	/* NULL is fine */
  *
  * Sets event's session id itself. Returns POLICY_OK; or why it was not sent
  * (no connection, circuit open, overload: more than 4 MiB are queued, or it
- * does not fit into a frame). Never calls a handler before it returns. What is
- * sent in one turn of the loop goes out in one write.
+ * does not fit into a frame). Calls no handler but on_flow before it returns.
+ * What is sent in one turn of the loop goes out in one write.
  */
 enum policy_error policy_pool_send(struct policy_member *m, unsigned policy,
 	const struct policy_event *event) MUSTUSE;
+
+/* Is a policy that decides on the session's content behind with what it was
+ * sent? Then its client had better wait. */
+bool policy_pool_is_full(const struct policy_member *m);
 
 /* How an awaited request of this session ended, for breaker and metrics: once
  * per request, also if it was never sent. With POLICY_OK, call it before the

@@ -136,6 +136,14 @@ on_lost(void *ctx, enum policy_error error)
 	connection->server->handlers->on_lost(connection, error);
 }
 
+static void
+on_flow(void *ctx, bool full)
+{
+	struct policy_connection *connection = ctx;
+
+	connection->server->handlers->on_flow(connection, full);
+}
+
 /* The best of its connections is what it is. */
 static void
 on_state(void *ctx)
@@ -160,6 +168,7 @@ static const struct policy_client_handlers client_handlers = {
 	.on_empty = on_empty,
 	.on_lost = on_lost,
 	.on_state = on_state,
+	.on_flow = on_flow,
 };
 
 /* Hello names the pools only to those who may choose one. */

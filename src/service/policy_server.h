@@ -27,6 +27,8 @@ struct policy_server_handlers {
 		struct policy_answer *answer);
 	void (*on_lost)(struct policy_connection *connection,
 		enum policy_error error);
+	/* policy_client_is_full() of it has changed. */
+	void (*on_flow)(struct policy_connection *connection, bool full);
 };
 
 struct policy_server {

@@ -81,7 +81,8 @@ on_state(void *ctx)
 }
 
 static const struct policy_client_handlers handlers = {
-	on_welcome, on_answer, on_empty, on_lost, on_state,
+	.on_welcome = on_welcome, .on_answer = on_answer,
+	.on_empty = on_empty, .on_lost = on_lost, .on_state = on_state,
 };
 
 static void

@@ -60,7 +60,9 @@ on_lost(void *session, unsigned policy, enum policy_error error)
 		policy_pool_leave(g->member);
 }
 
-static const struct policy_pool_handlers handlers = { on_answer, on_lost };
+static const struct policy_pool_handlers handlers = {
+	.on_answer = on_answer, .on_lost = on_lost,
+};
 
 /* more: further lines of the policy's block */
 static struct config *
