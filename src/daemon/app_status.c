@@ -5,6 +5,8 @@
 #include "daemon/app.h"
 
 #include <signal.h>
+#include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct config *
@@ -54,44 +56,97 @@ status_listener(void *ctx, size_t i)
 	return a;
 }
 
+/* A reload that the HTTP thread asked for. It may stop waiting (the main
+ * thread may be stopping the HTTP thread just then), so both own the call, and
+ * the last one frees it. */
 struct reload_call {
 	struct app *app;
-	struct buf *error;
+	struct buf error;
 	int result;
-	bool done;
+	bool done, abandoned;
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
 };
+
+#define RELOAD_WAIT_S 10
+
+static void
+reload_call_free(struct reload_call *call)
+{
+	pthread_mutex_destroy(&call->lock);
+	pthread_cond_destroy(&call->cond);
+	buf_release(&call->error);
+	free(call);
+}
 
 static void
 reload_in_main(void *ctx)
 {
 	struct reload_call *call = ctx;
-	int result = app_reload(call->app, call->error);
+	bool abandoned;
 
+	call->result = app_reload(call->app, &call->error);
 	pthread_mutex_lock(&call->lock);
-	call->result = result;
 	call->done = true;
+	abandoned = call->abandoned;
 	pthread_cond_signal(&call->cond);
 	pthread_mutex_unlock(&call->lock);
+	if (abandoned)
+		reload_call_free(call);
+}
+
+/* Waits until it is done; false: not in time, and the call is not ours. */
+static bool
+reload_wait(struct reload_call *call)
+{
+	struct timespec until;
+	bool done;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += RELOAD_WAIT_S;
+	pthread_mutex_lock(&call->lock);
+	while (!call->done && pthread_cond_timedwait(&call->cond, &call->lock,
+	    &until) == 0)
+		;
+	done = call->done;
+	call->abandoned = !done;
+	pthread_mutex_unlock(&call->lock);
+	return done;
 }
 
 static int
 status_reload(void *ctx, struct buf *error)
 {
 	struct app *app = ctx;
-	struct reload_call call = { .app = app, .error = error,
-	    .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
+	struct reload_call *call;
+	int result;
 
-	if (loop_call(app->loop, reload_in_main, &call) != 0) {
+	if (atomic_load(&app->is_draining)) {
+		buf_append_str(error, "weir is stopping");
+		return -1;
+	}
+	call = calloc(1, sizeof(*call));
+	if (call == NULL) {
 		buf_append_str(error, "no memory");
 		return -1;
 	}
-	pthread_mutex_lock(&call.lock);
-	while (!call.done)
-		pthread_cond_wait(&call.cond, &call.lock);
-	pthread_mutex_unlock(&call.lock);
-	return call.result;
+	call->app = app;
+	buf_init(&call->error, 0);
+	pthread_mutex_init(&call->lock, NULL);
+	pthread_cond_init(&call->cond, NULL);
+	if (loop_call(app->loop, reload_in_main, call) != 0) {
+		reload_call_free(call);
+		buf_append_str(error, "no memory");
+		return -1;
+	}
+	if (!reload_wait(call)) {
+		buf_append_str(error, "no answer in time: see weir's log");
+		return -1;
+	}
+	result = call->result;
+	buf_append(error, buf_span(&call->error));
+	reload_call_free(call);
+	return result;
 }
 
 static void

@@ -84,11 +84,26 @@ later:
 	loop_timer_start(app->poll, loop_now_us(app->loop) + POLL_INTERVAL_US);
 }
 
+/* Signals are the main thread's: the others are made with them blocked. */
+static void
+signals_block(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(how, &set, NULL);
+}
+
 static int
 app_init(struct app *app)
 {
 	struct ulid_source ids;
 
+	signal(SIGPIPE, SIG_IGN);
+	signals_block(SIG_BLOCK);
 	pthread_mutex_init(&app->lock, NULL);
 	pthread_rwlock_init(&app->shared.own_lock, NULL);
 	app->started_wall_us = clock_wall_us();
@@ -128,11 +143,11 @@ app_run(const char *file)
 		print(STDERR_FILENO, buf_span(&error));
 		goto end;
 	}
-	signal(SIGPIPE, SIG_IGN);
 	log_set_level(app->config->log_level);
 	if (app_start(app, &error) != 0)
 		print_error(&error);
 	else {
+		signals_block(SIG_UNBLOCK);
 		on_poll(app);
 		loop_run(app->loop);
 		result = app->failed ? OPTIONS_EXIT_FAILURE : OPTIONS_EXIT_OK;

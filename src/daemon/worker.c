@@ -124,6 +124,9 @@ listeners_close(struct worker *w)
 	for (i = 0; i < w->n_listeners; i++) {
 		struct worker_listener *l = &w->listeners[i];
 
+		if (l->listener != NULL && l->socket.fd >= 0 &&
+		    !l->socket.shared && l->config != NULL)
+			listener_accept_all(l->listener);
 		listener_free(l->listener);
 		if (!l->socket.shared && l->socket.fd >= 0)
 			close(l->socket.fd);
@@ -184,9 +187,9 @@ serve_in_worker(void *ctx)
 	listeners_keep(w, &call->sockets);
 	listeners_close(w);
 	if (call->config != w->config) {
+		/* Sessions and pool must mean the same policies. */
 		if (policy_pool_reload(w->pool, call->config) != 0)
-			log_event(LOG_ERROR, "reload.policies",
-			    "reason=\"no memory\"");
+			abort();
 		config_unref(w->config);
 		w->config = config_ref(call->config);
 	}

@@ -192,6 +192,13 @@ listener_new(struct loop *loop, int fd, listener_fn *fn, void *ctx)
 }
 
 void
+listener_accept_all(struct listener *l)
+{
+	while (!l->paused && accept_one(l))
+		;
+}
+
+void
 listener_pause(struct listener *l)
 {
 	l->paused = true;

@@ -31,6 +31,9 @@ struct listener *listener_new(struct loop *loop, int fd, listener_fn *fn,
 	void *ctx);
 void listener_pause(struct listener *l);
 void listener_resume(struct listener *l);
+/* Accepts all that waits, before a socket is given up: closing it would reset
+ * those connections. fn must not free the listener meanwhile. */
+void listener_accept_all(struct listener *l);
 void listener_free(struct listener *l);
 
 /* Sockets passed by systemd (sd_listen_fds protocol, LISTEN_FDS and

@@ -382,6 +382,8 @@ copy_figure(_Atomic uint64_t *to, const _Atomic uint64_t *from)
 static void
 copy_figures(struct metrics_policy *to, const struct metrics_policy *from)
 {
+	char text[METRICS_TEXT_MAX];
+
 	copy_figure(&to->requests, &from->requests);
 	copy_figure(&to->notifications, &from->notifications);
 	for (size_t i = 0; i < POLICY_ACTION_COUNT; i++)
@@ -398,8 +400,10 @@ copy_figures(struct metrics_policy *to, const struct metrics_policy *from)
 	    &from->breaker, memory_order_relaxed), memory_order_relaxed);
 	histogram_init(&to->latency_us);
 	histogram_merge(&to->latency_us, &from->latency_us);
-	memcpy(to->software, from->software, sizeof(to->software));
-	memcpy(to->version, from->version, sizeof(to->version));
+	metrics_get_text(text, from->software);
+	metrics_set_text(to->software, text);
+	metrics_get_text(text, from->version);
+	metrics_set_text(to->version, text);
 }
 
 /* Brings the figures of the policies into the order of the new config. What

@@ -37,8 +37,7 @@ learn(struct policy_server *s, const struct policy_subscription *list,
 			s->subscribed.body_prefix = list[i].body_prefix;
 	}
 	s->subscribed.notify &= ~s->subscribed.decide;
-	snprintf(s->metrics->version, sizeof(s->metrics->version), "%s",
-	    version);
+	metrics_set_text(s->metrics->version, version);
 }
 
 static enum policy_error
@@ -82,8 +81,7 @@ on_welcome(void *ctx, const struct policy_answer *welcome)
 	s->subscribed.body_credit = welcome->u.welcome.body_credit;
 	policy_breaker_retry(&s->breaker, loop_now_us(s->loop));
 	metrics_add(&s->metrics->connects, 1);
-	snprintf(s->metrics->software, sizeof(s->metrics->software), "%s",
-	    welcome->u.welcome.software);
+	metrics_set_text(s->metrics->software, welcome->u.welcome.software);
 	if (send_ready(connection, welcome) != POLICY_OK)
 		log_event(LOG_WARNING, "policy.ready_unsent",
 		    "policy=%s max_frame=%u", s->block->name,
