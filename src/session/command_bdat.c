@@ -17,10 +17,10 @@ bdat_swallow(struct session *s, struct pending *p)
 	session_chunk_begin(s, p);
 }
 
-static void
-bdat_parse(struct session *s, struct pending *p)
+/* Reads the size. Returns whether that worked; if not, it is answered. */
+static bool
+bdat_size(struct session *s, struct pending *p)
 {
-	struct transaction *t = s->transaction;
 	struct smtp_bdat bdat;
 
 	if (smtp_bdat_parse(p->parsed.args, &bdat) != 0) {
@@ -30,16 +30,34 @@ bdat_parse(struct session *s, struct pending *p)
 		    "[LAST]");
 		p->close_after = true;
 		s->end_cause = "limit";
-		return;
+		return false;
 	}
 	p->chunk = bdat.size;
 	p->chunk_last = bdat.last;
+	return true;
+}
+
+void
+session_bdat_refuse(struct session *s, struct pending *p, const char *why)
+{
+	if (!bdat_size(s, p))
+		return;
+	session_reply_local(s, p, 503, "5.5.1", why);
+	bdat_swallow(s, p);
+}
+
+static void
+bdat_parse(struct session *s, struct pending *p)
+{
+	struct transaction *t = s->transaction;
+
 	if (t == NULL || s->chunking_hidden) {
-		session_reply_local(s, p, 503, "5.5.1", s->chunking_hidden ?
+		session_bdat_refuse(s, p, s->chunking_hidden ?
 		    "BDAT is not offered here" : "Send MAIL first");
-		bdat_swallow(s, p);
 		return;
 	}
+	if (!bdat_size(s, p))
+		return;
 	p->transaction = t;
 	t->references++;
 }

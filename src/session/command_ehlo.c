@@ -73,7 +73,7 @@ static unsigned
 ehlo_withheld(const struct session *s)
 {
 	unsigned withhold = SMTP_CAP_STARTTLS | SMTP_CAP_REQUIRETLS |
-	    SMTP_CAP_XCLIENT | SMTP_CAP_XFORWARD;
+	    SMTP_CAP_XCLIENT | SMTP_CAP_XFORWARD | SMTP_CAP_PRDR;
 
 	if (session_wants_content(s))
 		withhold |= SMTP_CAP_CHUNKING | SMTP_CAP_BINARYMIME;

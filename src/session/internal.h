@@ -402,6 +402,10 @@ void session_auth_line(struct session *s, const struct smtp_line_event *ev);
 bool session_auth_progress(struct session *s);
 void session_auth_go(struct session *s);
 
+/* command_bdat.c: 503, and the octets that follow are no commands */
+void session_bdat_refuse(struct session *s, struct pending *p,
+	const char *why);
+
 /* command_ehlo.c */
 void session_ehlo_send(struct session *s, struct pending *p);
 void session_starttls_reply(struct session *s, struct pending *p,

@@ -144,7 +144,11 @@ session_reply_local_only(struct session *s, struct pending *p)
 		p->command->parse(s, p);
 		return;
 	}
-	session_reply_local(s, p, 503, "5.5.1", "Bad sequence of commands");
+	if (p->parsed.verb == SMTP_VERB_BDAT)
+		session_bdat_refuse(s, p, "Bad sequence of commands");
+	else
+		session_reply_local(s, p, 503, "5.5.1",
+		    "Bad sequence of commands");
 }
 
 /* May this one go out now, seen from what went before? */

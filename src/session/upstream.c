@@ -135,6 +135,33 @@ upstream_reply_to_client(struct session *s, struct pending *p,
 	p->reply_is_mx = true;
 }
 
+/* A reply that cannot be one to what it is for: whoever passed it on would
+ * read the rest of the dialogue otherwise than the MX does. A 3yz wants more
+ * input, and only some commands have any; "*" ends AUTH whatever the MX thinks
+ * of it; and a transaction that RSET did not undo would take the recipients of
+ * the next one. */
+static bool
+upstream_makes_sense(const struct expected *e, const struct mx_reply *reply)
+{
+	unsigned class = reply->code / 100;
+
+	switch (e->what) {
+	case EXPECT_RSET:
+		return class == 2;
+	case EXPECT_AUTH_CANCEL:
+		return class > 3;
+	case EXPECT_AUTH:
+		return class != 3 || reply->code == 334;
+	case EXPECT_DATA:
+		return true;
+	case EXPECT_COMMAND:
+		return class != 3 || e->pending == NULL ||
+		    e->pending->command == &session_command_unknown;
+	default:
+		return class != 3;
+	}
+}
+
 static void
 upstream_dispatch(struct session *s, struct expected *e,
     const struct mx_reply *reply)
@@ -217,7 +244,11 @@ upstream_reply(struct session *s, const struct smtp_reply_event *last,
 	reply.latency_us = s->now_us - e->sent_us;
 	TAILQ_REMOVE(&s->expected, e, link);
 	s->reply_since_us = s->now_us;
-	upstream_dispatch(s, e, &reply);
+	if (upstream_makes_sense(e, &reply))
+		upstream_dispatch(s, e, &reply);
+	else
+		upstream_violation(s, "a reply that makes no sense where it "
+		    "stands", raw);
 	free(e);
 }
 

@@ -28,6 +28,7 @@ static const struct {
 	{ "XCLIENT", SMTP_CAP_XCLIENT },
 	{ "XFORWARD", SMTP_CAP_XFORWARD },
 	{ "ENHANCEDSTATUSCODES", SMTP_CAP_ENHANCEDSTATUSCODES },
+	{ "PRDR", SMTP_CAP_PRDR },
 };
 
 /* One line of the reply. */

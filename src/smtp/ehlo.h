@@ -21,6 +21,8 @@ enum smtp_capability {
 	SMTP_CAP_XCLIENT = 1 << 10,
 	SMTP_CAP_XFORWARD = 1 << 11,
 	SMTP_CAP_ENHANCEDSTATUSCODES = 1 << 12,
+	SMTP_CAP_PRDR = 1 << 13,	/* a reply per recipient behind the
+					   content */
 };
 
 struct smtp_ehlo {

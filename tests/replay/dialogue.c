@@ -54,7 +54,9 @@ chunk_done(struct dialogue *d)
 {
 	if (d->chunk_last)
 		message_done(d);
-	item_push(d, d->chunk_last ? ITEM_FINAL : ITEM_CHUNK);
+	if (!d->answered_early)
+		item_push(d, d->chunk_last ? ITEM_FINAL : ITEM_CHUNK);
+	d->answered_early = false;
 	d->mode = DIALOGUE_COMMAND;
 }
 
@@ -97,7 +99,8 @@ command(struct dialogue *d, struct span text)
 		if (d->chunk == 0)
 			chunk_done(d);
 		break;
-	default:
+	default:	/* MAIL among them: chunks before it are forgotten */
+		buf_clear(&d->content);
 		item_push(d, ITEM_OTHER);
 	}
 }
@@ -208,7 +211,8 @@ replied(struct dialogue *d, unsigned code)
 
 	d->said_421 |= code == 421;
 	if (items.len == 0) {
-		if (d->mode == DIALOGUE_CONTENT && code >= 400)
+		if ((d->mode == DIALOGUE_CONTENT ||
+		    d->mode == DIALOGUE_CHUNK) && code >= 400)
 			d->answered_early = true;
 		else if (code != 421)
 			d->surplus = true;

@@ -9,19 +9,31 @@
 #include <stdlib.h>
 
 #define READ_MAX 16384
+#define ACTIONS_MAX 100000
 #define TURNS_MAX 10000		/* for one event: more is a busy loop */
 
-int
-world_init(struct world *w, const char *conf, struct buf *errors)
+void
+world_init_config(struct world *w, struct config *config)
 {
-	*w = (struct world){ .keep_notes = true, .random = 1 };
+	*w = (struct world){ .keep_notes = true, .random = 1,
+	    .trace = getenv("REPLAY_TRACE") != NULL };
 	session_actions_init(&w->actions);
 	ulid_source_init(&w->ids, 1);
 	dialogue_init(&w->client);
 	dialogue_init(&w->upstream);
 	w->now_us = 1000000000;
-	w->config = config_load_text("replay", span_str(conf), errors);
-	return w->config == NULL ? -1 : 0;
+	w->config = config == NULL ? NULL : config_ref(config);
+}
+
+int
+world_init(struct world *w, const char *conf, struct buf *errors)
+{
+	struct config *config = config_load_text("replay", span_str(conf),
+	    errors);
+
+	world_init_config(w, config);
+	config_unref(config);
+	return config == NULL ? -1 : 0;
 }
 
 struct session_open
@@ -84,8 +96,17 @@ feed_once(struct world *w, struct session_event *ev)
 {
 	size_t i;
 
+	static const char *const names[SESSION_EVENT_COUNT] = { "start",
+	    "bytes", "eof", "connected", "connect failed", "TLS done",
+	    "TLS failed", "answer", "policy lost", "spool bytes",
+	    "spool failed", "blocked", "unblocked", "timer", "drain" };
+
 	ev->now_us = w->now_us;
+	world_trace(w, ev->side == SESSION_CLIENT ? "client" : "MX",
+	    span_str(names[ev->type]));
 	session_feed(w->session, ev, &w->actions);
+	if (w->actions.n > ACTIONS_MAX)
+		world_breaks(w, "more actions than any event is worth");
 	for (i = 0; i < w->actions.n; i++)
 		world_act(w, &w->actions.list[i]);
 	session_actions_clear(&w->actions);
@@ -94,8 +115,8 @@ feed_once(struct world *w, struct session_event *ev)
 		world_breaks(w, "done, and the client is not closed, or the reverse");
 }
 
-void
-world_spool(struct world *w)
+static void
+spool_once(struct world *w)
 {
 	struct session_event ev = { .type = SESSION_SPOOL_BYTES };
 	struct span all = buf_span(&w->spool);
@@ -113,32 +134,45 @@ world_spool(struct world *w)
 	if (all.len > 0)
 		memcpy(copy, all.data, all.len);
 	ev.u.bytes = span_of(copy, all.len);
-	world_feed(w, &ev);
+	feed_once(w, &ev);
 	free(copy);
 }
 
-void
-world_feed(struct world *w, struct session_event *ev)
+/* What follows of itself: timers that are due, the spool. */
+static void
+settle(struct world *w)
 {
 	struct session_event timer = { .type = SESSION_TIMER };
 	struct session_event failed = { .type = SESSION_SPOOL_FAILED };
 	unsigned turns;
 
-	feed_once(w, ev);
-	for (turns = 0; session_deadline_us(w->session) <= w->now_us; turns++) {
-		if (turns == TURNS_MAX) {
-			world_breaks(w, "the clock never comes to rest");
+	for (turns = 0; turns < TURNS_MAX; turns++) {
+		if (session_deadline_us(w->session) <= w->now_us)
+			feed_once(w, &timer);
+		else if (w->spool_fails && buf_len(&w->spool) > 0) {
+			w->spool_fails = false;
+			failed.u.failed.why = "No space left on device";
+			feed_once(w, &failed);
+		} else if (w->spool_wanted && !w->spool_waits)
+			spool_once(w);
+		else
 			return;
-		}
-		feed_once(w, &timer);
 	}
-	if (w->spool_fails && buf_len(&w->spool) > 0) {
-		w->spool_fails = false;
-		failed.u.failed.why = "No space left on device";
-		feed_once(w, &failed);
-	}
-	if (w->spool_wanted && !w->spool_waits)
-		world_spool(w);
+	world_breaks(w, "it never comes to rest");
+}
+
+void
+world_spool(struct world *w)
+{
+	spool_once(w);
+	settle(w);
+}
+
+void
+world_feed(struct world *w, struct session_event *ev)
+{
+	feed_once(w, ev);
+	settle(w);
 }
 
 static size_t
@@ -169,6 +203,7 @@ feed_bytes(struct world *w, enum session_side side, struct span bytes)
 	if (copy == NULL)
 		abort();
 	memcpy(copy, bytes.data, bytes.len);
+	world_trace(w, side == SESSION_CLIENT ? "C:" : "S:", bytes);
 	if (side == SESSION_CLIENT)
 		dialogue_commands(&w->client, bytes);
 	else

@@ -55,6 +55,7 @@ struct world {
 	size_t spool_length;
 
 	bool keep_notes;
+	bool trace;		/* with $REPLAY_TRACE: all to stderr */
 	struct note *notes;
 	size_t n_notes;
 	uint64_t counts[SESSION_COUNTER_COUNT];
@@ -69,6 +70,9 @@ struct world {
 	bool off;			/* a tunnel, or an MX without sense */
 	const char *broken;		/* a promise that does not hold */
 };
+
+/* With a configuration that was read before; takes a reference. */
+void world_init_config(struct world *w, struct config *config);
 
 /* conf: a whole weir.conf. Policies' seats are set by the caller between this
  * and world_start(). Returns 0, or -1 with errors. */
@@ -96,6 +100,7 @@ uint64_t world_random(struct world *w);
 /* world_act.c: for world.c */
 void world_act(struct world *w, const struct session_action *a);
 void world_watch(struct world *w);
+void world_trace(const struct world *w, const char *what, struct span bytes);
 void world_breaks(struct world *w, const char *what);
 
 /* tell.c: events and facts as text, in the form of a note's */

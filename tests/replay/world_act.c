@@ -7,6 +7,19 @@
 #include <stdlib.h>
 
 void
+world_trace(const struct world *w, const char *what, struct span bytes)
+{
+	struct buf b = { 0 };
+
+	if (!w->trace)
+		return;
+	tell_escaped(&b, bytes);
+	fprintf(stderr, "%8.3f %s %.*s\n", (double)w->now_us / 1e6, what,
+	    (int)buf_len(&b), (const char *)buf_span(&b).data);
+	buf_release(&b);
+}
+
+void
 world_breaks(struct world *w, const char *what)
 {
 	if (w->broken == NULL)
@@ -83,6 +96,7 @@ note_asked(struct world *w, unsigned policy, const struct policy_event *ev)
 	size_t i;
 
 	tell_event(&b, ev);	/* reads every span, kept or not */
+	world_trace(w, ev->seq == 0 ? "P:" : "P?", buf_span(&b));
 	if (ev->type == POLICY_EVENT_CANCEL)
 		for (i = 0; i < w->n_notes; i++)
 			if (w->notes[i].policy == (int)policy &&
@@ -121,6 +135,7 @@ note_fact(struct world *w, const struct fact *f)
 static void
 act_send(struct world *w, enum session_side side, struct span bytes)
 {
+	world_trace(w, side == SESSION_CLIENT ? "C<" : "S<", bytes);
 	if (side == SESSION_CLIENT) {
 		if (w->client_ended)
 			world_breaks(w, "octets to the client after its end");
@@ -141,6 +156,7 @@ act_end(struct world *w, enum session_side side, const char *how,
 	bool client = side == SESSION_CLIENT;
 	char *text = client ? w->client_end_text : w->mx_end_text;
 
+	world_trace(w, how, span_str(client ? "client" : "MX"));
 	snprintf(text, sizeof(w->mx_end_text), "%s%s%s", how,
 	    why == NULL ? "" : " ", why == NULL ? "" : why);
 	if (client) {

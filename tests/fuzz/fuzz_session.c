@@ -1,0 +1,331 @@
+/*
+ * The session: bytes become events of a client, an MX, two policies, the spool
+ * and time, in any order that an executor could feed them in. The world of
+ * tests/replay watches the promises; here they end the process when broken.
+ * Whatever happened, when both peers are gone and time has passed, the session
+ * must have ended.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fuzz.h"
+#include "tests/replay/answer.h"
+#include "tests/replay/world.h"
+
+#define CONF(tls) \
+	"hostname = \"weir.example\"\nuser = \"\"\n" \
+	"status { address = \"\" control = \"\" }\nrecord { sqlite = \"\" }\n" \
+	"listener \"outbound\" { address = \"127.0.0.1:10025\" }\n" \
+	"upstream { tls = \"" tls "\" }\n" \
+	"limits { message_size = 4000 header_size = 1KB pipeline = 20 }\n" \
+	"pool \"clean\" { addresses = {\"203.0.113.10\"} }\n" \
+	"policy \"p\" { endpoint = \"unix:/p\" on_error = \"tempfail\"\n" \
+	" grants = {\"headers\", \"outbound\", \"discard\"} }\n" \
+	"policy \"q\" { endpoint = \"unix:/q\" on_error = \"relay\"\n" \
+	" on_error_rcpt = \"disconnect\" on_error_body = \"reject\"\n" \
+	" grants = {\"headers\"} }\n"
+
+struct input {
+	const uint8_t *data;
+	size_t left;
+};
+
+static unsigned
+take(struct input *in)
+{
+	if (in->left == 0)
+		return 0;
+	in->left--;
+	return *in->data++;
+}
+
+static struct span
+take_bytes(struct input *in, size_t n)
+{
+	struct span s = span_of(in->data, n < in->left ? n : in->left);
+
+	in->data += s.len;
+	in->left -= s.len;
+	return s;
+}
+
+static const char *const client_says[] = {
+	"EHLO c\r\n", "HELO c\r\n", "MAIL FROM:<a@b>\r\n",
+	"RCPT TO:<c@d>\r\n", "DATA\r\n", ".\r\n", "RSET\r\n", "QUIT\r\n",
+	"NOOP\r\n", "XVERB\r\n", "STARTTLS\r\n", "AUTH PLAIN\r\n",
+	"AUTH LOGIN Ym9i\r\n", "AHAAcA==\r\n", "*\r\n",
+	"Subject: x\r\n", "\r\n", "body\r\n", "..dot\r\n", ".sloppy\r\n",
+	"\n.\n", "\r\n.\r", "\n.\r\n", "BDAT 5\r\n12345",
+	"BDAT 5 LAST\r\nA: b\r", "BDAT 0 LAST\r\n", "BDAT x\r\n",
+	"BDAT 5000 LAST\r\n", "MAIL FROM:<a@b> SIZE=5000\r\n",
+	"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@f>\r\nDATA\r\n",
+	"A: 1\r\nB: 2\r\n\r\nbody\r\n.\r\n", "RCPT TO:<c@d\r\n",
+};
+
+static const char *const mx_says[] = {
+	"220 mx\r\n", "250 ok\r\n", "250-mx\r\n250 PIPELINING\r\n",
+	"250-mx\r\n250-STARTTLS\r\n250-AUTH PLAIN\r\n250 CHUNKING\r\n",
+	"354 go\r\n", "334 \r\n", "235 ok\r\n", "421 bye\r\n", "550 no\r\n",
+	"451 later\r\n", "221 bye\r\n", "garbage\r\n", "250-", "503 x\r\n",
+	"220 go\r\nevil", "250 ok\r\n250 ok\r\n",
+};
+
+/* What the MX owes, told well or ill. */
+static void
+mx_replies(struct world *w, unsigned how)
+{
+	struct span items = buf_span(&w->upstream.items);
+	const char *yes = "250 fine\r\n";
+
+	if (items.len > 0 && items.data[0] == ITEM_GREETING)
+		yes = "220 mx\r\n";
+	else if (items.len > 0 && items.data[0] == ITEM_DATA)
+		yes = "354 go\r\n";
+	else if (items.len > 0 && items.data[0] == ITEM_AUTH)
+		yes = how & 2 ? "334 \r\n" : "235 ok\r\n";
+	else if (items.len > 0 && items.data[0] == ITEM_UNKNOWN)
+		yes = how & 2 ? "300 go\r\n" : "250 ok\r\n";
+	else if (how & 2)
+		yes = "250-mx\r\n250-STARTTLS\r\n250-PIPELINING\r\n"
+		    "250 CHUNKING\r\n";
+	world_mx(w, span_str(how % 8 == 1 ? "550 no\r\n" :
+	    how % 8 == 5 ? "451 later\r\n" : yes));
+}
+
+static void
+policy_answers(struct world *w, unsigned which, unsigned how)
+{
+	static const enum policy_action actions[8] = { POLICY_RELAY,
+	    POLICY_RELAY, POLICY_RELAY, POLICY_REJECT, POLICY_TEMPFAIL,
+	    POLICY_DISCONNECT, POLICY_DISCARD, POLICY_ACTION_NONE };
+	struct answer a = { .action = actions[how & 7],
+	    .scope = (how >> 3) % 3 };
+	struct buf frame = { 0 };
+	size_t i, open = 0, nth;
+
+	for (i = 0; i < w->n_notes; i++)
+		open += w->notes[i].open;
+	if (open == 0)
+		return;
+	nth = which % open;
+	for (i = 0; !w->notes[i].open || nth-- > 0; i++)
+		;
+	w->notes[i].open = false;
+	if (how & 32)
+		a.delay_ms = 1500;
+	if (how & 64 && w->notes[i].phase >= POLICY_PHASE_HEADERS) {
+		a.n_edits = 1;
+		a.edits[0] = (struct answer_edit){ .op = 1 + how / 8 % 4,
+		    .name = SPAN("A"), .value = SPAN("new") };
+		w->may_edit = true;
+	}
+	if (how & 128 && w->notes[i].phase == POLICY_PHASE_CONNECT) {
+		a.outbound = true;
+		a.pool = SPAN("clean");
+	}
+	w->may_discard |= a.action == POLICY_DISCARD;
+	answer_decision(&frame, w->notes[i].last_seq, &a);
+	world_answer(w, (unsigned)w->notes[i].policy, buf_span(&frame));
+	buf_release(&frame);
+}
+
+static void
+upstream_event(struct world *w, unsigned how)
+{
+	if (w->mx == MX_DIALLED) {
+		if (how % 8 == 1)
+			world_connect_failed(w, "Connection refused");
+		else
+			world_connected(w);
+	} else if (w->mx == MX_HANDSHAKE) {
+		if (how & 1)
+			world_tls_failed(w, "bad certificate");
+		else
+			world_tls_done(w, how & 2);
+	} else if (w->mx == MX_OPEN && how % 4 == 3)
+		world_eof(w, SESSION_UPSTREAM, how & 8 ? "reset" : "");
+}
+
+static void
+spool_event(struct world *w, unsigned how)
+{
+	struct session_event ev = { .type = SESSION_SPOOL_FAILED };
+
+	switch (how & 3) {
+	case 0:
+		w->spool_waits = true;
+		break;
+	case 1:
+		w->spool_waits = false;
+		if (w->spool_wanted)
+			world_spool(w);
+		break;
+	case 2:
+		w->spool_fails = true;
+		break;
+	case 3:
+		ev.u.failed.why = "Input/output error";
+		w->spool_wanted = false;
+		world_feed(w, &ev);
+	}
+}
+
+static void
+other_event(struct world *w, unsigned how)
+{
+	struct session_event ev = { .type = SESSION_DRAIN };
+
+	if (how % 4 == 1)
+		ev.type = SESSION_BLOCKED;
+	else if (how % 4 == 2)
+		ev.type = SESSION_UNBLOCKED;
+	else if (how % 4 == 3) {
+		w->split = (enum world_split)(how / 4 % 3);
+		return;
+	}
+	world_feed(w, &ev);
+}
+
+static void
+step(struct world *w, struct input *in)
+{
+	static const uint64_t times[] = { 1000, 1000000, 3000000, 60000000,
+	    200000000, 1000000000 };
+	unsigned op = take(in), arg = take(in);
+
+	switch (op % 16) {
+	case 0:
+		world_client(w, take_bytes(in, arg));
+		break;
+	case 1: case 2: case 3:
+		world_client(w, span_str(client_says[arg %
+		    ARRAY_LEN(client_says)]));
+		break;
+	case 4:
+		world_mx(w, take_bytes(in, arg));
+		break;
+	case 5:
+		world_mx(w, span_str(mx_says[arg % ARRAY_LEN(mx_says)]));
+		break;
+	case 6: case 7:
+		mx_replies(w, arg);
+		break;
+	case 8:
+		upstream_event(w, arg);
+		break;
+	case 9: case 10:
+		policy_answers(w, op / 16, arg);
+		break;
+	case 11:
+		w->may_discard = w->may_edit = true;	/* who knows */
+		world_answer(w, arg & 1, take_bytes(in, arg / 2));
+		break;
+	case 12:
+		if (arg & 2)
+			world_lost(w, arg & 1, POLICY_ERROR_CONNECT);
+		else
+			world_answer_error(w, arg & 1, arg / 4,
+			    POLICY_ERROR_OVERLOAD);
+		break;
+	case 13:
+		world_pass(w, times[arg % ARRAY_LEN(times)]);
+		break;
+	case 14:
+		spool_event(w, arg);
+		break;
+	case 15:
+		if (arg < 16)
+			world_eof(w, SESSION_CLIENT, arg & 1 ? "reset" : "");
+		else
+			other_event(w, arg);
+	}
+}
+
+/* Everybody leaves, and time passes: so must the session. */
+static void
+leave(struct world *w)
+{
+	unsigned i;
+
+	w->spool_waits = false;
+	if (w->spool_wanted)
+		world_spool(w);
+	world_eof(w, SESSION_CLIENT, "");
+	for (i = 0; i < 3; i++) {
+		if (w->mx == MX_DIALLED)
+			world_connect_failed(w, "Connection timed out");
+		if (w->mx == MX_HANDSHAKE)
+			world_tls_failed(w, "timed out");
+		if (w->mx == MX_OPEN)
+			world_eof(w, SESSION_UPSTREAM, "");
+		world_pass(w, 3600000000);
+	}
+	if (!w->client_ended)
+		world_breaks(w, "the session outlives its peers");
+}
+
+static void
+seats(struct world *w, struct input *in)
+{
+	unsigned i, bits;
+
+	for (i = 0; i < 2; i++) {
+		bits = take(in);
+		w->seats[i] = (struct session_policy){ .known = true,
+		    .ready = true, .version = "1", .decide = bits << 3 &
+		    POLICY_PHASES_DECIDABLE, .notify = (bits & 1) == 0 ?
+		    POLICY_PHASES_ALL : bits << 8 & POLICY_PHASES_ALL };
+		if (bits & 2)
+			w->seats[i].decide |=
+			    POLICY_PHASE_BIT(POLICY_PHASE_CONNECT);
+		if (bits == 255)
+			w->seats[i].known = w->seats[i].ready = false;
+		if ((bits & 60) == 60)
+			w->seats[i].body_prefix = 3;
+	}
+}
+
+static struct config *
+config_of(unsigned level)
+{
+	static const char *const texts[] = { CONF("none"), CONF("may"),
+	    CONF("encrypt") };
+	static struct config *configs[3];
+	struct buf errors = { 0 };
+
+	if (configs[level] == NULL)
+		configs[level] = config_load_text("fuzz",
+		    span_str(texts[level]), &errors);
+	if (configs[level] == NULL) {
+		fprintf(stderr, "%.*s\n", (int)buf_len(&errors),
+		    (const char *)buf_span(&errors).data);
+		abort();
+	}
+	return configs[level];
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input in = { data, size < 4096 ? size : 4096 };
+	struct world w;
+	struct session_open open;
+	unsigned first = take(&in);
+
+	world_init_config(&w, config_of(first % 3));
+	seats(&w, &in);
+	open = world_open(&w);
+	open.tls_failed_before = first & 4;
+	open.record = (first & 8) == 0;
+	world_start(&w, &open);
+	while (in.left > 0 && !w.client_ended && w.broken == NULL)
+		step(&w, &in);
+	if (w.broken == NULL && !w.client_ended)
+		leave(&w);
+	if (w.broken != NULL) {
+		fprintf(stderr, "PROMISE: %s\n", w.broken);
+		abort();
+	}
+	world_release(&w);
+	return 0;
+}
