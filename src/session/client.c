@@ -59,6 +59,8 @@ session_client_keep(struct session *s)
 	if (full == s->paused || s->client_closed)
 		return;
 	s->paused = full;
+	if (!full)
+		session_content_clock_reset(s);
 	session_act(s, full ? SESSION_PAUSE : SESSION_RESUME, SESSION_CLIENT);
 }
 
@@ -252,7 +254,8 @@ session_client_deadline_us(const struct session *s)
 		    s->client_since_us + limits->client_timeout_us;
 	case CLIENT_CONTENT:
 	case CLIENT_CHUNK:
-		return s->content_deadline_us;
+		return session_content_waits(s) ? UINT64_MAX :
+		    s->content_deadline_us;
 	default:
 		return UINT64_MAX;
 	}

@@ -12,6 +12,9 @@
 
 #include <stdlib.h>
 
+/* So many questions about the body may be open; then the client waits. */
+#define BODY_QUESTIONS_MAX 32
+
 /* A client must bring so many octets per second, on the average, or its time
  * runs out early: 1 octet per 2 ms, as Postfix's smtpd_min_data_rate. */
 #define CONTENT_US_PER_OCTET 2000
@@ -86,6 +89,18 @@ content_clock(struct session *s, size_t octets)
 	s->content_deadline_us += octets * CONTENT_US_PER_OCTET;
 	if (s->content_deadline_us > latest)
 		s->content_deadline_us = latest;
+}
+
+/* Has the client to wait until policies have spoken about what came? */
+bool
+session_content_waits(const struct session *s)
+{
+	const struct pending *p = content_pending(s);
+
+	return p != NULL && p->transaction != NULL &&
+	    p->transaction->content != NULL &&
+	    p->transaction->content->mode == CONTENT_HOLD &&
+	    p->transaction->content->questions >= BODY_QUESTIONS_MAX;
 }
 
 /* The 354 has left for the client. */
@@ -203,7 +218,7 @@ session_content_input(struct session *s, struct span in)
 	struct smtp_data_event ev;
 	size_t used, all = 0;
 
-	while (s->cause == NULL && !c->complete) {
+	while (s->cause == NULL && !c->complete && !session_content_waits(s)) {
 		used = smtp_data_next(&c->parser, span_skip(in, all), &ev);
 		if (ev.type == SMTP_DATA_MORE)
 			break;

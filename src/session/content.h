@@ -45,6 +45,7 @@ struct content {
 	bool head_edited;		/* then dots is void */
 	struct smtp_headers headers;	/* of head */
 	uint64_t body_offset;		/* body octets seen so far */
+	unsigned questions;		/* about pieces of the body, open */
 
 	/* Held content. */
 	struct inquiry *headers_inquiry, *end_inquiry;
@@ -73,6 +74,7 @@ void session_content_final_reply(struct session *s, struct pending *p,
 bool session_content_early_reply(struct session *s,
 	const struct mx_reply *reply);
 void session_content_clock_reset(struct session *s);
+bool session_content_waits(const struct session *s);
 uint64_t session_content_size(const struct content *c);
 bool session_content_was_held(const struct content *c);
 

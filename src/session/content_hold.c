@@ -120,6 +120,9 @@ hold_rule_body(struct session *s, struct pending *p, bool *open_r)
 		if (c->mode != CONTENT_HOLD)
 			return true;	/* the transaction's end frees q */
 		session_inquiry_free(s, q);
+		if (session_content_waits(s))
+			session_content_clock_reset(s);
+		c->questions--;
 	}
 	return false;
 }
@@ -258,11 +261,14 @@ session_content_progress(struct session *s)
 {
 	struct pending *p;
 	struct content *c = hold_content(s, &p);
+	unsigned questions;
 
 	if (c == NULL)
 		return false;
-	if (c->mode == CONTENT_HOLD)
-		return !hold_rules(s, p);
+	if (c->mode == CONTENT_HOLD) {
+		questions = c->questions;
+		return !hold_rules(s, p) || c->questions != questions;
+	}
 	if (c->mode == CONTENT_RELEASE)
 		return release_pump(s, p);
 	return false;

@@ -62,7 +62,9 @@ show_body(struct session *s, struct pending *p, struct span body)
 		ev.u.body.offset = c->body_offset;
 		ev.u.body.message = c->message;
 		ev.u.body.data = piece;
-		session_ask(s, POLICY_PHASE_BODY, p->transaction, 0, &ev);
+		if (session_ask(s, POLICY_PHASE_BODY, p->transaction, 0,
+		    &ev) != NULL)
+			c->questions++;
 		c->body_offset += piece.len;
 	}
 }

@@ -112,6 +112,7 @@ upstream_tunnel(struct session *s, struct pending *p,
 	session_count(s, SESSION_COUNTER_TUNNEL, 1);
 	session_fact_event(s, "%u to an unknown command: the rest is passed "
 	    "through unread", reply->code);
+	p->not_before_us = 0;	/* what follows must not overtake it */
 	session_pending_release(s);
 	if (s->cause != NULL)
 		return;

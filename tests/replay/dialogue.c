@@ -95,6 +95,7 @@ command(struct dialogue *d, struct span text)
 		}
 		d->chunk = bdat.size;
 		d->chunk_last = bdat.last;
+		d->chunks = true;
 		d->mode = DIALOGUE_CHUNK;
 		if (d->chunk == 0)
 			chunk_done(d);

@@ -31,7 +31,7 @@ struct dialogue {
 	struct smtp_reply_parser reply;
 	struct buf items;		/* bytes, enum dialogue_item */
 	uint64_t chunk;
-	bool chunk_last;
+	bool chunk_last, chunks;	/* chunks: it has said BDAT */
 	bool answered_early;
 	bool surplus;			/* a reply that nothing asked for */
 	bool said_421;

@@ -273,6 +273,18 @@ world_act(struct world *w, const struct session_action *a)
 
 /* --------------------------------------------------------------- promises */
 
+/* Chunks that were refused are no part of a message, so of chunks its end must
+ * fit. */
+static bool
+is_message(const struct dialogue *c, size_t i, struct span got)
+{
+	struct span sent = buf_span(&c->messages[i]);
+
+	if (c->chunks && sent.len > got.len)
+		sent = span_skip(sent, sent.len - got.len);
+	return span_eq(sent, got);
+}
+
 /* Promise 1 and 2: the MX completes no message that the client did not
  * complete, and gets the client's octets. */
 static void
@@ -284,7 +296,7 @@ watch_messages(struct world *w)
 		struct span got = buf_span(&u->messages[w->mx_messages]);
 
 		while (!w->may_edit && w->matched < c->n_messages &&
-		    !span_eq(got, buf_span(&c->messages[w->matched])))
+		    !is_message(c, w->matched, got))
 			w->matched++;
 		if (w->matched++ >= c->n_messages)
 			world_breaks(w, "the MX has a message that the client did "
