@@ -13,7 +13,8 @@ import lint
 
 DESCRIBE = os.path.join(lint.BUILD, "tests/lint/describe")
 MANUALS = ["doc/weir.8", "doc/weir.conf.5"]
-PAPERS = ["CONTRIBUTING.md", "doc/ARCHITECTURE.md", "doc/STYLE.md",
+PAPERS = ["README.md", "CONTRIBUTING.md", "doc/ARCHITECTURE.md",
+          "doc/POLICY.md", "doc/RECORD.md", "doc/STATUS.md", "doc/STYLE.md",
           "doc/THREAT-MODEL.md"]
 EXAMPLE = "contrib/weir.conf.example"
 
