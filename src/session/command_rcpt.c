@@ -29,10 +29,11 @@ rcpt_parse(struct session *s, struct pending *p)
 	struct smtp_path path;
 	char text[160];
 
-	if (t == NULL) {	/* the MX's own 503, unless weir refused MAIL */
-		if (s->mail_refused)
-			session_reply_local(s, p, 503, "5.5.1",
-			    "MAIL was refused");
+	/* Never to the MX: whatever transaction it may still have, no policy
+	 * was asked about this recipient of it. */
+	if (t == NULL) {
+		session_reply_local(s, p, 503, "5.5.1", s->mail_refused ?
+		    "MAIL was refused" : "Send MAIL first");
 		return;
 	}
 	if (smtp_path_parse(p->parsed.args, SPAN("TO"), &path) != 0) {

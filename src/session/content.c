@@ -324,11 +324,15 @@ session_content_data_reply(struct session *s, struct pending *p,
 	struct content *c = t->content;
 
 	session_notify_reply(s, POLICY_PHASE_DATA, reply, 0);
-	if (reply->code / 100 == 2) {
+	/* A 354 to a transaction whose MAIL it refused would take the message
+	 * for whatever transaction the MX has instead. */
+	if (reply->code / 100 == 2 || (reply->code / 100 == 3 && t->ended)) {
 		session_count(s, SESSION_COUNTER_PROTOCOL_UPSTREAM, 1);
+		session_fact_lines(s, FACT_MX_TO_WEIR, reply->raw);
 		session_upstream_abort(s);
 		session_end_with_421(s, "upstream_protocol", "4.5.0",
-		    "the MX said 2xx to DATA, try again later");
+		    "the MX gave DATA an answer without sense, "
+		    "try again later");
 		return;
 	}
 	if (reply->code / 100 == 3) {

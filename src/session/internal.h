@@ -362,6 +362,7 @@ uint64_t session_client_deadline_us(const struct session *s);
 /* pending.c */
 bool session_pending_pass(struct session *s);
 bool session_pending_release(struct session *s);
+void session_pending_flush(struct session *s);	/* delays or not */
 void session_pending_free(struct session *s, struct pending *p);
 void session_forward(struct session *s, struct pending *p, struct span line);
 /* Answer locally; enhanced "" for none. Does not send: the turn does. */

@@ -299,3 +299,14 @@ session_pending_release(struct session *s)
 	}
 	return moved;
 }
+
+/* The session is about to end: replies that are there leave now. */
+void
+session_pending_flush(struct session *s)
+{
+	struct pending *p;
+
+	TAILQ_FOREACH(p, &s->pending, link)
+		p->not_before_us = 0;
+	session_pending_release(s);
+}

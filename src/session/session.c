@@ -209,8 +209,15 @@ session_end_with_421(struct session *s, const char *cause,
 {
 	struct buf *b;
 
+	/* What the MX has said already the client must hear: a 2xx that is
+	 * lost here is a message sent twice. */
+	session_pending_flush(s);
 	if (s->cause != NULL)
 		return;
+	if (s->said_421) {
+		session_end(s, cause);
+		return;
+	}
 	b = session_scratch_buf(s);
 	buf_printf(b, "421 %s %s %s\r\n", enhanced, s->config->hostname, text);
 	session_fact_lines(s, FACT_WEIR_TO_CLIENT, buf_span(b));

@@ -357,12 +357,8 @@ session_upstream_gone(struct session *s, const char *error)
 		session_end(s, "tunnel");
 		return;
 	}
-	session_pending_release(s);
-	if (s->said_421) {
-		session_end(s, "upstream_gone");
-		return;
-	}
-	if (upstream_gone_at_quit(s))
+	session_pending_flush(s);
+	if (s->cause != NULL || upstream_gone_at_quit(s))
 		return;
 	text = session_scratch_buf(s);
 	buf_printf(text, "%s: %s", addr_format_port(&s->destination, where),
