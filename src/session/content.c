@@ -112,6 +112,14 @@ session_content_go(struct session *s, struct pending *p)
 	session_content_clock_reset(s);
 }
 
+/* Has the MX a part of it, or may it take what comes next for one? */
+static bool
+content_is_with_mx(const struct content *c)
+{
+	return (c->mode == CONTENT_STREAM && !c->complete) ||
+	    (c->mode == CONTENT_RELEASE && c->data_asked);
+}
+
 /* The reply is made; nothing more of this message goes anywhere. */
 void
 session_content_swallow(struct session *s, struct pending *p)
@@ -119,7 +127,7 @@ session_content_swallow(struct session *s, struct pending *p)
 	struct transaction *t = p->transaction;
 	struct content *c = t->content;
 
-	if (c->mode == CONTENT_STREAM && !c->complete && t->mail_sent) {
+	if (content_is_with_mx(c) && t->mail_sent) {
 		/* The MX is in the middle of it: no octet more. */
 		session_upstream_abort(s);
 		t->mail_sent = false;
@@ -297,17 +305,21 @@ bool
 session_content_early_reply(struct session *s, const struct mx_reply *reply)
 {
 	struct pending *p = content_pending(s);
-	struct content *c;
+	struct content *c = p == NULL || p->state != PENDING_SENT ||
+	    p->transaction == NULL ? NULL : p->transaction->content;
 
-	if ((s->client_phase != CLIENT_CONTENT &&
-	    s->client_phase != CLIENT_CHUNK) || reply->code < 400)
-		return false;
-	c = p->transaction == NULL ? NULL : p->transaction->content;
-	if (c == NULL || c->mode != CONTENT_STREAM)
+	if (c == NULL || reply->code < 400 || !content_is_with_mx(c))
 		return false;
 	session_fact_event(s, "the MX answered before the end of the message");
 	session_transaction_note(p->transaction, "mx", reply->code,
 	    reply->raw);
+	p->transaction->by_inquiry = false;
+	if (c->mode == CONTENT_RELEASE) {	/* leaves behind the dot */
+		session_reply_raw(s, p, reply->raw);
+		p->reply_is_mx = true;
+		session_content_swallow(s, p);
+		return true;
+	}
 	session_fact_lines(s, FACT_MX_TO_CLIENT, reply->raw);
 	session_send(s, SESSION_CLIENT, session_keep(s, reply->raw));
 	s->said_421 = reply->code == 421;
@@ -356,6 +368,8 @@ session_content_data_reply(struct session *s, struct pending *p,
 	}
 	session_transaction_note(t, "mx", reply->code, reply->raw);
 	t->mail_sent = t->mail_sent && c != NULL;
+	if (c != NULL)
+		c->data_asked = false;
 	if (c != NULL)
 		session_content_swallow(s, p);
 	else

@@ -100,8 +100,7 @@ command(struct dialogue *d, struct span text)
 		if (d->chunk == 0)
 			chunk_done(d);
 		break;
-	default:	/* MAIL among them: chunks before it are forgotten */
-		buf_clear(&d->content);
+	default:
 		item_push(d, ITEM_OTHER);
 	}
 }

@@ -304,6 +304,31 @@ watch_messages(struct world *w)
 	}
 }
 
+static bool
+begins(struct span all, struct span with)
+{
+	return span_eq(span_take(all, with.len), with);
+}
+
+/* Promise 2 and 3: what the MX has of a message so far is the beginning of one
+ * of the client's, and nothing of weir's own. */
+static void
+watch_content(struct world *w)
+{
+	const struct dialogue *u = &w->upstream, *c = &w->client;
+	struct span got = buf_span(&u->in);
+	size_t i;
+
+	if (u->mode != DIALOGUE_CONTENT || got.len == 0 || w->may_edit)
+		return;
+	for (i = w->matched; i < c->n_messages; i++)
+		if (begins(buf_span(&c->messages[i]), got))
+			return;
+	if (c->mode != DIALOGUE_CONTENT || !begins(buf_span(&c->in), got))
+		world_breaks(w, "the MX has content that the client did not "
+		    "send");
+}
+
 void
 world_watch(struct world *w)
 {
@@ -316,6 +341,7 @@ world_watch(struct world *w)
 	if (w->off)
 		return;
 	watch_messages(w);
+	watch_content(w);
 	if (w->may_discard)
 		return;
 	if (c->rcpt_ok > w->upstream_rcpt_ok + u->rcpt_ok)
