@@ -4,12 +4,16 @@
 #include "daemon/driver_internal.h"
 
 static void
-execute_send(struct driver *d, const struct session_action *a)
+execute_send(struct driver *d, const struct session_action *a, bool last)
 {
 	struct stream *stream = a->side == SESSION_CLIENT ? d->client :
 	    d->upstream;
 
-	if (stream != NULL)
+	if (stream == NULL)
+		return;
+	if (last)
+		stream_write_last(stream, a->u.send);
+	else
 		stream_write(stream, a->u.send);
 }
 
@@ -151,8 +155,7 @@ static void
 execute_one(struct driver *d, const struct session_action *a)
 {
 	switch (a->type) {
-	case SESSION_SEND:
-		execute_send(d, a);
+	case SESSION_SEND:	/* by driver_execute() */
 		break;
 	case SESSION_CLOSE:
 		execute_close(d, a);
@@ -207,8 +210,17 @@ execute_one(struct driver *d, const struct session_action *a)
 void
 driver_execute(struct driver *d, const struct session_actions *actions)
 {
+	const struct session_action *list = actions->list;
+	size_t last[2] = { SIZE_MAX, SIZE_MAX };
 	size_t i;
 
 	for (i = 0; i < actions->n; i++)
-		execute_one(d, &actions->list[i]);
+		if (list[i].type == SESSION_SEND)
+			last[list[i].side] = i;
+	for (i = 0; i < actions->n; i++) {
+		if (list[i].type == SESSION_SEND)
+			execute_send(d, &list[i], i == last[list[i].side]);
+		else
+			execute_one(d, &list[i]);
+	}
 }

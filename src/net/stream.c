@@ -242,8 +242,9 @@ stream_queued(const struct stream *s)
 	    (s->layer == LAYER_TLS ? tls_session_corked(s->tls) : 0);
 }
 
-void
-stream_write(struct stream *s, struct span bytes)
+/* Up to direct_min bytes are copied into the queue, to be sent with others. */
+static void
+write_from(struct stream *s, struct span bytes, size_t direct_min)
 {
 	assert(s->life == LIFE_OPEN && s->layer != LAYER_HANDSHAKE);
 	if (s->error != NULL || bytes.len == 0)
@@ -252,7 +253,7 @@ stream_write(struct stream *s, struct span bytes)
 		if (tls_session_write(s->tls, bytes) != 0)
 			fail(s, tls_session_error(s->tls));
 	} else {
-		if (bytes.len >= DIRECT_MIN && buf_len(&s->queue) == 0) {
+		if (bytes.len >= direct_min && buf_len(&s->queue) == 0) {
 			bytes = span_skip(bytes, send_some(s, bytes));
 			if (s->error != NULL)
 				return;
@@ -262,6 +263,19 @@ stream_write(struct stream *s, struct span bytes)
 	}
 	if (stream_is_full(s))
 		s->was_full = true;
+}
+
+void
+stream_write(struct stream *s, struct span bytes)
+{
+	write_from(s, bytes, DIRECT_MIN);
+}
+
+void
+stream_write_last(struct stream *s, struct span bytes)
+{
+	write_from(s, bytes, 1);
+	stream_flush(s);
 }
 
 void

@@ -49,6 +49,10 @@ struct stream *stream_new(struct loop *loop, int fd,
 void stream_write(struct stream *s, struct span bytes);
 void stream_flush(struct stream *s);
 
+/* The same as both, one after the other, but without a copy of the bytes if
+ * nothing is queued and the kernel takes them: for the last write of a turn. */
+void stream_write_last(struct stream *s, struct span bytes);
+
 /* Bytes queued and not yet taken by the kernel. */
 size_t stream_queued(const struct stream *s);
 static inline bool
