@@ -3,7 +3,7 @@
  * the one they began with until they end.
  *
  * Durations are microseconds (_us), sizes bytes. Strings are never NULL; ""
- * means "off" or "not set" as DESIGN.md 9 says. Arrays are in the order of the
+ * means "off" or "not set" as weir.conf(5) says. Arrays are in the order of the
  * file, but policies: those are sorted by stage, then by the order of the file.
  */
 #ifndef WEIR_CONFIG_CONFIG_H

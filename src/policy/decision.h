@@ -75,14 +75,15 @@ struct policy_rules {
 /**
  * policy_decision_check(d, rules) - may this decision be obeyed?
  *
- * Checks, as DESIGN.md 5 says: the action is known, DISCARD is granted and at
+ * Checks, as doc/POLICY.md says: the action is known, DISCARD is granted and at
  * MAIL, RCPT, DATA, HEADERS, BODY or END_OF_MESSAGE; the reply's code fits the
  * action (REJECT 5xx, TEMPFAIL 4xx, DISCONNECT 421, DISCARD 250; RELAY carries
  * none), its enhanced code has the code's class, its lines hold no CR, LF, NUL
  * and at most 510 bytes each; edits, splices, outbound choice and rewrite are
  * granted, fit the phase and are well-formed (field names; values that fold
  * only with CRLF and white space; a source of a granted pool, EHLO name
- * without white space). Whether edits fit the message is policy/edits' matter.
+ * without white space). Whether edits fit the message is policy/edits' matter,
+ * and whether this weir serves it the session's.
  *
  * Returns NULL if it may; else why not, as static text for the operator.
  * Pure. A delay above delay_max_ms is no error: whoever waits cuts it.
@@ -131,7 +132,7 @@ void policy_default_reply(enum policy_action action, enum policy_phase phase,
 	struct policy_reply *reply_r);
 
 /**
- * policy_fallback(action, phase) - the decision that on_error stands for.
+ * policy_fallback(action) - the decision that on_error stands for.
  *
  * action  RELAY, TEMPFAIL, REJECT or DISCONNECT. Returns a static decision
  *         with scope COMMAND and no reply of its own.

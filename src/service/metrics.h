@@ -1,7 +1,7 @@
 /*
  * Counters and histograms of one worker: written by its thread, read by the
- * HTTP thread, without locks. One table in metrics.c says name, labels and
- * help of each.
+ * HTTP thread, without locks. metrics_table.c says name, labels and help of
+ * each.
  */
 #ifndef WEIR_SERVICE_METRICS_H
 #define WEIR_SERVICE_METRICS_H
@@ -64,7 +64,9 @@ struct metrics {
 	_Atomic uint64_t session[SESSION_COUNTER_COUNT];
 	_Atomic uint64_t counters[METRICS_COUNTER_COUNT];
 	_Atomic int64_t gauges[METRICS_GAUGE_COUNT];
-	struct histogram connect_us, data_reply_us, final_reply_us;
+	struct histogram connect_us;	/* until the connection stood */
+	struct histogram data_reply_us;	/* MAIL to 354 */
+	struct histogram final_reply_us;	/* final dot to reply */
 	struct metrics_policy policies[POLICY_MAX];	/* config order */
 };
 

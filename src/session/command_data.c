@@ -147,7 +147,7 @@ data_refuse(struct session *s, struct pending *p, enum policy_action action)
 	session_transaction_end(s, t, session_outcome_of(t->code));
 }
 
-/* The content still comes; its end is answered 250 (DESIGN.md 5, Edges). */
+/* The content still comes; its end is answered 250. */
 void
 session_data_discard(struct session *s, struct pending *p)
 {

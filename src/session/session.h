@@ -114,7 +114,7 @@ enum session_action_type {
 	SESSION_ACTION_COUNT
 };
 
-/* What the session counts; names and help stand in service/metrics.c. */
+/* What the session counts; names and help: service/metrics_table.c. */
 enum session_counter {
 	SESSION_COUNTER_COMMANDS,
 	SESSION_COUNTER_TRANSACTIONS,
@@ -180,7 +180,7 @@ struct session_policy {
 	enum policy_error error;	/* not ready: why */
 	unsigned decide, notify;	/* sets of POLICY_PHASE_BIT */
 	uint64_t body_prefix;	/* 0: all */
-	uint64_t body_credit;	/* 0: no limit */
+	uint64_t body_credit;	/* as Welcome said; not used yet */
 	const char *version;	/* of its rules; "" */
 };
 
@@ -231,12 +231,13 @@ const char *session_state_name(const struct session *s);
  *	connect_failed  no connection to the MX
  *	client_timeout  upstream_timeout
  *	upstream_protocol   a malformed or surplus reply
- *	tls_failed      STARTTLS failed where it was required, or was injected
+ *	tls_failed      TLS failed where it was required, or plain text was
+ *	                injected
  *	policy          a policy disconnected or rejected the session
  *	refused         loop, or not allowed
  *	drain           weir is stopping
  *	tunnel          ended as a blind tunnel
- *	limit           a limit of weir.conf
+ *	limit           a BDAT whose size cannot be read
  *	internal        no memory, spool failed
  */
 

@@ -176,7 +176,7 @@ transaction_count(struct session *s, enum policy_outcome outcome)
 }
 
 /* A client that gives up after every recipient was refused did not abort: the
- * last refusal is the outcome (DESIGN.md 5, Fine print). */
+ * last refusal is the outcome. */
 static enum policy_outcome
 transaction_outcome(const struct transaction *t, enum policy_outcome outcome)
 {

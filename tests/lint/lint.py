@@ -7,7 +7,7 @@ import sys
 TOP = os.path.abspath(os.environ.get("top_srcdir", "."))
 BUILD = os.path.abspath(os.environ.get("top_builddir", "."))
 
-# DESIGN.md, section 2: each may include only itself and those before it.
+# doc/ARCHITECTURE.md: each may include only itself and those before it.
 LAYERS = ["base", "smtp", "policy", "config", "session", "net", "service",
           "daemon"]
 
