@@ -46,14 +46,23 @@ session_bdat_refuse(struct session *s, struct pending *p, const char *why)
 	bdat_swallow(s, p);
 }
 
+/* To an MX that does not know BDAT the octets would be commands; and a decider
+ * that wants the content would never see it. */
+static bool
+bdat_is_offered(const struct session *s)
+{
+	return s->ehlo.capabilities & SMTP_CAP_CHUNKING &&
+	    !session_wants_content(s);
+}
+
 static void
 bdat_parse(struct session *s, struct pending *p)
 {
 	struct transaction *t = s->transaction;
 
-	if (t == NULL || s->chunking_hidden) {
-		session_bdat_refuse(s, p, s->chunking_hidden ?
-		    "BDAT is not offered here" : "Send MAIL first");
+	if (t == NULL || !bdat_is_offered(s)) {
+		session_bdat_refuse(s, p, bdat_is_offered(s) ?
+		    "Send MAIL first" : "BDAT is not offered here");
 		return;
 	}
 	if (!bdat_size(s, p))

@@ -87,7 +87,6 @@ static void
 ehlo_answer(struct session *s, struct pending *p, struct span raw)
 {
 	if (p->command == &session_command_ehlo) {
-		s->chunking_hidden = session_wants_content(s);
 		smtp_ehlo_edit(&p->reply, raw, ehlo_withheld(s),
 		    s->config->limits.message_size);
 		p->state = PENDING_REPLIED;

@@ -14,6 +14,19 @@ command_ask(struct session *s, struct pending *p)
 	p->inquiry = session_ask(s, POLICY_PHASE_COMMAND, NULL, 0, &ev);
 }
 
+/* Withheld from EHLO, since an MX that trusts weir's address would believe
+ * whatever a client says with them. */
+static void
+unknown_parse(struct session *s, struct pending *p)
+{
+	if (span_eq_nocase(p->parsed.name, SPAN("XCLIENT")) ||
+	    span_eq_nocase(p->parsed.name, SPAN("XFORWARD")))
+		session_reply_local(s, p, 502, "5.5.1",
+		    "This command is not offered here");
+	else
+		command_ask(s, p);
+}
+
 static void
 rset_parse(struct session *s, struct pending *p)
 {
@@ -69,7 +82,7 @@ const struct session_command session_command_unknown = {
 	.flags = COMMAND_ALONE | COMMAND_LAST,
 	.phase = POLICY_PHASE_COMMAND,
 	.expect = EXPECT_COMMAND,
-	.parse = command_ask,
+	.parse = unknown_parse,
 };
 
 const struct session_command *

@@ -297,7 +297,6 @@ struct session {
 	struct buf ehlo_name;		/* instead of the client's */
 	bool ehlo_refused;		/* by a policy: MAIL is 503 */
 	bool tls_on, tls_skip, tls_fell_back, greeted;
-	bool chunking_hidden;		/* from this client's last EHLO reply */
 	enum config_tls tls_level;
 	struct pending *tls_pending;	/* the EHLO that waits for TLS */
 	const char *tls_missing;	/* level is encrypt and there is no TLS:

@@ -319,7 +319,8 @@ watch_content(struct world *w)
 	struct span got = buf_span(&u->in);
 	size_t i;
 
-	if (u->mode != DIALOGUE_CONTENT || got.len == 0 || w->may_edit)
+	if (u->mode != DIALOGUE_CONTENT || got.len == 0 || w->may_edit ||
+	    c->chunks)
 		return;
 	for (i = w->matched; i < c->n_messages; i++)
 		if (begins(buf_span(&c->messages[i]), got))
