@@ -269,9 +269,30 @@ session_on_eof(struct session *s, enum session_side side, const char *error)
 		session_end(s, "client_gone");
 }
 
+static bool
+session_awaits_verdict(const struct session *s)
+{
+	const struct inquiry *q;
+
+	TAILQ_FOREACH(q, &s->inquiries, link)
+		if (!q->settled)
+			return true;
+	return false;
+}
+
+/* Only who said QUIT may have closed its half and still read. */
+static bool
+session_client_said_quit(const struct session *s)
+{
+	const struct pending *last = TAILQ_LAST(&s->pending, pending_list);
+
+	return last != NULL && last->parsed.verb == SMTP_VERB_QUIT;
+}
+
 /* A client that has gone: what it said whole is still carried out and
  * answered, for it may only have closed its half; what it did not finish, and
- * what no policy has let through yet, never reaches the MX. */
+ * what no policy has let through yet, never reaches the MX. A policy is kept
+ * busy only for one that may still read the answer. */
 static bool
 session_client_gone(struct session *s)
 {
@@ -286,7 +307,8 @@ session_client_gone(struct session *s)
 		session_end(s, "client_gone");
 		return true;
 	}
-	if (s->n_pending > 0 && s->client_phase != CLIENT_AUTH)
+	if (s->n_pending > 0 && s->client_phase != CLIENT_AUTH &&
+	    (session_client_said_quit(s) || !session_awaits_verdict(s)))
 		return false;
 	session_end(s, "client_gone");
 	return true;
