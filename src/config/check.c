@@ -254,6 +254,6 @@ config_check(const struct config *c, const struct config_part *parts,
 		}
 	}
 	if (c->n_listeners == 0)
-		config_report_add(report, 0, "there is no listener; write "
+		config_report_add(report, 1, "there is no listener; write "
 		    "listener \"outbound\" { address = \"127.0.0.1:10025\" }");
 }
