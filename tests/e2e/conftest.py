@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import blackbox
 import mta
 import mx
 import netns
@@ -130,3 +131,14 @@ def redirect():
                       "install", "--mark", under_test.MARK, "--user", "",
                       *options)
     return install
+
+
+@pytest.fixture
+def bench(place):
+    """A weir in fixed mode with its MX and policies; see blackbox.py."""
+    reason = under_test.why_not()
+    if reason:
+        pytest.skip(reason)
+    made = blackbox.Bench(place)
+    yield made
+    made.close()

@@ -93,7 +93,8 @@ class Session:
         self.send(reply)
         if not reply.startswith(b"354"):
             return
-        data = self.read_until(b"\r\n.\r\n")
+        self.buffer = b"\r\n" + self.buffer    # an empty message, too
+        data = self.read_until(b"\r\n.\r\n")[2:]
         reply = self.mx.reply(self, "dot", b"250 2.0.0 queued\r\n", line)
         if reply.startswith(b"2"):
             with self.mx.lock:
