@@ -191,6 +191,7 @@ execute_one(struct driver *d, const struct session_action *a)
 	case SESSION_SPOOL_DROP:
 		spool_free(d->spool);
 		d->spool = NULL;
+		d->spool_waits = false;	/* what was wanted is gone */
 		break;
 	case SESSION_REMEMBER_TLS_FAILURE:
 		tls_memory_add(d->worker->tls_memory, &d->destination,
