@@ -133,11 +133,8 @@ def compare_replies(page, made):
 
 def tests_by(paper):
     """What stands between backticks in the last column of its tables."""
-    found = set()
-    for row in re.findall(r"^\|.*\|$", paper, re.M):
-        if row.count("|") == 5:
-            found |= set(re.findall(r"`([^`]+)`", row.split("|")[4]))
-    return found
+    return {name for row in re.findall(r"^\|.*\|$", paper, re.M)
+            for name in re.findall(r"`([^`]+)`", row.split("|")[-2])}
 
 
 def is_test(name, code):
