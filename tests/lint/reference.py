@@ -146,6 +146,16 @@ def is_test(name, code):
         re.search(rf"^(?:def )?{re.escape(name)}\(", code, re.M) is not None
 
 
+def build_packages(script):
+    """What contrib/packages installs to build weir."""
+    return set(re.search(r'# build\nlist="([^"]*)"', script).group(1).split())
+
+
+def readme_packages(readme):
+    command = re.search(r"apt-get install ((?:.*\\\n)*.*)", readme).group(1)
+    return set(command.replace("\\", " ").split())
+
+
 tap = lint.Tap()
 record = text("doc/RECORD.md")
 status = text("doc/STATUS.md")
@@ -181,6 +191,9 @@ tap.check("every reply that weir makes is in weir(8)",
 tap.check("the threat model names tests that exist",
           [f"THREAT-MODEL.md: {t} is no test" for t in sorted(
               tests_by(threats)) if not is_test(t, tests_code)])
+tap.check("README installs what contrib/packages does, to build",
+          sorted(build_packages(text("contrib/packages")) ^
+                 readme_packages(text("README.md"))))
 tap.check("what is missing is found",
           [] if len(columns) == 8 and len(made) > 15 and
           len(tests_by(threats)) > 20 and
