@@ -89,6 +89,16 @@ def json_keys(table):
     return set(re.findall(r'\{ "(\w+)", "\w+"', table))
 
 
+def api_members(code, query):
+    """Of the objects that the API answers with."""
+    found = set(re.findall(r'(?:_member|append_sink|json_\w+|prometheus_name)'
+                           r'\((?:out|&a->body), (?:\w+, )?"(\w+)"', code))
+    found |= set(re.findall(r'\\"(\w+)\\":', code))
+    found |= {a or b for a, b in re.findall(r'AS (?:\\"(\w+)[?!]\\"|(\w+))',
+                                            query)}
+    return found | set(re.findall(r'\{ "(\w+)", \'', query))
+
+
 def routes(api):
     return {("POST " if post == "true" else "GET ") + path +
             ("ID" if path.endswith("/") else "")
@@ -182,6 +192,10 @@ tap.check("every metric is in STATUS.md",
           missing(status, "STATUS.md", families(
               metrics_table, lint.read("service/metrics_prometheus.c"),
               api_code) | json_keys(metrics_table)))
+tap.check("every member of the API's objects is in STATUS.md",
+          missing(status, "STATUS.md", api_members(
+              api_code + lint.read("service/metrics_json.c"),
+              lint.read("service/record_query.c"))))
 tap.check("every path of the API is in STATUS.md",
           missing(status, "STATUS.md", routes(api_code)))
 tap.check("every log event is in STATUS.md",
