@@ -74,21 +74,27 @@ back_pressure(struct driver *d, enum session_side from, enum session_side to)
 	driver_queue(d, &ev);
 }
 
+/* There is room again, or nobody left to have room: from is read on. */
+void
+driver_unblock(struct driver *d, enum session_side from)
+{
+	struct session_event ev = { .type = SESSION_UNBLOCKED, .side = from };
+
+	if (!d->blocked[from])
+		return;
+	d->blocked[from] = false;
+	reading_update(d, from);
+	if (!is_blocked(d, from))
+		driver_queue(d, &ev);
+}
+
 static void
 drained(struct driver *d, enum session_side side)
 {
-	enum session_side from = side == SESSION_CLIENT ? SESSION_UPSTREAM :
-	    SESSION_CLIENT;
-	struct session_event ev = { .type = SESSION_UNBLOCKED, .side = from };
-
 	if (side == SESSION_UPSTREAM && d->spool_waits)
 		driver_spool_read(d);
-	if (d->blocked[from]) {
-		d->blocked[from] = false;
-		reading_update(d, from);
-		if (!is_blocked(d, from))
-			driver_queue(d, &ev);
-	}
+	driver_unblock(d, side == SESSION_CLIENT ? SESSION_UPSTREAM :
+	    SESSION_CLIENT);
 	driver_run(d);
 }
 
@@ -241,6 +247,7 @@ driver_connected(void *ctx, int fd, const struct addr *local, const char *why)
 	}
 	if (d->upstream != NULL) {
 		d->stopped[SESSION_UPSTREAM] = false;
+		reading_update(d, SESSION_UPSTREAM);
 		stream_set_write_timeout(d->upstream,
 		    d->config->upstream.data_block_timeout_us);
 		upstream_claim(d, local);

@@ -25,6 +25,8 @@ end_upstream(struct driver *d, enum stream_end how)
 	connect_cancel(d->attempt);
 	d->attempt = NULL;
 	driver_upstream_release(d);
+	/* What waited for it to take more need not wait any longer. */
+	driver_unblock(d, SESSION_CLIENT);
 }
 
 static void

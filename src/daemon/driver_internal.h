@@ -42,6 +42,7 @@ void driver_queue(struct driver *d, const struct session_event *ev);
 void driver_run(struct driver *d);
 void driver_arm(struct driver *d);
 void driver_pause(struct driver *d, enum session_side side, bool pause);
+void driver_unblock(struct driver *d, enum session_side from);
 void driver_end(struct driver *d);
 void driver_upstream_release(struct driver *d);
 void driver_connected(void *ctx, int fd, const struct addr *local,

@@ -368,9 +368,9 @@ worker_free(struct worker *w)
 
 	if (w == NULL)
 		return;
+	listeners_close(w);	/* may still accept */
 	while ((d = TAILQ_FIRST(&w->drivers)) != NULL)
 		driver_abort(d);
-	listeners_close(w);
 	policy_pool_free(w->pool);
 	loop_timer_free(w->ready_timer);
 	loop_free(w->loop);
