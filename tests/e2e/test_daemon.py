@@ -1,6 +1,7 @@
 """Reload, drain, socket activation, privileges, options."""
 
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -85,6 +86,56 @@ def test_reload_under_load_refuses_no_connection(net, scripted, weir, place):
     for thread in threads:
         thread.join(20)
     assert not failed and len(done) > 50
+
+
+def test_reload_resets_no_connection_that_waits(net, scripted, weir, place):
+    """Connections that the kernel made and weir has not accepted yet."""
+    host, mx = net.pair()
+    scripted(mx)
+    proxy = weir(host, usual(place, text=FIXED))
+    for count in range(1, 4):
+        proxy.process.send_signal(signal.SIGSTOP)
+        clients = [Client(host, "127.0.0.1", 10025, timeout=20)
+                   for _ in range(150)]
+        proxy.reload(usual(place, text=FIXED, more=EXTRA * (count % 2)))
+        proxy.process.send_signal(signal.SIGCONT)
+        greetings = [client.reply()[:4] for client in clients]
+        for client in clients:
+            client.socket.close()
+        assert greetings == ["220 "] * 150
+        proxy.wait_log("event=reload.done", count)
+
+
+def reload_until_gone(control):
+    try:
+        while True:
+            with socket.socket(socket.AF_UNIX) as call:
+                call.settimeout(20)
+                call.connect(control)
+                call.sendall(b"POST /api/v1/reload HTTP/1.0\r\n\r\n")
+                call.recv(65536)
+    except OSError:
+        pass
+
+
+def test_reload_by_api_while_stopping_ends(net, scripted, weir, place):
+    """The HTTP thread waits for the main one, which waits for it to end."""
+    host, mx = net.pair()
+    scripted(mx)
+    control = place / "control.sock"
+    for _ in range(5):
+        proxy = weir(host, usual(place, text=FIXED.replace(
+            'control = ""', f'control = "{control}"')))
+        wait_until(control.exists, "the control socket")
+        threads = [threading.Thread(target=reload_until_gone,
+                                    args=(str(control),)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.1)
+        proxy.process.send_signal(signal.SIGTERM)
+        assert proxy.process.wait(10) == 0
+        for thread in threads:
+            thread.join(10)
 
 
 def test_sigterm_drains(net, scripted, weir, place):
