@@ -33,6 +33,9 @@ kill_under_load(void **state)
 			}
 		}
 		usleep(700000);
+		for (i = 0; i < 200 && ask_number(f->db, "SELECT count(*) "
+		    "FROM connections") <= before; i++)
+			usleep(100000);
 		kill(child, SIGKILL);
 		waitpid(child, NULL, 0);
 		expect(f->db, "PRAGMA integrity_check", "ok");
