@@ -99,7 +99,6 @@ run(void *ctx)
 		r->reload.wanted = false;
 		/* what came between the two locks was before the flush */
 		record_list_join(&list, &r->queue.chunks);
-		r->queue.bytes = 0;
 		pthread_mutex_unlock(&r->queue.lock);
 
 		if (reload.wanted)

@@ -16,6 +16,7 @@ record_list_init(struct record_list *l)
 	l->head = NULL;
 	l->tail = &l->head;
 	l->n = 0;
+	l->bytes = 0;
 }
 
 void
@@ -25,6 +26,7 @@ record_list_append(struct record_list *l, struct record_chunk *chunk)
 	*l->tail = chunk;
 	l->tail = &chunk->next;
 	l->n++;
+	l->bytes += chunk->cap;
 }
 
 struct record_chunk *
@@ -38,7 +40,16 @@ record_list_take(struct record_list *l)
 	if (l->head == NULL)
 		l->tail = &l->head;
 	l->n--;
+	l->bytes -= chunk->cap;
 	return chunk;
+}
+
+bool
+record_list_is_full(const struct record_list *l, unsigned max,
+    const struct record_chunk *next)
+{
+	return l->n > 0 && (l->n >= max ||
+	    l->bytes + next->cap > (size_t)max * RECORD_CHUNK_MAX);
 }
 
 void
@@ -49,6 +60,7 @@ record_list_join(struct record_list *l, struct record_list *from)
 	*l->tail = from->head;
 	l->tail = from->tail;
 	l->n += from->n;
+	l->bytes += from->bytes;
 	record_list_init(from);
 }
 
@@ -93,14 +105,9 @@ record_queue_push(struct record_queue *q, struct record_chunk *chunk)
 	bool full, wake = false;
 
 	pthread_mutex_lock(&q->lock);
-	full = q->chunks.n >= q->max ||
-	    q->bytes + chunk->cap > (size_t)q->max * RECORD_CHUNK_MAX;
-	/* one large fact alone must pass, however small the queue */
-	if (q->chunks.n == 0)
-		full = false;
+	full = record_list_is_full(&q->chunks, q->max, chunk);
 	if (!full) {
 		record_list_append(&q->chunks, chunk);
-		q->bytes += chunk->cap;
 		wake = q->chunks.n == 1 || q->chunks.n == RECORD_QUEUE_BATCH;
 		if (q->chunks.n == 1)
 			q->first_us = now_us;
@@ -153,7 +160,6 @@ record_queue_take(struct record_queue *q, uint64_t until_us,
 		pthread_cond_timedwait(&q->wake, &q->lock, &ts);
 	}
 	q->kicked = false;
-	q->bytes = 0;
 	record_list_join(list, &q->chunks);
 	pthread_mutex_unlock(&q->lock);
 }

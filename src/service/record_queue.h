@@ -17,11 +17,16 @@
 struct record_list {
 	struct record_chunk *head, **tail;
 	unsigned n;
+	size_t bytes;			/* their capacity */
 };
 
 void record_list_init(struct record_list *l);
 void record_list_append(struct record_list *l, struct record_chunk *chunk);
 struct record_chunk *record_list_take(struct record_list *l);	/* or NULL */
+/* Whether max chunks are in it, or as many bytes as max usual ones have; but
+ * one always fits, however large. */
+bool record_list_is_full(const struct record_list *l, unsigned max,
+	const struct record_chunk *next);
 /* Moves all of `from` to the end of l. */
 void record_list_join(struct record_list *l, struct record_list *from);
 
@@ -29,9 +34,7 @@ struct record_queue {
 	pthread_mutex_t lock;
 	pthread_cond_t wake;		/* of the writer */
 	struct record_list chunks;
-	size_t bytes;			/* their capacity */
-	unsigned max;			/* most chunks; bytes are bounded by max
-					   times RECORD_CHUNK_MAX */
+	unsigned max;			/* most chunks */
 	uint64_t first_us;		/* when the oldest came */
 	bool kicked;
 };

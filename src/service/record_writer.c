@@ -305,7 +305,8 @@ record_writer_run(struct record_writer *w, struct record_list *list, bool force,
 		record_chunk_ref(chunk);
 		if (w->recent != NULL)
 			record_recent_add(w->recent, chunk);
-		if (w->sqlite_path != NULL && w->waiting.n < w->max) {
+		if (w->sqlite_path != NULL &&
+		    !record_list_is_full(&w->waiting, w->max, chunk)) {
 			record_list_append(&w->waiting, chunk);
 			continue;
 		}

@@ -4,6 +4,8 @@
  */
 #include "record_fixture.h"
 
+#include "service/record_chunk.h"
+
 #include <sys/mount.h>
 
 static void
@@ -99,6 +101,40 @@ bounded(void **state)
 	shell("mkdir %s/missing", f->dir);
 	await_sqlite(r, true);
 	expect(f->db, "SELECT count(*) FROM connections", "10");
+	record_stop(r);
+	fixture_free(f);
+}
+
+/* A peer that says long lines makes large chunks: what waits is bounded in
+ * bytes, not only in number. */
+static void
+bounded_in_bytes(void **state)
+{
+	enum { LINE = RECORD_CHUNK_LINE_MAX };
+	struct fixture *f = fixture_new("/tmp");
+	static uint8_t line[LINE];
+	struct record_session *s;
+	struct record *r;
+	int i, k;
+
+	(void)state;
+	memset(line, 'x', sizeof(line));
+	f->config.record.queue = 10;
+	snprintf(f->db, sizeof(f->db), "%s/missing/weir.db", f->dir);
+	r = record_start(&f->config);
+	for (i = 0; i < 20; i++) {
+		s = record_session_new(r, &f->metrics);
+		put_open(s, 1, ulid_next(&f->ids, WALL_US).text, WALL_US);
+		for (k = 0; k < 5; k++)
+			put_line(s, 2, FACT_MX_TO_CLIENT, span_of(line, LINE));
+		put_close(s, 3);
+		record_session_end(s);
+		record_flush(r);
+	}
+	shell("mkdir %s/missing", f->dir);
+	await_sqlite(r, true);
+	assert_in_range(ask_number(f->db, "SELECT count(*) FROM transcripts"),
+	    1, 10 * RECORD_CHUNK_MAX / LINE);
 	record_stop(r);
 	fixture_free(f);
 }
@@ -320,6 +356,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(locked),
 		cmocka_unit_test(bounded),
+		cmocka_unit_test(bounded_in_bytes),
 		cmocka_unit_test(corrupt),
 		cmocka_unit_test(damaged_page),
 		cmocka_unit_test(newer_version),
