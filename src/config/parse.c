@@ -326,10 +326,14 @@ parse_once(struct parser *p, const char *text, struct config_part **parts_r)
 	if (cfg == NULL)
 		abort();
 	cfg_set_error_function(cfg, on_error);
-	whole = cfg_parse_buf(cfg, text) == CFG_SUCCESS;
+	whole = cfg_parse_buf(cfg, text) == CFG_SUCCESS && p->ended;
+	/* libConfuse gives up on some texts without a word */
+	if (!whole && p->report->first == NULL)
+		config_report_add(p->report, line_of(p, cfg),
+		    "syntax error; write key = value");
 	*parts_r = take_parts(p, cfg);
 	cfg_free(cfg);
-	return whole && p->ended;
+	return whole;
 }
 
 bool
