@@ -19,6 +19,7 @@
 
 #define BATCH_MAX 64
 #define BURST_US 1000u		/* ready again within this: a burst */
+#define WAITING_MAX 4096		/* a usual backlog */
 #define FULL_PAUSE_US (100 * CLOCK_US_PER_MS)
 
 struct listener {
@@ -194,7 +195,10 @@ listener_new(struct loop *loop, int fd, listener_fn *fn, void *ctx)
 void
 listener_accept_all(struct listener *l)
 {
-	while (!l->paused && accept_one(l))
+	unsigned i;
+
+	/* No longer than what waited: more may come as fast. */
+	for (i = 0; i < WAITING_MAX && !l->paused && accept_one(l); i++)
 		;
 }
 
