@@ -306,7 +306,7 @@ ask(struct record *r, struct buf *out, query_fn *fn, const void *arg)
 	if (db != NULL)
 		result = fn(db, out, arg);
 	pthread_mutex_unlock(&r->reader_lock);
-	if (result != -1)
+	if (result != -1 || buf_failed(out))
 		return result == 0 ? 0 : -1;
 	recent = record_recent_load(&r->recent);
 	if (recent == NULL)

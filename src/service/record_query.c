@@ -94,8 +94,6 @@ value(struct buf *out, sqlite3_stmt *st, int i, char kind)
 {
 	struct span text;
 
-	text = span_of(sqlite3_column_text(st, i),
-	    (size_t)sqlite3_column_bytes(st, i));
 	switch (sqlite3_column_type(st, i)) {
 	case SQLITE_NULL:
 		buf_append(out, SPAN("null"));
@@ -114,6 +112,8 @@ value(struct buf *out, sqlite3_stmt *st, int i, char kind)
 			buf_append(out, SPAN("null"));
 		break;
 	default:
+		text.data = sqlite3_column_text(st, i);
+		text.len = (size_t)sqlite3_column_bytes(st, i);
 		if (kind == '!')
 			buf_append(out, text);
 		else
@@ -150,7 +150,7 @@ rows(struct buf *out, sqlite3_stmt *st, bool braces)
 {
 	int rc, n = 0;
 
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW && !buf_failed(out)) {
 		if (n++ > 0)
 			buf_append_byte(out, ',');
 		row(out, st, braces);

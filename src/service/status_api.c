@@ -242,7 +242,8 @@ answer_sessions(const struct status_source *s,
 		    "microseconds since 1970");
 		return;
 	}
-	if (record_list(s->record, &a->body, &query, (unsigned)limit) != 0)
+	if (record_list(s->record, &a->body, &query, (unsigned)limit) != 0 &&
+	    !buf_failed(&a->body))
 		status_api_error(a, 503, "the record cannot be read now; see "
 		    "\"record\" in /api/v1/status");
 }
@@ -261,7 +262,8 @@ answer_session(const struct status_source *s,
 	if (id.len != ULID_TEXT_LEN || i < id.len)
 		status_api_error(a, 400, "a session's id has 26 characters, "
 		    "0-9 and A-Z");
-	else if (record_show(s->record, &a->body, id) != 0)
+	else if (record_show(s->record, &a->body, id) != 0 &&
+	    !buf_failed(&a->body))
 		status_api_error(a, 404, "no such session in the record (it "
 		    "may be too old, or not yet written)");
 }

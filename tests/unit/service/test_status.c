@@ -22,6 +22,7 @@
 #include "status_fake.h"
 
 #define ID "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+#define ID_HUGE "01ARZ3NDEKTSV4RRFFQ69G5FA1"
 #define HOSTILE "<script>alert(1)</script>\"\\\r\n\xff\xe2\x80\xae"
 
 /* ---------------------------------------------------------- a fake record */
@@ -63,6 +64,9 @@ int
 record_show(struct record *r, struct buf *out, struct span id)
 {
 	(void)r;
+	if (span_eq(id, SPAN(ID_HUGE)))		/* as many lines make it */
+		while (!buf_failed(out))
+			buf_append(out, SPAN("{\"data\":\"250 Ok\"},"));
 	if (!span_eq(id, SPAN(ID)))
 		return -1;
 	buf_append_str(out, "{\"id\":\"" ID "\"}");
@@ -252,6 +256,8 @@ test_routes(void **state)
 		{ "GET", "/api/v1/sessions/" ID, 200, "{\"id\":\"" ID "\"}" },
 		{ "GET", "/api/v1/sessions/01ARZ3NDEKTSV4RRFFQ69G5FA0", 404,
 		    "{\"error\":\"no such session" },
+		{ "GET", "/api/v1/sessions/" ID_HUGE, 500,
+		    "{\"error\":\"the answer is too large\"}" },
 		{ "GET", "/api/v1/sessions/", 400, "{\"error\":" },
 		{ "GET", "/api/v1/sessions/../status", 400, "{\"error\":" },
 		{ "GET", "/api/v1/sessions/" ID "x", 400, "{\"error\":" },
