@@ -259,7 +259,7 @@ const struct config_key config_schema[] = {
 	  .text = "where the status page listens; empty: nowhere" },
 	{ CONFIG_STATUS, "control", CONFIG_STRING,
 	  AT(config_status, control), .fallback = "/run/weir/control.sock",
-	  .text = "unix socket of weirctl; empty: none" },
+	  .text = "control socket: the status API over a unix socket; empty: none" },
 	{ CONFIG_STATUS, "token_file", CONFIG_STRING,
 	  AT(config_status, token_file), .fallback = "",
 	  .text = "file with the bearer token; required off loopback" },

@@ -34,14 +34,16 @@ struct app {
 /* 0: it ran and ended as it should; else an exit code. */
 int app_run(const char *file);
 
-/* reload.c: from the main thread. Returns 0, or -1 with why in error; then
- * everything is as before. */
-int app_reload(struct app *app, struct buf *error) MUSTUSE;
+/* reload.c: from the main thread. Returns 0; or -1 with why in error (and in
+ * the log), and everything is as before. */
+int app_reload(struct app *app, struct buf *error);
 
 /* app_start.c */
 int app_start(struct app *app, struct buf *error) MUSTUSE;
 int app_listen(struct app *app, struct buf *error) MUSTUSE;
 void app_own_addresses(struct app *app);
+void app_descriptors(const struct config *c);
+void app_warn(const struct config *c);
 struct tls_client *app_tls(const struct config *config, struct buf *error);
 void app_stop(struct app *app);
 

@@ -11,9 +11,6 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* Descriptors besides two per session: policies, database, status, loops. */
-#define DESCRIPTORS_SPARE 256
-
 /* TLS sessions that a worker remembers for resumption. */
 #define TLS_CACHE_MAX 4096
 
@@ -120,18 +117,42 @@ workers_start(struct app *app, struct buf *error)
 	return 0;
 }
 
-int
-app_start(struct app *app, struct buf *error)
+/* Two descriptors per session, and some for policies, database, status. */
+void
+app_descriptors(const struct config *c)
 {
-	const struct config *c = app->config;
-	struct status_source source;
-	unsigned long wanted = 2ul * c->limits.connections + DESCRIPTORS_SPARE;
+	unsigned long wanted = 2ul * c->limits.connections + 256;
 	unsigned long limit = privileges_descriptors(wanted);
 
 	if (limit < wanted)
 		log_event(LOG_WARNING, "weir.descriptors", "limit=%lu "
 		    "wanted=%lu advice=\"raise LimitNOFILE or lower "
 		    "limits.connections\"", limit, wanted);
+}
+
+/* What the configuration may ask for and this version does not do. */
+void
+app_warn(const struct config *c)
+{
+	size_t i;
+
+	for (i = 1; i < c->n_policies; i++)
+		if (c->policies[i].stage != c->policies[0].stage) {
+			log_event(LOG_WARNING, "policy.stages", "advice=\"this "
+			    "version asks the policies of all stages at once; "
+			    "stage only orders them\"");
+			return;
+		}
+}
+
+int
+app_start(struct app *app, struct buf *error)
+{
+	const struct config *c = app->config;
+	struct status_source source;
+
+	app_descriptors(c);
+	app_warn(c);
 	if (!has_required_policy(c) && sockets_open(c, c->workers, NULL, NULL,
 	    &app->sockets, error) != 0)
 		return -1;

@@ -146,9 +146,9 @@ execute_record(struct driver *d, const struct session_action *a)
 	if (f->type == FACT_TRANSACTION && f->u.transaction.reply_us > 0)
 		histogram_add(&d->worker->metrics->final_reply_us,
 		    f->u.transaction.reply_us);
-	if (f->type == FACT_TRANSACTION && f->u.transaction.data_us > 0)
+	if (f->type == FACT_TRANSACTION && f->u.transaction.data_reply_us > 0)
 		histogram_add(&d->worker->metrics->data_reply_us,
-		    f->u.transaction.data_us - f->u.transaction.begin_us);
+		    f->u.transaction.data_reply_us);
 	if (d->record != NULL)
 		record_session_fact(d->record, f);
 }

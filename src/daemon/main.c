@@ -40,13 +40,10 @@ static void
 on_hangup(void *ctx)
 {
 	struct app *app = ctx;
-	char text[LOG_QUOTE_MAX];
 	struct buf error;
 
 	buf_init(&error, 0);
-	if (app_reload(app, &error) != 0)
-		log_event(LOG_ERROR, "reload.failed", "reason=%s",
-		    log_quote(buf_span(&error), text));
+	app_reload(app, &error);
 	buf_release(&error);
 }
 

@@ -19,6 +19,10 @@ reload_warn(const struct config *old, const struct config *new)
 	    strcmp(old->upstream.tls_priority, new->upstream.tls_priority) != 0)
 		log_event(LOG_WARNING, "reload.restart_needed",
 		    "key=upstream.tls_ca,upstream.tls_priority");
+	if (old->upstream.tls_failure_memory_us !=
+	    new->upstream.tls_failure_memory_us)
+		log_event(LOG_WARNING, "reload.restart_needed",
+		    "key=upstream.tls_failure_memory");
 	if (old->upstream.mark == 0 && new->upstream.mark != 0)
 		log_event(LOG_WARNING, "reload.restart_needed",
 		    "key=upstream.mark");
@@ -52,8 +56,8 @@ reload_swap(struct app *app, struct config *config, struct sockets *sockets)
 	config_unref(old);
 }
 
-int
-app_reload(struct app *app, struct buf *error)
+static int
+reload_try(struct app *app, struct buf *error)
 {
 	struct config *config;
 	struct sockets sockets;
@@ -78,9 +82,25 @@ app_reload(struct app *app, struct buf *error)
 		return -1;
 	}
 	reload_warn(app->config, config);
+	app_warn(config);
+	if (config->limits.connections > app->config->limits.connections)
+		app_descriptors(config);
 	log_set_level(config->log_level);
 	record_reopen(app->shared.record, config);
 	reload_swap(app, config, &sockets);
 	log_event(LOG_INFO, "reload.done", "file=%s", app->file);
 	return 0;
+}
+
+/* Said in the log, whoever asked for it. */
+int
+app_reload(struct app *app, struct buf *error)
+{
+	char text[LOG_QUOTE_MAX];
+	int result = reload_try(app, error);
+
+	if (result != 0)
+		log_event(LOG_ERROR, "reload.failed", "reason=%s",
+		    log_quote(buf_span(error), text));
+	return result;
 }

@@ -14,13 +14,12 @@ static int
 one_open(const struct config_listener *c, struct addr *address,
     struct worker_socket *socket_r, struct buf *error)
 {
-	char why[256], text[ADDR_TEXT_MAX];
+	char why[256];
 
 	socket_r->fd = listen_socket(address, SOCKETS_BACKLOG, address, why,
 	    sizeof(why));
 	if (socket_r->fd < 0) {
-		buf_printf(error, "listener \"%s\" cannot listen on %s: %s",
-		    c->name, addr_format_port(address, text), why);
+		buf_printf(error, "listener \"%s\": %s", c->name, why);
 		return -1;
 	}
 	return 0;

@@ -65,7 +65,7 @@ struct metrics {
 	_Atomic uint64_t counters[METRICS_COUNTER_COUNT];
 	_Atomic int64_t gauges[METRICS_GAUGE_COUNT];
 	struct histogram connect_us;	/* until the connection stood */
-	struct histogram data_reply_us;	/* MAIL to 354 */
+	struct histogram data_reply_us;	/* DATA to 354 */
 	struct histogram final_reply_us;	/* final dot to reply */
 	struct metrics_policy policies[POLICY_MAX];	/* config order */
 };

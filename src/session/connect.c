@@ -51,9 +51,11 @@ session_connect_begin(struct session *s)
 		session_dial(s);
 }
 
-/* What a granted outbound choice means; the decision was checked. */
-static void
-connect_outbound(struct session *s, const struct policy_outbound *o)
+/* The address of a pool that a decision names, of the MX's family; NULL: there
+ * is none. pool_r: whose it is. */
+static const struct addr *
+outbound_source(const struct session *s, const struct policy_outbound *o,
+    const struct config_pool **pool_r)
 {
 	const struct config *c = s->config;
 	struct addr source = { .family = ADDR_NONE };
@@ -61,27 +63,44 @@ connect_outbound(struct session *s, const struct policy_outbound *o)
 
 	if (o->source_address.len > 0 &&
 	    addr_parse(o->source_address, &source) != 0)
-		return;
+		return NULL;
 	for (i = 0; i < c->n_pools; i++) {
-		const struct config_pool *pool = &c->pools[i];
+		*pool_r = &c->pools[i];
+		for (k = 0; k < (*pool_r)->n_addresses; k++) {
+			const struct addr *a = &(*pool_r)->addresses[k];
 
-		for (k = 0; k < pool->n_addresses; k++) {
-			const struct addr *a = &pool->addresses[k];
-
-			if (o->source_address.len > 0 ? !addr_eq_ip(a, &source) :
-			    !span_eq(o->source_pool, span_str(pool->name)) ||
-			    a->family != s->destination.family)
-				continue;
-			s->source = *a;
-			if (o->ehlo_name.len == 0)
-				buf_append_str(&s->ehlo_name, pool->ehlo_name);
-			goto chosen;
+			if (a->family == s->destination.family &&
+			    (o->source_address.len > 0 ?
+			    addr_eq_ip(a, &source) : span_eq(o->source_pool,
+			    span_str((*pool_r)->name))))
+				return a;
 		}
 	}
-chosen:
+	return NULL;
+}
+
+/* What a granted outbound choice means; the decision was checked. Returns
+ * NULL; or why it cannot be served: never a silent default. */
+static const char *
+connect_outbound(struct session *s, const struct policy_outbound *o)
+{
+	const struct config_pool *pool = NULL;
+	const struct addr *source;
+
+	if (o->source_address.len > 0 || o->source_pool.len > 0) {
+		source = outbound_source(s, o, &pool);
+		if (source == NULL)
+			return s->destination.family == ADDR_IPV6 ?
+			    "no IPv6 source address where the policy chose" :
+			    "no IPv4 source address where the policy chose";
+		s->source = *source;
+		if (o->ehlo_name.len == 0)
+			buf_append_str(&s->ehlo_name, pool->ehlo_name);
+	}
 	buf_append(&s->ehlo_name, o->ehlo_name);
 	if (o->tls != POLICY_TLS_UNSPECIFIED)
 		s->tls_level = (enum config_tls)(o->tls - POLICY_TLS_NONE);
+	return NULL;
 }
 
 /* The policies refused the session: it stays for QUIT. */
@@ -125,6 +144,7 @@ connect_rule(struct session *s)
 	struct inquiry *q = s->connect_inquiry;
 	const struct policy_decision *d;
 	enum policy_action action;
+	const char *why;
 
 	if (q == NULL || !q->settled)
 		return false;
@@ -134,13 +154,14 @@ connect_rule(struct session *s)
 	d = session_verdict(q, &action);
 	if (action != POLICY_RELAY && s->greet_at_us > s->now_us)
 		return false;
-	if (q->merge.outbound >= 0)
-		connect_outbound(s, &q->votes[q->merge.outbound]
-		    .decision->outbound);
-	if (action == POLICY_RELAY)
-		session_dial(s);
-	else
+	if (action != POLICY_RELAY)
 		connect_refused(s, d, action);
+	else if (q->merge.outbound >= 0 && (why = connect_outbound(s,
+	    &q->votes[q->merge.outbound].decision->outbound)) != NULL) {
+		s->dialled_us = s->now_us;
+		session_connect_failed(s, why);
+	} else
+		session_dial(s);
 	session_inquiry_free(s, q);
 	s->connect_inquiry = NULL;
 	return true;

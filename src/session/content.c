@@ -349,6 +349,7 @@ session_content_data_reply(struct session *s, struct pending *p,
 	}
 	if (reply->code / 100 == 3) {
 		t->data_us = s->now_us;
+		t->data_reply_us = reply->latency_us;
 		if (s->elapse_ms == -2)
 			s->elapse_ms = (int64_t)((s->now_us - s->start_us) /
 			    CLOCK_US_PER_MS);

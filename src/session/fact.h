@@ -85,6 +85,7 @@ struct fact {
 			struct span enhanced, text;	/* of the last reply */
 			uint64_t begin_us, data_us, end_us;	/* MAIL; the
 					354 (0: none); the final reply */
+			uint64_t data_reply_us;	/* DATA to the 354; 0: none */
 			uint64_t reply_us;	/* final dot to final reply */
 			bool held;		/* content was held */
 		} transaction;

@@ -80,6 +80,7 @@ struct transaction {
 				   DATA is answered */
 	bool by_inquiry;	/* policies decided it, not the MX or weir */
 	uint64_t begin_us, data_us, dot_us;
+	uint64_t data_reply_us;	/* how long the 354 took */
 };
 
 /* ---------------------------------------------------------------- pending */

@@ -154,6 +154,7 @@ transaction_fact(struct session *s, const struct transaction *t,
 		f->u.transaction.text = r->lines[0];
 	f->u.transaction.begin_us = t->begin_us;
 	f->u.transaction.data_us = t->data_us;
+	f->u.transaction.data_reply_us = t->data_reply_us;
 	f->u.transaction.end_us = s->now_us;
 	if (t->dot_us > 0)
 		f->u.transaction.reply_us = s->now_us - t->dot_us;

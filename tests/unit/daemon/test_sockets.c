@@ -129,7 +129,7 @@ test_all_or_nothing(void **state)
 	assert_null(s.workers);
 	snprintf(text, sizeof(text), "%.*s", (int)buf_len(&error),
 	    (const char *)buf_span(&error).data);
-	assert_non_null(strstr(text, "listener \"far\" cannot listen on "
+	assert_non_null(strstr(text, "listener \"far\": cannot listen on "
 	    "192.0.2.77:10025"));
 	buf_release(&error);
 	config_unref(c);
