@@ -95,7 +95,7 @@ bdat_pass(struct session *s, struct pending *p)
 	}
 	if (t->discarded || (t->n_accepted == 0 && t->n_discarded > 0)) {
 		t->discarded = true;
-		session_reply_local(s, p, 250, "2.0.0", "Ok");
+		session_reply_discarded(s, p);
 		if (p->chunk_last) {
 			session_transaction_undo(s, t);
 			session_transaction_end(s, t,

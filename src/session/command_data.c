@@ -151,11 +151,7 @@ data_refuse(struct session *s, struct pending *p, enum policy_action action)
 void
 session_data_discard(struct session *s, struct pending *p)
 {
-	struct transaction *t = p->transaction;
-
-	t->discarded = true;
-	session_transaction_verdict(s, t, p->inquiry,
-	    SPAN("250 2.0.0 Ok\r\n"));
+	session_transaction_discard(s, p->transaction, p->inquiry);
 }
 
 const struct session_command session_command_data = {

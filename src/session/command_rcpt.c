@@ -86,7 +86,9 @@ static void
 rcpt_doom(struct transaction *t, const struct pending *p,
     const struct policy_decision *d)
 {
-	if (d->scope == POLICY_SCOPE_COMMAND || buf_len(&t->doom) > 0)
+	/* a DISCARD speaks at DATA itself: it stands there, too */
+	if (d->scope == POLICY_SCOPE_COMMAND || buf_len(&t->doom) > 0 ||
+	    d->action == POLICY_DISCARD)
 		return;
 	buf_append(&t->doom, buf_span(&p->reply));
 }

@@ -31,6 +31,7 @@ session_content_new(struct session *s, struct pending *p)
 	smtp_data_init(&c->parser, s->config->limits.bare_newline);
 	smtp_headers_init(&c->headers);
 	buf_init(&c->head, 0);
+	buf_init(&c->unshown, 0);
 	buf_init(&c->dots, 0);
 	c->message = ++s->n_messages;
 	c->head_wanted = s->record ||
@@ -49,6 +50,7 @@ session_content_free(struct session *s, struct content *c)
 	session_inquiry_free(s, c->headers_inquiry);
 	session_inquiry_free(s, c->end_inquiry);
 	session_give_memory(s, &c->head);
+	session_give_memory(s, &c->unshown);
 	session_give_memory(s, &c->dots);
 	session_give_memory(s, &c->headers.fields);
 	session_later(s, free, c);
@@ -96,11 +98,12 @@ bool
 session_content_waits(const struct session *s)
 {
 	const struct pending *p = content_pending(s);
+	const struct content *c = p == NULL || p->transaction == NULL ? NULL :
+	    p->transaction->content;
 
-	return p != NULL && p->transaction != NULL &&
-	    p->transaction->content != NULL &&
-	    p->transaction->content->mode == CONTENT_HOLD &&
-	    p->transaction->content->questions >= BODY_QUESTIONS_MAX;
+	return c != NULL && c->mode == CONTENT_HOLD &&
+	    (c->questions >= BODY_QUESTIONS_MAX ||
+	    session_content_headers_open(s, c));
 }
 
 /* The 354 has left for the client. */

@@ -45,6 +45,9 @@ struct content {
 	bool head_edited;		/* then dots is void */
 	struct smtp_headers headers;	/* of head */
 	uint64_t body_offset;		/* body octets seen so far */
+	struct buf unshown;		/* body that came while HEADERS was
+					   with its policies */
+	bool end_unshown;		/* and its end */
 	unsigned questions;		/* about pieces of the body, open */
 
 	/* Held content. */
@@ -90,6 +93,9 @@ bool session_content_decided(const struct session *s);
 bool session_content_show(struct session *s, struct pending *p,
 	struct span content, bool stuffed_dot);
 void session_content_show_end(struct session *s, struct pending *p);
+void session_content_show_rest(struct session *s, struct pending *p);
+bool session_content_headers_open(const struct session *s,
+	const struct content *c);
 const char *session_content_edits_wrong(const struct inquiry *q,
 	const struct policy_decision *d);
 bool session_content_edit(struct session *s, struct content *c,

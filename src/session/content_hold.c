@@ -72,6 +72,7 @@ hold_refused(struct session *s, struct pending *p, const struct inquiry *q,
 		s->seats[i].spectator = true;
 	session_reply_policy(s, p, q->phase, d, action);
 	session_transaction_verdict(s, p->transaction, q, buf_span(&p->reply));
+	session_content_show_rest(s, p);
 	p->transaction->content->still_shown = true;
 	session_inquiries_drop(s, p->transaction);
 	session_content_swallow(s, p);
@@ -88,11 +89,8 @@ hold_rule(struct session *s, struct pending *p, const struct inquiry *q)
 	session_pending_delay(s, p, q);
 	d = session_verdict(q, &action);
 	if (action == POLICY_RELAY || action == POLICY_DISCARD) {
-		if (action == POLICY_DISCARD && !t->discarded) {
-			t->discarded = true;
-			session_transaction_verdict(s, t, q,
-			    SPAN("250 2.0.0 Ok\r\n"));
-		}
+		if (action == POLICY_DISCARD && !t->discarded)
+			session_transaction_discard(s, t, q);
 		if (!session_content_edit(s, t->content, q))
 			session_content_spool_failed(s, "no memory for edits");
 		return;
@@ -132,7 +130,7 @@ hold_discarded(struct session *s, struct pending *p)
 {
 	struct transaction *t = p->transaction;
 
-	session_reply_local(s, p, 250, "2.0.0", "Ok");
+	session_reply_discarded(s, p);
 	session_transaction_undo(s, t);
 	session_transaction_end(s, t, POLICY_OUTCOME_DISCARDED);
 }
@@ -166,6 +164,8 @@ hold_rules(struct session *s, struct pending *p)
 			return true;
 		c->headers_ruled = true;
 		hold_rule(s, p, c->headers_inquiry);
+		session_content_show_rest(s, p);
+		session_content_clock_reset(s);
 	}
 	if (c->mode != CONTENT_HOLD || hold_rule_body(s, p, &open) || open)
 		return c->mode == CONTENT_HOLD;
@@ -262,12 +262,15 @@ session_content_progress(struct session *s)
 	struct pending *p;
 	struct content *c = hold_content(s, &p);
 	unsigned questions;
+	bool ruled;
 
 	if (c == NULL)
 		return false;
 	if (c->mode == CONTENT_HOLD) {
 		questions = c->questions;
-		return !hold_rules(s, p) || c->questions != questions;
+		ruled = c->headers_ruled;
+		return !hold_rules(s, p) || c->questions != questions ||
+		    c->headers_ruled != ruled;
 	}
 	if (c->mode == CONTENT_RELEASE)
 		return release_pump(s, p);

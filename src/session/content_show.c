@@ -44,6 +44,27 @@ session_content_head_wire(struct session *s, struct content *c, size_t from,
 		buf_append(out, span_of(head.data + from, to - from));
 }
 
+/* Is HEADERS still with a policy that decides on the rest, too? Whether it is
+ * asked about that depends on its answer. */
+bool
+session_content_headers_open(const struct session *s, const struct content *c)
+{
+	const struct inquiry *q = c->headers_inquiry;
+	const unsigned later = POLICY_PHASE_BIT(POLICY_PHASE_BODY) |
+	    POLICY_PHASE_BIT(POLICY_PHASE_END_OF_MESSAGE);
+	size_t i;
+
+	if (q == NULL || c->headers_ruled)
+		return false;
+	if (buf_len(&c->unshown) > 0 || c->end_unshown)
+		return true;	/* that comes first */
+	for (i = 0; i < q->n_votes; i++)
+		if (q->votes[i].state == VOTE_WAITING &&
+		    (s->seats[i].policy.decide & later) != 0)
+			return true;
+	return false;
+}
+
 static void
 show_body(struct session *s, struct pending *p, struct span body)
 {
@@ -51,6 +72,12 @@ show_body(struct session *s, struct pending *p, struct span body)
 	struct policy_event ev;
 	struct span piece;
 
+	if (c->mode == CONTENT_HOLD && session_content_headers_open(s, c)) {
+		buf_append(&c->unshown, body);
+		if (buf_failed(&c->unshown))
+			session_end(s, "internal");
+		return;
+	}
 	if (!session_has_listener(s, POLICY_PHASE_BODY)) {
 		c->body_offset += body.len;
 		return;
@@ -217,11 +244,27 @@ session_content_show_end(struct session *s, struct pending *p)
 		}
 		head_finish(s, p);
 	}
+	c->end_unshown = c->mode == CONTENT_HOLD &&
+	    session_content_headers_open(s, c);
+	if (c->end_unshown)
+		return;
 	ev.u.end_of_message.size = c->size;
 	ev.u.end_of_message.truncated = c->head_too_large;
 	s->body_shown = c->body_offset;
 	c->end_inquiry = session_ask(s, POLICY_PHASE_END_OF_MESSAGE,
 	    p->transaction, 0, &ev);
+}
+
+/* HEADERS is settled: show what came meanwhile. */
+void
+session_content_show_rest(struct session *s, struct pending *p)
+{
+	struct content *c = p->transaction->content;
+
+	show_body(s, p, session_keep(s, buf_span(&c->unshown)));
+	session_give_memory(s, &c->unshown);
+	if (c->end_unshown)
+		session_content_show_end(s, p);
 }
 
 /* ------------------------------------------------------------------ edits */

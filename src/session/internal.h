@@ -78,6 +78,7 @@ struct transaction {
 	struct buf last_reply;	/* raw lines of the last deciding reply */
 	struct buf doom;	/* a refusal for the transaction, at RCPT: what
 				   DATA is answered */
+	struct buf discard_reply;	/* of a DISCARD from DATA on */
 	bool by_inquiry;	/* policies decided it, not the MX or weir */
 	uint64_t begin_us, data_us, dot_us;
 	uint64_t data_reply_us;	/* how long the 354 took */
@@ -372,6 +373,9 @@ void session_reply_policy(struct session *s, struct pending *p,
 	enum policy_phase phase, const struct policy_decision *d,
 	enum policy_action action);
 void session_reply_raw(struct session *s, struct pending *p, struct span raw);
+void session_reply_discarded(struct session *s, struct pending *p);
+void session_reply_write(struct buf *out, enum policy_phase phase,
+	const struct policy_decision *d, enum policy_action action);
 void session_pending_delay(struct session *s, struct pending *p,
 	const struct inquiry *q);
 void session_reply_local_only(struct session *s, struct pending *p);
@@ -461,6 +465,8 @@ void session_transaction_note(struct transaction *t, const char *by,
 	unsigned code, struct span raw_reply);
 void session_transaction_verdict(struct session *s, struct transaction *t,
 	const struct inquiry *q, struct span raw);
+void session_transaction_discard(struct session *s, struct transaction *t,
+	const struct inquiry *q);
 void session_transaction_end(struct session *s, struct transaction *t,
 	enum policy_outcome outcome);
 enum policy_outcome session_outcome_of(unsigned code);

@@ -104,10 +104,10 @@ session_reply_local(struct session *s, struct pending *p, unsigned code,
 	pending_answered(s, p);
 }
 
+/* What a decision says to the client, or weir for it. */
 void
-session_reply_policy(struct session *s, struct pending *p,
-    enum policy_phase phase, const struct policy_decision *d,
-    enum policy_action action)
+session_reply_write(struct buf *out, enum policy_phase phase,
+    const struct policy_decision *d, enum policy_action action)
 {
 	struct policy_reply r = d->reply;
 
@@ -116,11 +116,34 @@ session_reply_policy(struct session *s, struct pending *p,
 	/* EHLO replies and greetings carry no enhanced codes (RFC 2034 4). */
 	if (phase == POLICY_PHASE_EHLO || phase == POLICY_PHASE_CONNECT)
 		r.enhanced = span_of(NULL, 0);
-	buf_clear(&p->reply);
-	smtp_reply_write(&p->reply, r.code, r.enhanced, r.lines, r.n_lines);
+	buf_clear(out);
+	smtp_reply_write(out, r.code, r.enhanced, r.lines, r.n_lines);
+}
+
+void
+session_reply_policy(struct session *s, struct pending *p,
+    enum policy_phase phase, const struct policy_decision *d,
+    enum policy_action action)
+{
+	session_reply_write(&p->reply, phase, d, action);
 	pending_answered(s, p);
 	if (action == POLICY_DISCONNECT)
 		p->close_after = true;
+}
+
+/* The end of a message that is discarded: 250, in the words of who did it. */
+void
+session_reply_discarded(struct session *s, struct pending *p)
+{
+	struct span said = buf_span(&p->transaction->discard_reply);
+
+	if (said.len == 0) {
+		session_reply_local(s, p, 250, "2.0.0", "Ok");
+		return;
+	}
+	buf_clear(&p->reply);
+	buf_append(&p->reply, said);
+	pending_answered(s, p);
 }
 
 /* There is no MX any more: QUIT is served, the rest is refused. */

@@ -21,6 +21,7 @@ session_transaction_new(struct session *s, struct span sender)
 	buf_init(&t->sender, SMTP_LINE_MAX);
 	buf_init(&t->last_reply, SMTP_REPLY_MAX);
 	buf_init(&t->doom, SMTP_REPLY_MAX);
+	buf_init(&t->discard_reply, SMTP_REPLY_MAX);
 	buf_append(&t->sender, sender);
 	s->n_transactions++;
 	session_count(s, SESSION_COUNTER_TRANSACTIONS, 1);
@@ -37,6 +38,7 @@ session_transaction_unref(struct session *s, struct transaction *t)
 	session_give_memory(s, &t->sender);
 	session_give_memory(s, &t->last_reply);
 	session_give_memory(s, &t->doom);
+	session_give_memory(s, &t->discard_reply);
 	free(t->recipients);
 	session_later(s, free, t);
 }
@@ -97,6 +99,19 @@ session_transaction_verdict(struct session *s, struct transaction *t,
 	    raw);
 	t->by_inquiry = true;
 	session_seats_applied(s, q);
+}
+
+/* At DATA or later: what it is answered is kept for the end of the message. */
+void
+session_transaction_discard(struct session *s, struct transaction *t,
+    const struct inquiry *q)
+{
+	enum policy_action action;
+	const struct policy_decision *d = session_verdict(q, &action);
+
+	t->discarded = true;
+	session_reply_write(&t->discard_reply, q->phase, d, action);
+	session_transaction_verdict(s, t, q, buf_span(&t->discard_reply));
 }
 
 enum policy_outcome
