@@ -71,6 +71,7 @@ failed(sqlite3 *db, int rc, char error[RECORD_SQLITE_ERROR_MAX])
 static int
 check(sqlite3 *db, const char *path)
 {
+	const char *text;
 	sqlite3_stmt *st;
 	struct stat sb;
 	int rc;
@@ -81,9 +82,11 @@ check(sqlite3 *db, const char *path)
 	if (rc != SQLITE_OK)
 		return rc;
 	rc = sqlite3_step(st);
-	if (rc == SQLITE_ROW)
-		rc = strcmp((const char *)sqlite3_column_text(st, 0), "ok") ==
-		    0 ? SQLITE_OK : SQLITE_CORRUPT;
+	if (rc == SQLITE_ROW) {
+		text = (const char *)sqlite3_column_text(st, 0);
+		rc = text == NULL ? SQLITE_NOMEM :
+		    strcmp(text, "ok") == 0 ? SQLITE_OK : SQLITE_CORRUPT;
+	}
 	sqlite3_finalize(st);
 	return rc;
 }
@@ -243,10 +246,12 @@ expire_bound(sqlite3 *db, uint64_t wall_us, unsigned limit,
 	sqlite3_bind_int64(st, 1, limit);
 	clock_format_utc(wall_us, time);
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		if (strcmp((const char *)sqlite3_column_text(st, 1), time) >= 0)
+		const char *text = (const char *)sqlite3_column_text(st, 1);
+		const char *found = (const char *)sqlite3_column_text(st, 0);
+
+		if (text == NULL || found == NULL || strcmp(text, time) >= 0)
 			break;
-		snprintf(id, ULID_TEXT_LEN + 1, "%s",
-		    (const char *)sqlite3_column_text(st, 0));
+		snprintf(id, ULID_TEXT_LEN + 1, "%s", found);
 		n++;
 	}
 	sqlite3_finalize(st);
