@@ -114,7 +114,8 @@ session_new(const struct session_open *open)
 	s->refuse = open->refuse;
 	s->elapse_ms = -1;
 	buf_init(&s->client_in, 0);
-	buf_init(&s->upstream_in, SMTP_REPLY_LINE_MAX + 65536);
+	/* a line that is not whole, and one read of the stream */
+	buf_init(&s->upstream_in, SMTP_REPLY_LINE_MAX + 256 * 1024);
 	buf_init(&s->reply, SMTP_REPLY_MAX);
 	buf_init(&s->greeting, SMTP_REPLY_MAX);
 	buf_init(&s->ehlo_clear, SMTP_REPLY_MAX);
