@@ -43,6 +43,8 @@ struct content {
 	struct buf dots;		/* size_t offsets into head: dots that
 					   the client stuffed */
 	bool head_edited;		/* then dots is void */
+	bool body_folds;		/* no section, and a body that would
+					   continue a field put before it */
 	struct smtp_headers headers;	/* of head */
 	uint64_t body_offset;		/* body octets seen so far */
 	struct buf unshown;		/* body that came while HEADERS was

@@ -194,6 +194,8 @@ release_head(struct session *s, struct content *c)
 	if (c->head_edited) {
 		smtp_data_init(&place, SMTP_BARE_PASS);
 		smtp_data_stuff(wire, buf_span(&c->head), &place);
+		if (c->body_folds && buf_len(&c->head) > 0)
+			buf_append_str(wire, "\r\n");
 	} else
 		session_content_head_wire(s, c, 0, buf_len(&c->head), wire);
 	session_send(s, SESSION_UPSTREAM, buf_span(wire));

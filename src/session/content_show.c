@@ -122,6 +122,8 @@ head_finish(struct session *s, struct pending *p)
 	struct buf *wire;
 
 	c->head_done = true;
+	c->body_folds = section == 0 && all > 0 &&
+	    (head.data[0] == ' ' || head.data[0] == '\t');
 	show_headers(s, p);
 	if (c->mode == CONTENT_HOLD && all > section) {
 		wire = session_scratch_buf(s);

@@ -58,7 +58,8 @@ pending_record(struct session *s, const struct pending *p,
 	mechanism = span_take(p->parsed.args, span_find(p->parsed.args, ' '));
 	b = session_scratch_buf(s);
 	buf_append(b, p->parsed.name);
-	buf_append_byte(b, ' ');
+	if (p->parsed.args.len > 0)
+		buf_append_byte(b, ' ');
 	buf_append(b, mechanism);
 	if (mechanism.len < p->parsed.args.len)
 		buf_append_str(b, " ***");
