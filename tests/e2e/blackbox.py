@@ -380,5 +380,3 @@ def certificate(place):
     path.write_bytes(path.read_bytes() + (place / "crt").read_bytes())
     return path
 
-
-__all__ = ["Bench", "Client", "Gone", "MX", "Policy", "Weir"]
