@@ -147,6 +147,9 @@ app_run(const char *file)
 		signals_block(SIG_UNBLOCK);
 		on_poll(app);
 		loop_run(app->loop);
+		/* One more SIGTERM finds weir ending already: the exit code
+		 * is that of the end, not of the signal. */
+		signals_block(SIG_BLOCK);
 		result = app->failed ? OPTIONS_EXIT_FAILURE : OPTIONS_EXIT_OK;
 	}
 	app_stop(app);
