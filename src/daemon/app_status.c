@@ -68,7 +68,10 @@ struct reload_call {
 	pthread_cond_t cond;
 };
 
-#define RELOAD_WAIT_S 10
+/* 10 s, in steps, after each of which it looks whether weir is stopping. */
+#define RELOAD_STEPS 200
+#define RELOAD_STEP_NS (50 * 1000 * 1000)
+#define NS_PER_S (1000 * 1000 * 1000)
 
 static void
 reload_call_free(struct reload_call *call)
@@ -95,19 +98,33 @@ reload_in_main(void *ctx)
 		reload_call_free(call);
 }
 
-/* Waits until it is done; false: not in time, and the call is not ours. */
+static struct timespec
+one_step_from_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	t.tv_nsec += RELOAD_STEP_NS;
+	t.tv_sec += t.tv_nsec / NS_PER_S;
+	t.tv_nsec %= NS_PER_S;
+	return t;
+}
+
+/* Waits until it is done; false: not in time, and the call is not ours. A main
+ * thread that stops may never come to it. */
 static bool
 reload_wait(struct reload_call *call)
 {
-	struct timespec until;
+	unsigned step;
 	bool done;
 
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += RELOAD_WAIT_S;
 	pthread_mutex_lock(&call->lock);
-	while (!call->done && pthread_cond_timedwait(&call->cond, &call->lock,
-	    &until) == 0)
-		;
+	for (step = 0; step < RELOAD_STEPS && !call->done &&
+	    !atomic_load(&call->app->is_draining); step++) {
+		struct timespec until = one_step_from_now();
+
+		pthread_cond_timedwait(&call->cond, &call->lock, &until);
+	}
 	done = call->done;
 	call->abandoned = !done;
 	pthread_mutex_unlock(&call->lock);
@@ -140,7 +157,8 @@ status_reload(void *ctx, struct buf *error)
 		return -1;
 	}
 	if (!reload_wait(call)) {
-		buf_append_str(error, "no answer in time: see weir's log");
+		buf_append_str(error, atomic_load(&app->is_draining) ?
+		    "weir is stopping" : "no answer in time: see weir's log");
 		return -1;
 	}
 	result = call->result;
