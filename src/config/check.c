@@ -111,7 +111,8 @@ check_listener(const struct config *c, size_t i,
 		    "mode = fixed needs a destination; write destination = "
 		    "\"192.0.2.1:25\"");
 	else if (l->mode != CONFIG_MODE_FIXED &&
-	    l->destination.family != ADDR_NONE)
+	    (l->destination.family != ADDR_NONE ||
+	    l->destination_host[0] != '\0'))
 		config_report_add(report, config_part_line(part,
 		    "destination"), "destination serves only mode = fixed; "
 		    "remove it, or write mode = \"fixed\"");

@@ -37,6 +37,9 @@ struct config_listener {
 	struct addr address;
 	enum config_mode mode;
 	struct addr destination;	/* fixed; family NONE otherwise */
+	const char *destination_host;	/* fixed, by a host's name: destination
+					   has the port alone until the daemon
+					   has looked it up; "": by address */
 	const struct addr_prefix *allow;
 	size_t n_allow;
 	enum config_client_tls client_tls;

@@ -22,6 +22,7 @@ static const char *const type_names[] = {
 	[CONFIG_NUMBER] = "number", [CONFIG_SIZE] = "size",
 	[CONFIG_DURATION] = "duration", [CONFIG_DURATION_MS] = "duration",
 	[CONFIG_ADDRESS] = "address:port",
+	[CONFIG_DESTINATION] = "host:port",
 	[CONFIG_ADDRESSES] = "list of addresses",
 	[CONFIG_SOURCES] = "list of addresses",
 	[CONFIG_PREFIXES] = "list of networks", [CONFIG_ENDPOINT] = "endpoint",

@@ -110,6 +110,24 @@ endpoint_json(const struct config_policy *p, struct buf *out)
 }
 
 static void
+destination_json(const struct config_listener *l, struct buf *out)
+{
+	char text[ADDR_TEXT_MAX];
+	struct buf name;
+
+	if (l->destination_host[0] == '\0') {
+		string(out, l->destination.family == ADDR_NONE ? "" :
+		    addr_format_port(&l->destination, text));
+		return;
+	}
+	buf_init(&name, 0);
+	buf_printf(&name, "%s:%u", l->destination_host,
+	    (unsigned)l->destination.port);
+	escape_json(out, buf_span(&name));
+	buf_release(&name);
+}
+
+static void
 value_json(const struct config_key *key, const void *base, struct buf *out)
 {
 	const char *field = (const char *)base + key->offset;
@@ -141,6 +159,9 @@ value_json(const struct config_key *key, const void *base, struct buf *out)
 	case CONFIG_ADDRESS:
 		string(out, ((const struct addr *)at)->family == ADDR_NONE ?
 		    "" : addr_format_port(at, text));
+		break;
+	case CONFIG_DESTINATION:
+		destination_json(base, out);
 		break;
 	case CONFIG_ADDRESSES:
 	case CONFIG_PREFIXES:

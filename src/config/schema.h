@@ -29,6 +29,7 @@ enum config_type {
 	CONFIG_DURATION,	/* uint64_t in microseconds */
 	CONFIG_DURATION_MS,	/* uint32_t in milliseconds */
 	CONFIG_ADDRESS,		/* struct addr with port; "": NONE */
+	CONFIG_DESTINATION,	/* host:port of a listener; "": none */
 	CONFIG_ADDRESSES,	/* list without ports, then its length */
 	CONFIG_SOURCES,		/* struct addr[2], at most one per family */
 	CONFIG_PREFIXES,	/* list of struct addr_prefix, then its length */

@@ -329,6 +329,46 @@ store_prefixes(const struct config_key *key, void *field, size_t *count,
 	return 0;
 }
 
+static bool
+is_host_name(struct span s)
+{
+	size_t i;
+
+	for (i = 0; i < s.len; i++)
+		if (s.data[i] != '.' && s.data[i] != '-' &&
+		    !isalnum(s.data[i]))
+			return false;
+	return s.len > 0 && s.len <= 253 && s.data[0] != '-' &&
+	    s.data[0] != '.';
+}
+
+/* An address and a port; or a host's name and a port, for the daemon to look
+ * up: reading a file asks no name server. */
+static int
+store_destination(struct config_listener *l, const char *text,
+    struct config_memory *memory, struct buf *error)
+{
+	struct span s = span_str(text), host;
+	const char *colon = strrchr(text, ':');
+	uint64_t port;
+
+	l->destination_host = "";
+	if (s.len == 0 || addr_parse_port(s, &l->destination) == 0)
+		return 0;
+	host = span_take(s, colon == NULL ? 0 : (size_t)(colon - text));
+	if (is_host_name(host) &&
+	    span_to_u64(span_str(colon + 1), &port) == 0 && port >= 1 &&
+	    port <= UINT16_MAX) {
+		l->destination_host = config_memory_string(memory, host);
+		l->destination.port = (uint16_t)port;
+		return 0;
+	}
+	buf_printf(error, "destination = \"%s\" is no host with a port; write "
+	    "\"192.0.2.1:25\", \"[2001:db8::1]:25\" or "
+	    "\"smtp.example.com:587\"", text);
+	return -1;
+}
+
 static int
 store_endpoint(struct config_policy *policy, const char *text,
     struct config_memory *memory, struct buf *error)
@@ -395,6 +435,8 @@ config_value_store(const struct config_key *key, void *base,
 	case CONFIG_ADDRESS:
 		return store_address(key, (struct addr *)(void *)field,
 		    texts[0], error);
+	case CONFIG_DESTINATION:
+		return store_destination(base, texts[0], memory, error);
 	case CONFIG_ADDRESSES:
 		return store_addresses(key, field, count, texts, n, memory,
 		    error);

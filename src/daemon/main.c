@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "daemon/options.h"
+#include "daemon/resolve.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -141,7 +142,8 @@ app_run(const char *file)
 		goto end;
 	}
 	log_set_level(app->config->log_level);
-	if (app_start(app, &error) != 0)
+	if (resolve_config(app->config, &error) != 0 ||
+	    app_start(app, &error) != 0)
 		print_error(&error);
 	else {
 		signals_block(SIG_UNBLOCK);

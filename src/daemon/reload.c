@@ -3,6 +3,7 @@
  * before anything changes; open sessions keep the snapshot they began with.
  */
 #include "daemon/app.h"
+#include "daemon/resolve.h"
 
 #include <stdlib.h>
 
@@ -70,6 +71,10 @@ reload_try(struct app *app, struct buf *error)
 	config = config_load(app->file, error);
 	if (config == NULL)
 		return -1;
+	if (resolve_config(config, error) != 0) {
+		config_unref(config);
+		return -1;
+	}
 	if (status_moves(app->config, config)) {
 		buf_append_str(error, "status.address, status.control and "
 		    "status.token_file change only with a restart");

@@ -355,7 +355,8 @@ class Bench:
             mx = getattr(self, "server", None) or self.mx()
         text = "".join(policy.block(**policy.keys)
                        for policy in self.policies)
-        made = Weir(self.place, f"127.0.0.1:{mx.port}", len(self.policies),
+        options.setdefault("destination", f"127.0.0.1:{mx.port}")
+        made = Weir(self.place, policies=len(self.policies),
                     more=more + text, **options)
 
         def stop():

@@ -3,9 +3,11 @@
 import json
 import re
 import socket
+import subprocess
 import time
 
 import pytest
+import weir
 from blackbox import (REJECT, Gone, decision, pb, wait_for)
 
 MESSAGE = b"Subject: hello\r\n\r\n..dot\r\nbody\r\n"
@@ -706,3 +708,26 @@ def test_a_header_policy_that_is_done_makes_stream_of_hold(bench):
         client.send(b"A: b\r\n\r\nfirst\r\n")
         wait_for(lambda: seen, "DATA upstream before the end")
         assert client.raw(b"second\r\n.\r\n") == "250 2.0.0 ok\r\n"
+
+
+# ------------------------------------------------------- 3. fixed: host:port
+
+def test_a_destination_by_name_is_looked_up(bench):
+    where = socket.getaddrinfo("localhost", 25, type=socket.SOCK_STREAM)
+    mx = bench.mx(address=where[0][4][0])
+    proxy = bench.weir(mx, destination=f"localhost:{mx.port}")
+    client = proxy.connect()
+    assert data(client).startswith("250")
+    assert len(mx.messages) == 1
+
+
+def test_a_destination_that_cannot_be_looked_up_is_named(bench, place):
+    config = place / "nowhere.conf"
+    config.write_text('user = ""\nlistener "out" { address = "127.0.0.1:0"'
+                      ' mode = "fixed" destination = "no.such.invalid:25" }\n'
+                      'record { sqlite = "" }\nstatus { address = "" control'
+                      ' = "" }\n')
+    ended = subprocess.run([weir.PROGRAM, "-c", config], timeout=30,
+                           capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert 'listener "out": destination "no.such.invalid"' in ended.stderr
