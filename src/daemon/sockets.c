@@ -1,7 +1,8 @@
 /*
  * All or nothing: a reload that cannot open one listener changes none. Where
- * nothing changed each worker keeps its socket: to close one resets every
- * connection that waits in it to be accepted.
+ * the address stays each worker keeps its socket: to close one resets every
+ * connection that waits in it to be accepted, and without root's privileges it
+ * might not be had again.
  */
 #include "daemon/sockets.h"
 
@@ -67,6 +68,14 @@ listener_log(const struct config_listener *c, const struct addr *bound)
 	    c->name, addr_format_port(bound, text), modes[c->mode]);
 }
 
+/* No two listeners have the same address; but many may ask for any port. */
+static bool
+is_same(const struct config_listener *a, const struct config_listener *b)
+{
+	return addr_eq(&a->address, &b->address) &&
+	    (a->address.port != 0 || strcmp(a->name, b->name) == 0);
+}
+
 /* What the same listener had before goes on: its port, its sockets. Returns
  * whether there was one. */
 static bool
@@ -79,10 +88,7 @@ listener_inherit(struct sockets *s, size_t i, const struct config_listener *c,
 	s->bound[i] = c->address;
 	s->activated[i] = listen_activated(&c->address, c->name);
 	for (k = 0; before != NULL && k < before->n_bound; k++) {
-		const struct config_listener *old = &before_config->listeners[k];
-
-		if (strcmp(old->name, c->name) != 0 ||
-		    !addr_eq(&old->address, &c->address))
+		if (!is_same(&before_config->listeners[k], c))
 			continue;
 		s->bound[i] = before->bound[k];
 		if (s->activated[i] < 0)

@@ -21,8 +21,8 @@ struct sockets {
  *
  * Every listener gets one socket per worker (SO_REUSEPORT), or the service
  * manager's one for all. before: those in use, of before_config, or NULL: a
- * listener of the same name and address keeps its sockets (fd is -1 then), the
- * port that port 0 took, and the service manager's socket.
+ * listener of the same address (and name, if its port is 0) keeps its sockets
+ * (fd is -1 then), the port that port 0 took, and the service manager's socket.
  *
  * Returns 0; or -1 with error in words and nothing left open.
  */

@@ -149,8 +149,7 @@ listeners_keep(struct worker *w, struct worker_sockets *sockets)
 		for (k = 0; s->fd < 0 && k < w->n_listeners; k++) {
 			struct worker_socket *old = &w->listeners[k].socket;
 
-			if (strcmp(old->name, s->name) == 0 &&
-			    addr_eq(&old->bound, &s->bound)) {
+			if (addr_eq(&old->bound, &s->bound)) {
 				s->fd = old->fd;
 				old->fd = -1;
 			}

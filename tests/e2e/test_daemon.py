@@ -1,5 +1,6 @@
 """Reload, drain, socket activation, privileges, options."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -248,6 +249,22 @@ def test_unprivileged_user_with_mark(net, scripted, weir, redirect, place):
     assert set(status["Uid"].split()) == {"65534"}
     assert int(status["CapEff"], 16) == 1 << 12      # CAP_NET_ADMIN
     assert int(status["CapPrm"], 16) == 1 << 12
+
+
+def test_unprivileged_reload_renames_a_listener(net, scripted, weir, place):
+    """The socket was root's: nobody else may bind to that address again."""
+    host, mx = net.pair()
+    scripted(mx)
+    place.chmod(0o777)
+    config = usual(place, text=FIXED).replace('user = ""', 'user = "nobody"')
+    proxy = weir(host, config.replace(":10025", ":25"), port=25)
+    for count, name in enumerate(("smarthost", "fixed"), 1):
+        proxy.reload(config.replace(":10025", ":25")
+                     .replace('"fixed" {', f'"{name}" {{'))
+        wait_until(lambda: len(re.findall(r"event=reload\.[df]", proxy.log))
+                   == count, "the reload")
+        assert "event=reload.failed" not in proxy.log
+        assert accepts(host, 25)
 
 
 def test_user_exempted_by_uid_needs_no_capability(net, scripted, weir, place):

@@ -155,8 +155,8 @@ struct reload_row {
 	bool kept;
 };
 
-/* A listener that is the same by name and address stays where it is; any other
- * gets sockets of its own. */
+/* A listener that is the same by address (and by name, where any port will do)
+ * stays where it is; any other gets sockets of its own. */
 static void
 test_reload(void **state)
 {
@@ -199,6 +199,42 @@ test_reload(void **state)
 	}
 	sockets_release(&first, false);
 	config_unref(old);
+}
+
+/* A new name is no reason to open a socket anew: weir may have no right to. */
+static void
+test_rename(void **state)
+{
+	static const char format[] = "listener \"%s\" { address = "
+	    "\"127.0.0.1:%u\" }\n";
+	struct config *any = must_load("listener \"a\" { address = "
+	    "\"127.0.0.1:0\" }\n"), *old, *new;
+	struct sockets probe, first, second;
+	int fds[WORKERS];
+	char text[128];
+	size_t k;
+
+	(void)state;
+	must_open(any, NULL, NULL, &probe);
+	snprintf(text, sizeof(text), format, "a", probe.bound[0].port);
+	old = must_load(text);
+	snprintf(text, sizeof(text), format, "b", probe.bound[0].port);
+	new = must_load(text);
+	sockets_release(&probe, true);
+	must_open(old, NULL, NULL, &first);
+	hand_over(&first, fds);
+	must_open(new, &first, old, &second);
+	for (k = 0; k < WORKERS; k++) {
+		assert_int_equal(second.workers[k].list[0].fd, -1);
+		assert_string_equal(second.workers[k].list[0].name, "b");
+		assert_true(is_listening(fds[k], &second.bound[0]));
+		close(fds[k]);
+	}
+	sockets_release(&first, false);
+	sockets_release(&second, true);
+	config_unref(any);
+	config_unref(old);
+	config_unref(new);
 }
 
 /* A reload that fails touches no socket that is kept. */
@@ -316,6 +352,7 @@ main(void)
 		cmocka_unit_test(test_open),
 		cmocka_unit_test(test_all_or_nothing),
 		cmocka_unit_test(test_reload),
+	cmocka_unit_test(test_rename),
 		cmocka_unit_test(test_reload_fails),
 		cmocka_unit_test(test_activated),
 	};
