@@ -16,6 +16,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* One line a second says that the limit is reached; a counter says how often. */
+#define OVER_LIMIT_LOG_US CLOCK_US_PER_S
+
 /* How often a worker looks whether its required policies have come. */
 #define READY_INTERVAL_US (50 * CLOCK_US_PER_MS)
 
@@ -77,6 +80,22 @@ find_destination(struct worker_listener *l, int fd, const struct addr *client,
 }
 
 static void
+log_over_limit(struct worker_listener *l, const struct addr *client)
+{
+	struct worker *w = l->worker;
+	uint64_t now_us = loop_now_us(w->loop);
+	char text[ADDR_TEXT_MAX];
+
+	if (w->over_limit_us != 0 &&
+	    now_us - w->over_limit_us < OVER_LIMIT_LOG_US)
+		return;
+	w->over_limit_us = now_us;
+	log_event(LOG_WARNING, "session.refused", "listener=%s client=%s "
+	    "reason=\"limits.connections = %u are open\"", l->socket.name,
+	    addr_format_port(client, text), w->config->limits.connections);
+}
+
+static void
 refuse_over_limit(struct worker *w, int fd)
 {
 	char text[300];
@@ -101,6 +120,7 @@ on_accept(void *ctx, int fd, const struct addr *client)
 	metrics_add(&w->metrics->counters[METRICS_CONNECTIONS], 1);
 	if (atomic_load(&w->shared->sessions) >=
 	    w->config->limits.connections) {
+		log_over_limit(l, client);
 		refuse_over_limit(w, fd);
 		return;
 	}

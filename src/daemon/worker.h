@@ -67,6 +67,7 @@ struct worker {
 	struct worker_listener *listeners;
 	size_t n_listeners;
 	bool draining, started;
+	uint64_t over_limit_us;		/* when that was logged last */
 	struct loop_timer *ready_timer;
 	_Atomic bool policies_ready;
 	_Atomic bool idle;		/* draining, and no session is left */

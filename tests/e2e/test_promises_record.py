@@ -380,6 +380,11 @@ def test_limits_connections(bench):
     open_ones = [proxy.connect(), proxy.connect()]
     with proxy.connect(hello=False) as third:
         assert third.reply()[:3] in ("421", "")
+    for _ in range(20):
+        with proxy.connect(hello=False) as another:
+            another.reply()
+    refused = proxy.log.count('reason="limits.connections = 2 are open"')
+    assert 0 < refused < 10, "in words, but no flood of them"
     open_ones.pop().close()
     time.sleep(0.1)
     with proxy.connect():
