@@ -136,6 +136,20 @@ on_accept(void *ctx, int fd, const struct addr *client)
 	driver_accept(w, fd, client, l->config, &destination, refuse);
 }
 
+/* What waits in a socket is reset when that is closed: taken first. */
+static void
+listeners_accept(struct worker *w)
+{
+	size_t i;
+
+	for (i = 0; i < w->n_listeners; i++) {
+		struct worker_listener *l = &w->listeners[i];
+
+		if (l->listener != NULL && !l->socket.shared)
+			listener_accept_all(l->listener);
+	}
+}
+
 static void
 listeners_close(struct worker *w)
 {
@@ -144,9 +158,6 @@ listeners_close(struct worker *w)
 	for (i = 0; i < w->n_listeners; i++) {
 		struct worker_listener *l = &w->listeners[i];
 
-		if (l->listener != NULL && l->socket.fd >= 0 &&
-		    !l->socket.shared && l->config != NULL)
-			listener_accept_all(l->listener);
 		listener_free(l->listener);
 		if (!l->socket.shared && l->socket.fd >= 0)
 			close(l->socket.fd);
@@ -197,39 +208,71 @@ struct serve_call {
 };
 
 static void
+serve_call_free(struct serve_call *call)
+{
+	config_unref(call->config);
+	free(call->sockets.list);
+	free(call);
+}
+
+/* Nothing changes, and what was opened for the change is closed. */
+static void
+serve_as_before(struct serve_call *call)
+{
+	size_t i;
+
+	log_event(LOG_ERROR, "reload.policies", "worker=%u reason=\"no memory: "
+	    "this worker goes on as before\"", call->worker->index);
+	for (i = 0; i < call->sockets.n; i++) {
+		struct worker_socket *s = &call->sockets.list[i];
+
+		if (!s->shared && s->fd >= 0)
+			close(s->fd);
+		free(s->name);
+	}
+	serve_call_free(call);
+}
+
+static void
+listener_start(struct worker *w, struct worker_listener *l,
+    const struct worker_socket *socket)
+{
+	l->worker = w;
+	l->socket = *socket;
+	l->config = config_of(w->config, socket->name);
+	if (socket->fd >= 0)	/* else it was not had before, either */
+		l->listener = listener_new(w->loop, socket->fd, on_accept, l);
+	if (l->listener == NULL)
+		log_event(LOG_ERROR, "listener.failed",
+		    "listener=%s reason=\"no memory\"", socket->name);
+}
+
+static void
 serve_in_worker(void *ctx)
 {
 	struct serve_call *call = ctx;
 	struct worker *w = call->worker;
+	struct config *old = w->config;
 	size_t i, n = call->sockets.n;
 
+	listeners_accept(w);
+	/* Sessions and pool must mean the same policies. */
+	if (call->config != old &&
+	    policy_pool_reload(w->pool, call->config) != 0) {
+		serve_as_before(call);
+		return;
+	}
 	listeners_keep(w, &call->sockets);
 	listeners_close(w);
-	if (call->config != w->config) {
-		/* Sessions and pool must mean the same policies. */
-		if (policy_pool_reload(w->pool, call->config) != 0)
-			abort();
-		config_unref(w->config);
-		w->config = config_ref(call->config);
-	}
+	w->config = config_ref(call->config);
+	config_unref(old);
 	w->listeners = calloc(n > 0 ? n : 1, sizeof(*w->listeners));
 	if (w->listeners == NULL)
 		abort();
-	for (i = 0; i < n; i++) {
-		struct worker_listener *l = &w->listeners[i];
-
-		l->worker = w;
-		l->socket = call->sockets.list[i];
-		l->config = config_of(w->config, l->socket.name);
-		l->listener = listener_new(w->loop, l->socket.fd, on_accept, l);
-		if (l->listener == NULL)
-			log_event(LOG_ERROR, "listener.failed",
-			    "listener=%s reason=\"no memory\"", l->socket.name);
-	}
+	for (i = 0; i < n; i++)
+		listener_start(w, &w->listeners[i], &call->sockets.list[i]);
 	w->n_listeners = n;
-	config_unref(call->config);
-	free(call->sockets.list);
-	free(call);
+	serve_call_free(call);
 }
 
 void
@@ -260,6 +303,7 @@ drain_in_worker(void *ctx)
 	struct worker *w = ctx;
 
 	w->draining = true;
+	listeners_accept(w);
 	listeners_close(w);
 	policy_pool_drain(w->pool);
 	idle_check(w);
@@ -387,7 +431,7 @@ worker_free(struct worker *w)
 
 	if (w == NULL)
 		return;
-	listeners_close(w);	/* may still accept */
+	listeners_close(w);
 	while ((d = TAILQ_FIRST(&w->drivers)) != NULL)
 		driver_abort(d);
 	policy_pool_free(w->pool);

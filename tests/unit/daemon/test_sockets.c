@@ -352,7 +352,7 @@ main(void)
 		cmocka_unit_test(test_open),
 		cmocka_unit_test(test_all_or_nothing),
 		cmocka_unit_test(test_reload),
-	cmocka_unit_test(test_rename),
+		cmocka_unit_test(test_rename),
 		cmocka_unit_test(test_reload_fails),
 		cmocka_unit_test(test_activated),
 	};
