@@ -148,7 +148,7 @@ def test_rates_come_from_polls(browser, weir):
     look(browser)
     open_page(browser, weir.url)
     rate = "document.querySelector('.tile.delivered .rate').textContent"
-    assert wait(browser, f"/^[0-9.]+\\/s now$/.test({rate}) && {rate}")
+    assert wait(browser, f"/^[0-9.,]+\\/s now$/.test({rate}) && {rate}")
     wait(browser, "document.querySelector('.tile.delivered .spark .line')"
          " !== null")
     assert_quiet(browser)
