@@ -293,7 +293,7 @@ const struct config_key config_schema[] = {
 	  .text = "most commands of a session waiting for a reply" },
 	{ CONFIG_LIMITS, "client_timeout", CONFIG_DURATION,
 	  AT(config_limits, client_timeout_us), TIMEOUT, .fallback = "5m",
-	  .text = "for the client's next command" },
+	  .text = "for the client's next command, or anything in a tunnel" },
 	{ CONFIG_LIMITS, "client_data_timeout", CONFIG_DURATION,
 	  AT(config_limits, client_data_timeout_us), TIMEOUT,
 	  .fallback = "3m", .text = "for the client's next piece of content" },

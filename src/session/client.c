@@ -225,6 +225,7 @@ session_client_parse(struct session *s)
 		used = session_chunk_input(s, in);
 		break;
 	case CLIENT_TUNNEL:
+		s->client_since_us = s->now_us;
 		session_send(s, SESSION_UPSTREAM, in);
 		used = in.len;
 		break;
@@ -252,6 +253,8 @@ session_client_deadline_us(const struct session *s)
 	case CLIENT_AUTH:
 		return !s->auth_line_wanted ? UINT64_MAX :
 		    s->client_since_us + limits->client_timeout_us;
+	case CLIENT_TUNNEL:	/* and nothing came from the MX either */
+		return s->client_since_us + limits->client_timeout_us;
 	case CLIENT_CONTENT:
 	case CLIENT_CHUNK:
 		return session_content_waits(s) ? UINT64_MAX :

@@ -320,6 +320,8 @@ session_drain_boundary(struct session *s)
 {
 	if (!s->draining || s->cause != NULL || s->n_pending > 0)
 		return;
+	if (s->client_phase == CLIENT_TUNNEL)	/* no word of ours fits in */
+		session_end(s, "drain");
 	if (s->client_phase == CLIENT_COMMAND)
 		session_end_with_421(s, "drain", "4.3.2",
 		    "is stopping, try again later");
@@ -354,6 +356,10 @@ session_on_timer(struct session *s)
 	session_ask_timer(s);
 	if (session_client_deadline_us(s) <= s->now_us) {
 		session_count(s, SESSION_COUNTER_TIMEOUT_CLIENT, 1);
+		if (s->client_phase == CLIENT_TUNNEL) {
+			session_end(s, "client_timeout");
+			return;
+		}
 		if (s->client_phase != CLIENT_COMMAND)
 			session_upstream_abort(s);
 		session_end_with_421(s, "client_timeout", "4.4.2",

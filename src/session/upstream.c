@@ -311,6 +311,7 @@ session_upstream_bytes(struct session *s, struct span bytes)
 		upstream_line(s, &ev);
 	}
 	if (s->upstream_phase == UPSTREAM_TUNNEL && s->cause == NULL) {
+		s->client_since_us = s->now_us;
 		session_send(s, SESSION_CLIENT, in);
 		in = span_of(NULL, 0);
 	}
