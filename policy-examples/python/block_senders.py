@@ -8,7 +8,11 @@ changes; while it cannot be read, the last good version stays.
 
 import argparse
 import re
+import sys
+from pathlib import Path
 
+# where the package is in the source tree; an installed one goes first
+sys.path.append(f"{Path(__file__).resolve().parents[2]}/contrib/sdk/python")
 from weir_policy import (Decision, Mail, Policy, Rcpt, Session, WatchedFile,
                          arguments, reject, tempfail)
 

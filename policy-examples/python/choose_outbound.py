@@ -13,7 +13,11 @@ says. weir.conf must grant this policy "outbound".
 
 import argparse
 import ipaddress
+import sys
+from pathlib import Path
 
+# where the package is in the source tree; an installed one goes first
+sys.path.append(f"{Path(__file__).resolve().parents[2]}/contrib/sdk/python")
 from weir_policy import (Connect, Decision, Policy, Session, WatchedFile,
                          arguments, relay)
 

@@ -10,7 +10,11 @@ client brought along are removed. weir.conf must grant this policy "headers".
 
 import argparse
 import re
+import sys
+from pathlib import Path
 
+# where the package is in the source tree; an installed one goes first
+sys.path.append(f"{Path(__file__).resolve().parents[2]}/contrib/sdk/python")
 from weir_policy import (Decision, EndOfMessage, Policy, Session, arguments,
                          relay)
 

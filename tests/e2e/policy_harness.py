@@ -20,7 +20,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SDK = ROOT / "policy-examples" / "python"
+SDK = ROOT / "contrib" / "sdk" / "python"
+EXAMPLES = ROOT / "policy-examples" / "python"
 RELAY, REJECT, TEMPFAIL, DISCARD, DISCONNECT = 1, 2, 3, 4, 5  # Decision.action
 RAW = b"Subject: hello\r\nFrom: a@b.example\r\n\r\n"
 PATIENCE = 10.0  # seconds; only a failing test waits so long

@@ -11,8 +11,8 @@ import shutil
 import subprocess
 
 import pytest
-from policy_harness import (RAW, RELAY, REJECT, TEMPFAIL, ROOT, SDK, Server,
-                            Weir, connect, headers, pb, rcpt)
+from policy_harness import (EXAMPLES, RAW, RELAY, REJECT, TEMPFAIL, ROOT, SDK,
+                            Server, Weir, connect, headers, pb, rcpt)
 
 
 @pytest.fixture(params=["unix", "tcp", "tcp6"])
@@ -29,7 +29,7 @@ def blocklist(tmp_path):
 
 
 def block_senders(endpoint, blocklist, *options):
-    return Server(SDK / "block_senders.py", "--listen", endpoint,
+    return Server(EXAMPLES / "block_senders.py", "--listen", endpoint,
                   "--list", blocklist, *options)
 
 
@@ -119,7 +119,7 @@ def test_wrong_options_are_named(tmp_path, script, options, words):
     bad = tmp_path / "bad"
     bad.write_text("nonsense\n")
     options = [o.format(bad=bad) for o in options]
-    with Server(SDK / script, "--listen", f"unix:{tmp_path}/s",
+    with Server(EXAMPLES / script, "--listen", f"unix:{tmp_path}/s",
                 *options) as server:
         assert server.wait() == 2
         assert words in server.log()
@@ -128,7 +128,7 @@ def test_wrong_options_are_named(tmp_path, script, options, words):
 # ------------------------------------------------------------------ tag_header
 
 def tag_header(endpoint, *options):
-    return Server(SDK / "tag_header.py", "--listen", endpoint, *options,
+    return Server(EXAMPLES / "tag_header.py", "--listen", endpoint, *options,
                   "--rule", "offer", r"buy\s+(now|today)", "--rule", "greek",
                   "αβγ")
 
@@ -207,7 +207,7 @@ def test_choose_outbound(endpoint, tmp_path):
     table = tmp_path / "table"
     table.write_text("10.0.0.0/8 clean\n10.1.0.0/16 203.0.113.10 out1.example"
                      "\n2001:db8::/32 2001:db8:ffff::25 # v6\n")
-    with Server(SDK / "choose_outbound.py", "--listen", endpoint,
+    with Server(EXAMPLES / "choose_outbound.py", "--listen", endpoint,
                 "--table", table) as server, Weir(server.endpoint) as weir:
         def choice(session, client):
             decision = weir.ask(session, 1, connect=connect(client))
@@ -249,20 +249,30 @@ def test_readme_hello_world(tmp_path):
         assert weir.ask(1, 2, rcpt=rcpt(b"a@example.com")).action == RELAY
 
 
+@pytest.mark.parametrize("script", sorted(EXAMPLES.glob("*.py")),
+                         ids=lambda path: path.stem)
+def test_runs_from_the_source_tree(script):
+    """Nothing installed, nothing in PYTHONPATH, in whatever directory."""
+    done = subprocess.run(["/usr/bin/python3", "-B", script, "--help"], cwd="/",
+                          env={**os.environ, "PYTHONPATH": ""}, timeout=20,
+                          capture_output=True, text=True, check=True)
+    assert "--listen" in done.stdout
+
+
 def test_install_with_pip(tmp_path):
     """From a copy of the source tree, without network, into its own place."""
-    for folder in ("proto", "policy-examples/python"):
+    for folder in ("proto", "contrib/sdk/python"):
         shutil.copytree(ROOT / folder, tmp_path / "weir" / folder,
                         ignore=shutil.ignore_patterns("build", "*.egg-info"))
     target = tmp_path / "site"
     subprocess.run(
         ["/usr/bin/python3", "-m", "pip", "install", "--quiet", "--no-index",
          "--no-build-isolation", "--no-deps", "--target", target,
-         tmp_path / "weir/policy-examples/python"], check=True, timeout=120)
+         tmp_path / "weir/contrib/sdk/python"], check=True, timeout=120)
     assert (target / "weir_policy/policy.desc").is_file()
     assert (target / "weir_policy/py.typed").is_file()
     script = tmp_path / "block_senders.py"
-    shutil.copy(SDK / "block_senders.py", script)
+    shutil.copy(EXAMPLES / "block_senders.py", script)
     shutil.rmtree(tmp_path / "weir")
     blocked = tmp_path / "blocked"
     blocked.write_text("@bad.example\n")
@@ -276,11 +286,11 @@ def test_install_with_pip(tmp_path):
 
 @pytest.mark.skipif(not shutil.which("mypy"), reason="mypy is not installed")
 def test_types(tmp_path):
-    scripts = ["block_senders.py", "tag_header.py", "choose_outbound.py"]
     subprocess.run(["mypy", "--strict", "--cache-dir", tmp_path,
-                    "weir_policy", *scripts], cwd=SDK, check=True)
+                    "weir_policy", *EXAMPLES.glob("*.py")],
+                   cwd=SDK, check=True)
 
 
 def test_examples_are_short():
     for name in ("block_senders.py", "tag_header.py", "choose_outbound.py"):
-        assert len((SDK / name).read_text().splitlines()) <= 80, name
+        assert len((EXAMPLES / name).read_text().splitlines()) <= 80, name

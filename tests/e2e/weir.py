@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from netns import wait_until
-from policy_harness import ROOT, SDK, Server
+from policy_harness import EXAMPLES, ROOT, Server
 
 PROGRAM = Path(os.environ.get("WEIR", ROOT / "build" / "weir")).resolve()
 MARK, WORKERS = 25, 2
@@ -208,7 +208,7 @@ class Client:
 def policy(place, name, script, *options, grants=(), more=""):
     """An example policy in its own process, and its block of weir.conf."""
     path = place / f"{name}.sock"
-    server = Server(SDK / script, "--listen", f"unix:{path}", *options)
+    server = Server(EXAMPLES / script, "--listen", f"unix:{path}", *options)
     server.wait_for("listening on ")
     return server, block(name, f"unix:{path}", grants, more)
 

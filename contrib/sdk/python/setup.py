@@ -7,7 +7,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-PROTO = Path(__file__).resolve().parents[2] / "proto" / "policy.proto"
+PROTO = Path(__file__).resolve().parents[3] / "proto" / "policy.proto"
 
 
 class BuildProtocol(build_py):

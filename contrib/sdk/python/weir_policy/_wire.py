@@ -30,7 +30,7 @@ def _descriptors() -> bytes:
     compiled = here / "policy.desc"
     if compiled.is_file():
         return compiled.read_bytes()
-    proto = here.parents[2] / "proto" / "policy.proto"
+    proto = here.parents[3] / "proto" / "policy.proto"
     if not proto.is_file():
         raise ImportError(f"weir_policy: neither {compiled} nor {proto} is"
                           " there; install the package with pip")
