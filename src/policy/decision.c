@@ -8,6 +8,7 @@
 #include "base/compiler.h"
 #include "policy/decision.h"
 #include "policy/event.h"
+#include "policy/splice.h"
 
 #define AT(phase) POLICY_PHASE_BIT(POLICY_PHASE_##phase)
 #define ADDRESS_MAX 512		/* octets of a rewritten address */
@@ -151,43 +152,17 @@ check_edits(const struct policy_decision *d, const struct policy_rules *rules)
 	return NULL;
 }
 
-static bool
-has_bare_newline(struct span s)
-{
-	for (size_t i = 0; i < s.len; i++) {
-		if (s.data[i] == '\n')
-			return true;
-		if (s.data[i] == '\r' &&
-		    (++i == s.len || s.data[i] != '\n'))
-			return true;
-	}
-	return false;
-}
-
 static const char *
 check_splices(const struct policy_decision *d,
     const struct policy_rules *rules)
 {
-	uint64_t end = 0;
-
 	if (d->n_splices == 0)
 		return NULL;
 	if (!is_granted(rules, POLICY_GRANT_BODY))
 		return "changing the body is not granted";
 	if (!is_phase(rules, AT(END_OF_MESSAGE)))
 		return "the body can only be changed at END_OF_MESSAGE";
-	for (size_t i = 0; i < d->n_splices; i++) {
-		const struct policy_splice *s = &d->splices[i];
-
-		if (s->offset < end)
-			return "splices overlap or descend";
-		if (s->remove > UINT64_MAX - s->offset)
-			return "a splice leaves the body";
-		if (has_bare_newline(s->insert))
-			return "a splice inserts a bare CR or LF";
-		end = s->offset + s->remove;
-	}
-	return NULL;
+	return policy_splices_check(d->splices, d->n_splices, UINT64_MAX);
 }
 
 /* ---------------------------------------------------- outbound and envelope */

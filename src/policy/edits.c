@@ -53,12 +53,21 @@ policy_edits_check(struct span section, const struct smtp_field *fields,
 	return NULL;
 }
 
+/* What the edits do at one field, or behind the last one. */
+struct place {
+	const struct policy_header_edit *last_word;	/* or NULL */
+	struct insertion *first, *last;
+};
+
+struct insertion {
+	const struct policy_header_edit *edit;
+	struct insertion *next;
+};
+
 /* Writing goes on behind `begin`, where the new section starts in out. */
 struct writer {
 	struct buf *out;
 	size_t begin;
-	const struct policy_edit_list *lists;
-	size_t n_lists;
 };
 
 /* The last field of a section that was cut short may lack its line end. */
@@ -87,39 +96,59 @@ write_field(struct writer *w, const struct policy_header_edit *edit)
 	buf_append(w->out, SPAN("\r\n"));
 }
 
-/* All of this op, and of this index if the op is INSERT. */
+/* One more edit finds its place; ADDs have theirs behind the last field's. */
 static void
-write_new_fields(struct writer *w, enum policy_edit_op op, size_t index)
+resolve(const struct policy_header_edit *edit, struct span section,
+    const struct smtp_field *fields, size_t n_fields, struct place *places,
+    struct insertion *insertion)
 {
-	for (size_t l = 0; l < w->n_lists; l++) {
-		for (size_t i = 0; i < w->lists[l].n; i++) {
-			const struct policy_header_edit *edit =
-			    &w->lists[l].edits[i];
+	struct place *place;
+	size_t at;
 
-			if (edit->op == op && (op != POLICY_EDIT_INSERT ||
-			    edit->index == index))
-				write_field(w, edit);
-		}
-	}
-}
-
-/* For each field the edit that has the last word on it, or NULL. */
-static void
-resolve(struct span section, const struct smtp_field *fields, size_t n_fields,
-    const struct policy_edit_list *list,
-    const struct policy_header_edit **edit_of)
-{
-	for (size_t i = 0; i < list->n; i++) {
-		const struct policy_header_edit *edit = &list->edits[i];
-		size_t at;
-
-		if (edit->op != POLICY_EDIT_CHANGE &&
-		    edit->op != POLICY_EDIT_DELETE)
-			continue;
+	if (edit->op == POLICY_EDIT_CHANGE || edit->op == POLICY_EDIT_DELETE) {
 		at = find_field(section, fields, n_fields, edit);
 		if (at != NO_FIELD)
-			edit_of[at] = edit;
+			places[at].last_word = edit;
+		return;
 	}
+	place = &places[edit->op == POLICY_EDIT_INSERT ? edit->index :
+	    n_fields + 1];
+	insertion->edit = edit;
+	if (place->first == NULL)
+		place->first = insertion;
+	else
+		place->last->next = insertion;
+	place->last = insertion;
+}
+
+static void
+write_insertions(struct writer *w, const struct place *place)
+{
+	for (const struct insertion *i = place->first; i != NULL; i = i->next)
+		write_field(w, i->edit);
+}
+
+static void
+write_section(struct writer *w, struct span section,
+    const struct smtp_field *fields, size_t n_fields,
+    const struct place *places)
+{
+	size_t end = 0;		/* of the last field */
+
+	for (size_t i = 0; i < n_fields; i++) {
+		const struct policy_header_edit *edit = places[i].last_word;
+
+		write_insertions(w, &places[i]);
+		end = fields[i].offset + fields[i].length;
+		if (edit == NULL)
+			buf_append(w->out, span_of(section.data +
+			    fields[i].offset, fields[i].length));
+		else if (edit->op == POLICY_EDIT_CHANGE)
+			write_field(w, edit);
+	}
+	write_insertions(w, &places[n_fields]);
+	write_insertions(w, &places[n_fields + 1]);
+	buf_append(w->out, span_skip(section, end));
 }
 
 void
@@ -127,28 +156,25 @@ policy_edits_apply(struct buf *out, struct span section,
     const struct smtp_field *fields, size_t n_fields,
     const struct policy_edit_list *lists, size_t n_lists)
 {
-	struct writer w = { out, buf_len(out), lists, n_lists };
-	const struct policy_header_edit **edit_of;
-	size_t end = 0;		/* of the last field */
+	struct writer w = { out, buf_len(out) };
+	struct insertion *insertions;
+	struct place *places;
+	size_t n = 0;
 
-	edit_of = calloc(n_fields + 1, sizeof(struct policy_header_edit *));
-	if (edit_of == NULL) {
-		out->failed = true;
-		return;
-	}
 	for (size_t l = 0; l < n_lists; l++)
-		resolve(section, fields, n_fields, &lists[l], edit_of);
-	for (size_t i = 0; i < n_fields; i++) {
-		write_new_fields(&w, POLICY_EDIT_INSERT, i);
-		end = fields[i].offset + fields[i].length;
-		if (edit_of[i] == NULL)
-			buf_append(out, span_of(section.data +
-			    fields[i].offset, fields[i].length));
-		else if (edit_of[i]->op == POLICY_EDIT_CHANGE)
-			write_field(&w, edit_of[i]);
+		n += lists[l].n;
+	places = calloc(n_fields + 2, sizeof(*places));
+	insertions = calloc(n + 1, sizeof(*insertions));
+	if (places == NULL || insertions == NULL) {
+		out->failed = true;
+	} else {
+		n = 0;
+		for (size_t l = 0; l < n_lists; l++)
+			for (size_t i = 0; i < lists[l].n; i++)
+				resolve(&lists[l].edits[i], section, fields,
+				    n_fields, places, &insertions[n++]);
+		write_section(&w, section, fields, n_fields, places);
 	}
-	write_new_fields(&w, POLICY_EDIT_INSERT, n_fields);
-	write_new_fields(&w, POLICY_EDIT_ADD, 0);
-	buf_append(out, span_skip(section, end));
-	free(edit_of);
+	free(places);
+	free(insertions);
 }

@@ -181,22 +181,44 @@ smtp_data_next(struct smtp_data *d, struct span in, struct smtp_data_event *ev)
 	return emit(d, in, 0, SMTP_DATA_MORE, ev);
 }
 
+/* The first dot of s from pos on that begins a line, or s.len. */
+static size_t
+find_line_dot(const struct smtp_data *place, struct span s, size_t pos)
+{
+	for (;; pos++) {
+		pos += span_find(span_skip(s, pos), '.');
+		if (pos >= s.len)
+			return s.len;
+		if ((pos == 0 || s.data[pos - 1] == '\n') &&
+		    place_of(place->state, s, pos) == PLACE_LINE)
+			return pos;
+	}
+}
+
 void
 smtp_data_stuff(struct buf *out, struct span content, struct smtp_data *place)
 {
-	size_t from = 0, dot = 0;
+	size_t from = 0, dot;
 
-	for (;; dot++) {
-		dot += span_find(span_skip(content, dot), '.');
-		if (dot >= content.len)
-			break;
-		if (place_of(place->state, content, dot) != PLACE_LINE)
-			continue;
+	while ((dot = find_line_dot(place, content, from)) < content.len) {
 		buf_append(out, (struct span){ content.data + from,
 		    dot - from });
-		buf_append_byte(out, '.');
-		from = dot;
+		buf_append(out, SPAN(".."));
+		from = dot + 1;
 	}
 	buf_append(out, span_skip(content, from));
 	place->state = place_of(place->state, content, content.len);
+}
+
+void
+smtp_data_unstuff(struct buf *out, struct span wire, struct smtp_data *place)
+{
+	size_t from = 0, dot;
+
+	while ((dot = find_line_dot(place, wire, from)) < wire.len) {
+		buf_append(out, (struct span){ wire.data + from, dot - from });
+		from = dot + 1;
+	}
+	buf_append(out, span_skip(wire, from));
+	place->state = place_of(place->state, wire, wire.len);
 }

@@ -80,4 +80,9 @@ struct buf;
 void smtp_data_stuff(struct buf *out, struct span content,
 	struct smtp_data *place);
 
+/* The other way: append wire octets (without the terminator) as content, that
+ * is, without the dots that were stuffed. place likewise. Pure. */
+void smtp_data_unstuff(struct buf *out, struct span wire,
+	struct smtp_data *place);
+
 #endif

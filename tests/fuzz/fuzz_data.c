@@ -32,6 +32,24 @@ check_mode(struct span in, enum smtp_bare_newline mode)
 }
 
 static void
+check_unstuffing(struct span wire, struct span content)
+{
+	struct smtp_data place;
+	struct buf back;
+	uint32_t seed = 11;
+	size_t n;
+
+	buf_init(&back, 0);
+	smtp_data_init(&place, SMTP_BARE_PASS);
+	for (; wire.len > 0; wire = span_skip(wire, n)) {
+		n = 1 + split_random(&seed) % 5;
+		smtp_data_unstuff(&back, span_take(wire, n), &place);
+	}
+	CHECK(span_eq(buf_span(&back), content));
+	buf_release(&back);
+}
+
+static void
 check_stuffing(struct span content)
 {
 	struct smtp_data place, d;
@@ -48,6 +66,7 @@ check_stuffing(struct span content)
 		n = 1 + split_random(&seed) % 5;
 		smtp_data_stuff(&wire, span_take(rest, n), &place);
 	}
+	check_unstuffing(buf_span(&wire), content);
 	if (!smtp_data_at_line_start(&place))
 		buf_append(&wire, SPAN("\r\n"));
 	buf_append(&wire, SPAN(".\r\n"));

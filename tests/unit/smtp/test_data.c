@@ -202,6 +202,13 @@ test_stuff(void **state)
 			assert_span(buf_span(&out), cases[i].wire);
 			assert_int_equal(smtp_data_at_line_start(&place),
 			    cases[i].at_line_start);
+			buf_clear(&out);
+			smtp_data_init(&place, SMTP_BARE_PASS);
+			smtp_data_unstuff(&out, span_take(cases[i].wire, cut),
+			    &place);
+			smtp_data_unstuff(&out, span_skip(cases[i].wire, cut),
+			    &place);
+			assert_span(buf_span(&out), cases[i].content);
 			buf_release(&out);
 		}
 }
