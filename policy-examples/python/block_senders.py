@@ -70,7 +70,7 @@ def main() -> None:
         policy.mail(verdict)
     else:
         policy.rcpt(verdict)
-    policy.run(args.listen)
+    policy.run(args)
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def main() -> None:
                 return decision
         return None
 
-    policy.run(args.listen)
+    policy.run(args)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def main() -> None:
             decision = decision.add_header(args.header, tag)
         return decision.because(rule=",".join(found))
 
-    policy.run(args.listen)
+    policy.run(args)
 
 
 if __name__ == "__main__":

@@ -166,7 +166,7 @@ def run(tmp_path):
 class Weir:
     """One connection to a policy server."""
 
-    def __init__(self, endpoint, handshake=True, **hello):
+    def __init__(self, endpoint, handshake=True, tls=None, **hello):
         kind, _, rest = endpoint.partition(":")
         if kind == "unix":
             self.socket = socket.socket(socket.AF_UNIX)
@@ -176,6 +176,8 @@ class Weir:
             host, _, port = rest.rpartition(":")
             self.socket = socket.create_connection(
                 (host.strip("[]"), int(port)), PATIENCE)
+            if kind == "tls":
+                self.socket = tls.wrap_socket(self.socket)
         self._buffer = b""
         self._held = []
         self.welcome = None

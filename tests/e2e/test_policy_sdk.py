@@ -32,6 +32,15 @@ DECISIONS = [
      " tls=TlsLevel.ENCRYPT)",
      "action: ACTION_RELAY outbound { source_pool: 'clean'"
      " ehlo_name: 'a.example' tls: TLS_LEVEL_ENCRYPT }"),
+    ("relay().outbound(tls=TlsLevel.VERIFY, tls_names=['a.example', 'b'])",
+     "action: ACTION_RELAY outbound { tls: TLS_LEVEL_VERIFY"
+     " tls_names: 'a.example' tls_names: 'b' }"),
+    ("relay().outbound(tls=TlsLevel.DANE, tlsa=[Tlsa(3, 1, 1, b'\\xff')])",
+     "action: ACTION_RELAY outbound { tls: TLS_LEVEL_DANE"
+     " tlsa { usage: 3 selector: 1 matching: 1 data: '\\377' } }"),
+    ("relay().outbound(next_hop=('2001:db8::1', 2525))",
+     "action: ACTION_RELAY outbound"
+     " { next_hop { address: '2001:db8::1' port: 2525 } }"),
     ("relay().outbound(source_address='192.0.2.1')",
      "action: ACTION_RELAY outbound { source_address: '192.0.2.1' }"),
     ("relay().rewrite('')", "action: ACTION_RELAY rewrite_set: true"),
@@ -54,6 +63,7 @@ INVALID = [
     "relay().add_header('X:', 'x')", "relay().add_header('X', 'a\\r\\nb')",
     "relay().add_header('X', 'a\\nb')", "relay().add_header('X', 'a\\0')",
     "reject('x\\n' * 33)", "relay().splice(0, 0, 'a\\nb')",
+    "relay().outbound(source_address='192.0.2.1', pool='clean')",
     "relay().rewrite('a>b')", "'relay'", "550", "1 / 0",
 ]
 
@@ -132,7 +142,7 @@ def test_every_event_arrives_with_its_facts(run):
     reply = pb.SmtpReply(code=250, enhanced="2.0.0", lines=[b"Ok \xff"])
     raw = b"Subject : one\r\n\ttwo \r\nTo: x\r\n\r\n"
     events = [
-        ({"connect": connect("192.0.2.9")}, "process=None, health=None"),
+        ({"connect": connect("192.0.2.9")}, "process=None, health=None, resumed=False"),
         ({"upstream": pb.Upstream(greeting=reply, connect_us=7)},
          r"lines=('Ok \udcff',)), connect_us=7"),
         ({"tls": pb.Tls(leg=pb.LEG_CLIENT, version="TLS1.3",

@@ -57,7 +57,7 @@ def main() -> None:
         session.annotate(caught=str(store(args.folder, session)))
         return None
 
-    policy.run(args.listen)
+    policy.run(args)
 
 
 if __name__ == "__main__":

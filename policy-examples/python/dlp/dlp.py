@@ -159,7 +159,7 @@ def main() -> None:
                       f" data, reference {session.envelope.id}").because(
             rule=found[0][0], reason="; ".join(": ".join(f) for f in found))
 
-    policy.run(args.listen)
+    policy.run(args)
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ def main() -> None:
             archived.popitem(last=False)
         return None
 
-    policy.run(args.listen)
+    policy.run(args)
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ def main() -> None:
             rule=f"{limit.kind} {limit.count}/{limit.period}",
             reason=names[limit.kind])
 
-    policy.run(args.listen)
+    policy.run(args)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def main() -> None:
         return relay().insert_header(0, "DKIM-Signature", value).because(
             rule=f"{selector.decode()}._domainkey.{domain}")
 
-    policy.run(args.listen)
+    policy.run(args)
 
 
 if __name__ == "__main__":

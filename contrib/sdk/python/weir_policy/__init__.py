@@ -10,21 +10,22 @@
     policy.run("unix:/run/weir/hello.sock")
 """
 
-from .decisions import (Decision, Scope, TlsLevel, discard, disconnect,
-                        reject, relay, tempfail)
+from .decisions import (Decision, Scope, Tlsa, TlsLevel, discard,
+                        disconnect, reject, relay, tempfail)
 from .events import (Auth, Body, Command, Connect, Data, Ehlo, Endpoint,
-                     EndOfMessage, Header, Headers, Leg, Mail, Outcome, Phase,
-                     Rcpt, Reply, SessionEnd, SmtpReply, Tls, TransactionEnd,
-                     Upstream)
+                     EndOfMessage, Gap, Grant, Header, Headers, Hello, Leg,
+                     Mail, Mode, Outcome, Phase, Pool, Rcpt, Reply, SessionEnd,
+                     SmtpReply, Tls, TransactionEnd, Upstream)
 from .policy import Policy, arguments
 from .session import Message, Session, Transaction
 from .watched import WatchedFile
 
 __all__ = [
     "Auth", "Body", "Command", "Connect", "Data", "Decision", "Ehlo",
-    "EndOfMessage", "Endpoint", "Header", "Headers", "Leg", "Mail", "Message",
-    "Outcome", "Phase", "Policy", "Rcpt", "Reply", "Scope", "Session",
-    "SessionEnd", "SmtpReply", "Tls", "TlsLevel", "Transaction",
-    "TransactionEnd", "Upstream", "WatchedFile", "arguments", "discard",
-    "disconnect", "reject", "relay", "tempfail",
+    "EndOfMessage", "Endpoint", "Gap", "Grant", "Header", "Headers", "Hello",
+    "Leg", "Mail", "Message", "Mode", "Outcome", "Phase", "Policy", "Pool",
+    "Rcpt", "Reply", "Scope", "Session", "SessionEnd", "SmtpReply", "Tls",
+    "TlsLevel", "Tlsa", "Transaction", "TransactionEnd", "Upstream",
+    "WatchedFile", "arguments", "discard", "disconnect", "reject", "relay",
+    "tempfail",
 ]

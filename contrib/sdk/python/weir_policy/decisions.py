@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
-from ._wire import WireDecision
+from .wire import WireDecision
 
 
 class Scope(enum.IntEnum):
@@ -32,6 +32,15 @@ class TlsLevel(enum.IntEnum):
     ENCRYPT = 3
     VERIFY = 4
     DANE = 5
+
+
+class Tlsa(NamedTuple):
+    """A record that the MX's certificate must match, for TlsLevel.DANE."""
+
+    usage: int
+    selector: int
+    matching: int
+    data: bytes
 
 
 _RELAY, _REJECT, _TEMPFAIL, _DISCARD, _DISCONNECT = 1, 2, 3, 4, 5
@@ -65,6 +74,13 @@ class Decision:
 
     def __repr__(self) -> str:
         return f"<Decision {str(self._message)!r}>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Decision):
+            return NotImplemented
+        return bool(self._message == other._message)
+
+    __hash__ = None  # type: ignore[assignment]
 
     def _copy(self) -> Decision:
         copy = WireDecision()
@@ -113,9 +129,15 @@ class Decision:
 
     def outbound(self, *, source_address: str = "", pool: str = "",
                  ehlo_name: str = "",
-                 tls: TlsLevel = TlsLevel.AS_CONFIGURED) -> Decision:
+                 tls: TlsLevel = TlsLevel.AS_CONFIGURED,
+                 tls_names: Iterable[str] = (), tlsa: Iterable[Tlsa] = (),
+                 next_hop: tuple[str, int] | None = None) -> Decision:
         """Choose how weir connects to the MX: one address or one pool of
-        weir.conf, the EHLO name, the TLS level."""
+        weir.conf, the EHLO name, the TLS level; of VERIFY the names of which
+        the certificate must carry one, of DANE the records; or another
+        destination, (address, port), which needs the grant "next_hop"."""
+        if source_address and pool:
+            raise ValueError("either an address or a pool, not both")
         copy = self._copy()
         choice = copy._message.outbound
         choice.SetInParent()
@@ -123,6 +145,12 @@ class Decision:
         choice.source_pool = pool
         choice.ehlo_name = ehlo_name
         choice.tls = tls
+        choice.tls_names.extend(tls_names)
+        for usage, selector, matching, data in tlsa:
+            choice.tlsa.add(usage=usage, selector=selector, matching=matching,
+                            data=data)
+        if next_hop is not None:
+            choice.next_hop.address, choice.next_hop.port = next_hop
         return copy
 
     def rewrite(self, address: str | bytes) -> Decision:

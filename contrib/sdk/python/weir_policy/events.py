@@ -54,6 +54,47 @@ class Leg(enum.IntEnum):
     UPSTREAM = 2
 
 
+class Mode(enum.IntEnum):
+    UNSPECIFIED = 0
+    ENFORCE = 1
+    OBSERVE = 2
+
+
+class Grant(enum.IntEnum):
+    UNSPECIFIED = 0
+    HEADERS = 1
+    BODY = 2
+    ENVELOPE = 3
+    OUTBOUND = 4
+    NEXT_HOP = 5
+    DISCARD = 6
+
+
+@dataclass(slots=True)
+class Pool:
+    """Source addresses, from weir.conf, that a decision may name."""
+
+    name: str
+    addresses: tuple[str, ...]
+    ehlo_name: str
+
+
+@dataclass(slots=True)
+class Hello:
+    """What weir said of itself: its version, its process, this policy's name
+    and rights in weir.conf."""
+
+    software: str = ""
+    instance: str = ""
+    policy: str = ""
+    mode: Mode = Mode.UNSPECIFIED
+    features: tuple[str, ...] = ()
+    phases: tuple[Phase, ...] = ()
+    grants: tuple[Grant, ...] = ()
+    pools: tuple[Pool, ...] = ()
+    max_frame: int = 0
+
+
 @dataclass(slots=True)
 class Endpoint:
     address: str = ""
@@ -99,6 +140,7 @@ class Connect:
     destination: Endpoint | None
     process: Process | None
     health: DestinationHealth | None
+    resumed: bool  # begun on a connection that broke: what follows repeats it
 
 
 @dataclass(slots=True)

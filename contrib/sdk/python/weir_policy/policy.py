@@ -8,11 +8,12 @@ import logging
 import os
 import signal
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, overload
 
-from . import _wire
+from . import wire
 from ._server import Connection
 from .decisions import Decision
 from .events import (Auth, Body, Command, Connect, Data, Ehlo, EndOfMessage,
@@ -67,6 +68,10 @@ class Hook(Generic[E]):
             decide = self._phase not in _NOTIFY_ONLY | {Phase.BODY}
         self._handlers[self._phase] = Registered(handler, decide, prefix)
         return handler
+
+    def remove(self) -> None:
+        """No handler any more; see Policy.update()."""
+        self._handlers.pop(self._phase, None)
 
 
 class Policy:
@@ -130,8 +135,13 @@ class Policy:
     def version(self, version: str) -> None:
         if version != self._version:
             self._version = version
-            for connection in self.connections:
-                connection.update()
+            self.update()
+
+    def update(self) -> None:
+        """Tell weir the present version and handlers, when they changed while
+        it is connected: they count for sessions that start from then on."""
+        for connection in self.connections:
+            connection.update()
 
     def subscriptions(self, offered: frozenset[int] = frozenset()
                       ) -> list[tuple[Phase, bool, int]]:
@@ -153,27 +163,41 @@ class Policy:
             return phase, handler.decide, handler.prefix
         return phase, False, self.body_limit if phase == Phase.BODY else 0
 
-    def run(self, endpoint: str) -> None:
-        """Serve at "unix:/path" or "tcp:host:port" until SIGTERM or SIGINT."""
+    def run(self, endpoint: str | argparse.Namespace,
+            tls: ssl.SSLContext | None = None) -> None:
+        """Serve at "unix:/path", "tcp:host:port" or "tls:host:port" until
+        SIGTERM or SIGINT. It takes what arguments() made of the command line,
+        too; and for TLS a context, as wire.server_tls() makes it."""
         if not logging.getLogger().handlers:
             logging.basicConfig(level=logging.INFO,
                                 format="%(levelname)s %(message)s")
+        if isinstance(endpoint, argparse.Namespace):
+            tls = tls or _tls_of(endpoint)
+            where: str = endpoint.listen
+        else:
+            where = endpoint
         try:
-            asyncio.run(self._until_signal(endpoint))
+            asyncio.run(self._until_signal(where, tls))
         except (OSError, ValueError) as error:
-            raise SystemExit(f"{endpoint}: {error}") from None
+            raise SystemExit(f"{where}: {error}") from None
 
-    async def _until_signal(self, endpoint: str) -> None:
+    async def _until_signal(self, endpoint: str,
+                            tls: ssl.SSLContext | None) -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        await self.serve(endpoint, stop)
+        await self.serve(endpoint, stop, tls)
 
-    async def serve(self, endpoint: str, stop: asyncio.Event) -> None:
+    async def serve(self, endpoint: str, stop: asyncio.Event,
+                    tls: ssl.SSLContext | None = None) -> None:
         """Serve until `stop` is set; then answer what was asked, and close."""
-        listener = _wire.listen(endpoint)
-        where = _wire.endpoint_of(listener)
+        kind = wire.split(endpoint)[0]
+        if (kind == "tls") != (tls is not None):
+            raise ValueError("TLS needs a certificate" if kind == "tls" else
+                             "a certificate is for tls:host:port")
+        listener = wire.listen(endpoint)
+        where = wire.endpoint_of(listener, kind)
         inode = _inode(listener)
         loop = asyncio.get_running_loop()
         if listener.family == socket.AF_UNIX:
@@ -181,7 +205,7 @@ class Policy:
                 lambda: Connection(self), sock=listener)
         else:
             server = await loop.create_server(lambda: Connection(self),
-                                              sock=listener)
+                                              sock=listener, ssl=tls)
         log.info("listening on %s", where)
         try:
             await stop.wait()
@@ -214,9 +238,27 @@ def _inode_of(path: str) -> int | None:
         return None
 
 
+def _tls_of(options: argparse.Namespace) -> ssl.SSLContext | None:
+    if not getattr(options, "tls_cert", None):
+        return None
+    try:
+        return wire.server_tls(options.tls_cert, options.tls_key,
+                               options.tls_client_ca)
+    except OSError as error:
+        raise SystemExit(f"{options.tls_cert}: {error}") from None
+
+
 def arguments(description: str | None = None) -> argparse.ArgumentParser:
-    """A parser that knows --listen, to which a policy adds its own."""
+    """A parser that knows --listen and what TLS needs, to which a policy adds
+    its own; Policy.run() takes what it makes of the command line."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--listen", required=True, metavar="ENDPOINT",
-                        help="unix:/path or tcp:host:port (port 0: any)")
+                        help="unix:/path, tcp:host:port (port 0: any) or"
+                             " tls:host:port")
+    parser.add_argument("--tls-cert", metavar="PEM",
+                        help="this server's certificate, for tls:")
+    parser.add_argument("--tls-key", metavar="PEM",
+                        help="its key (default: in the same file)")
+    parser.add_argument("--tls-client-ca", metavar="PEM",
+                        help="only a weir with a certificate of this CA")
     return parser

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .events import (Auth, Body, Connect, Data, Ehlo, Endpoint, EndOfMessage,
-                     Event, Gap, Headers, Leg, Mail, Rcpt, Tls,
+                     Event, Gap, Headers, Hello, Leg, Mail, Rcpt, Tls,
                      TransactionEnd, Upstream)
 
 
@@ -22,7 +22,12 @@ class Message:
         self.body = bytearray()
         self.size = 0  # of all of it, known at END_OF_MESSAGE
         self.truncated = False  # longer than the policy's body_limit
-        self.gaps: tuple[Gap, ...] = ()
+        self.gaps: tuple[Gap, ...] = ()  # not sent, for want of credit
+
+    @property
+    def complete(self) -> bool:
+        """Nothing is missing in `body`; known at END_OF_MESSAGE."""
+        return not self.truncated and not self.gaps
 
     def raw(self) -> bytes:
         return self.headers.raw + bytes(self.body)
@@ -68,7 +73,9 @@ class Session:
     def __init__(self, working: Callable[[float], None],
                  annotate: Callable[[dict[str, str]], None],
                  time_left: Callable[[], float | None],
-                 body_limit: int) -> None:
+                 body_limit: int, weir: Hello | None = None) -> None:
+        self.weir = weir or Hello()
+        self.resumed = False
         self.connection_id = ""
         self.listener = ""
         self.client = Endpoint()
@@ -121,6 +128,7 @@ class Session:
                 self.connect = event
                 self.connection_id = event.connection_id
                 self.listener = event.listener
+                self.resumed = event.resumed
                 self.client = event.client or Endpoint()
                 self.destination = event.destination or Endpoint()
             case Upstream():

@@ -8,6 +8,7 @@ protoc compiles it in memory at import. protobuf makes the classes from that.
 from __future__ import annotations
 
 import socket
+import ssl
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -68,12 +69,14 @@ def encode(message: Any) -> bytes:
     return len(payload).to_bytes(4, "big") + payload
 
 
-def decode(frame: bytes) -> Any:
-    message = ToPolicy()
+def decode(frame: bytes, kind: Any = ToPolicy) -> Any:
+    """What came from weir; with FromPolicy, what a policy answered."""
+    message = kind()
     try:
         message.ParseFromString(frame)
     except DecodeError:
-        raise ProtocolError(f"a frame that is no message of weir:"
+        sender = "weir" if kind is ToPolicy else "a policy"
+        raise ProtocolError(f"a frame that is no message of {sender}:"
                             f" {frame[:16]!r}") from None
     return message
 
@@ -107,23 +110,43 @@ class Frames:
             del self._buffer[:start]
 
 
+def split(endpoint: str) -> tuple[str, str, int]:
+    """"unix:/path", "tcp:host:port" or "tls:host:port" as kind, path or host,
+    and port."""
+    kind, _, rest = endpoint.partition(":")
+    if kind == "unix" and rest:
+        return kind, rest, 0
+    host, colon, port = rest.rpartition(":")
+    if kind in ("tcp", "tls") and colon and port.isascii() and port.isdigit():
+        return kind, host.removeprefix("[").removesuffix("]"), int(port)
+    raise ValueError(f"{endpoint!r} is no endpoint: write unix:/path,"
+                     " tcp:host:port or tls:host:port")
+
+
 def listen(endpoint: str) -> socket.socket:
-    """A listening socket for "unix:/path" or "tcp:host:port".
+    """A socket that listens at an endpoint; TLS is the caller's.
 
     A unix socket that a dead server left behind is replaced; one that
     somebody still answers is an error.
     """
-    kind, _, rest = endpoint.partition(":")
-    if kind == "unix" and rest:
-        return _listen_unix(Path(rest))
-    host, colon, port = rest.rpartition(":")
-    if kind == "tcp" and colon and port.isascii() and port.isdigit():
-        host = host.removeprefix("[").removesuffix("]")
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, int(port)), family=family,
-                                    backlog=128)
-    raise ValueError(f"{endpoint!r} is no endpoint: write unix:/path or"
-                     " tcp:host:port")
+    kind, host, port = split(endpoint)
+    if kind == "unix":
+        return _listen_unix(Path(host))
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=128)
+
+
+def server_tls(certificate: str, key: str | None = None,
+               client_ca: str | None = None) -> ssl.SSLContext:
+    """TLS 1.3 for a policy server, from PEM files. With client_ca, only a weir
+    whose certificate it signed gets in."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(certificate, key)
+    if client_ca:
+        context.load_verify_locations(client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
 
 
 def _listen_unix(path: Path) -> socket.socket:
@@ -144,10 +167,10 @@ def _listen_unix(path: Path) -> socket.socket:
     return server
 
 
-def endpoint_of(server: socket.socket) -> str:
+def endpoint_of(server: socket.socket, kind: str = "tcp") -> str:
     """Where a socket really listens, in the words of weir.conf."""
     name = server.getsockname()
     if server.family == socket.AF_UNIX:
         return f"unix:{name}"
     host = f"[{name[0]}]" if ":" in name[0] else name[0]
-    return f"tcp:{host}:{name[1]}"
+    return f"{kind}:{host}:{name[1]}"
