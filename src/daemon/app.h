@@ -43,7 +43,6 @@ int app_start(struct app *app, struct buf *error) MUSTUSE;
 int app_listen(struct app *app, struct buf *error) MUSTUSE;
 void app_own_addresses(struct app *app);
 void app_descriptors(const struct config *c);
-void app_warn(const struct config *c);
 struct tls_client *app_tls(const struct config *config, struct buf *error);
 void app_stop(struct app *app);
 

@@ -130,21 +130,6 @@ app_descriptors(const struct config *c)
 		    "limits.connections\"", limit, wanted);
 }
 
-/* What the configuration may ask for and this version does not do. */
-void
-app_warn(const struct config *c)
-{
-	size_t i;
-
-	for (i = 1; i < c->n_policies; i++)
-		if (c->policies[i].stage != c->policies[0].stage) {
-			log_event(LOG_WARNING, "policy.stages", "advice=\"this "
-			    "version asks the policies of all stages at once; "
-			    "stage only orders them\"");
-			return;
-		}
-}
-
 int
 app_start(struct app *app, struct buf *error)
 {
@@ -152,7 +137,6 @@ app_start(struct app *app, struct buf *error)
 	struct status_source source;
 
 	app_descriptors(c);
-	app_warn(c);
 	if (!has_required_policy(c) && sockets_open(c, c->workers, NULL, NULL,
 	    &app->sockets, error) != 0)
 		return -1;

@@ -87,7 +87,6 @@ reload_try(struct app *app, struct buf *error)
 		return -1;
 	}
 	reload_warn(app->config, config);
-	app_warn(config);
 	if (config->limits.connections > app->config->limits.connections)
 		app_descriptors(config);
 	log_set_level(config->log_level);

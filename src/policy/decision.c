@@ -357,6 +357,25 @@ policy_merge(const struct policy_vote *votes, size_t n,
 	*merge_r = m;
 }
 
+void
+policy_merge_stage(struct policy_merge *m, const struct policy_merge *stage,
+    int first)
+{
+	if (stage->winner >= 0 && (m->winner < 0 ||
+	    policy_action_rank(stage->action) >
+	    policy_action_rank(m->action))) {
+		m->winner = first + stage->winner;
+		m->action = stage->action;
+	}
+	if (stage->delay_ms > m->delay_ms)
+		m->delay_ms = stage->delay_ms;
+	if (m->outbound < 0 && stage->outbound >= 0)
+		m->outbound = first + stage->outbound;
+	if (stage->rewrite >= 0)
+		m->rewrite = first + stage->rewrite;
+	m->settled = stage->settled;
+}
+
 /* ------------------------------------------------------------- weir's words */
 
 struct words {

@@ -122,6 +122,20 @@ void policy_merge(const struct policy_vote *votes, size_t n,
 	struct policy_merge *merge_r);
 
 /**
+ * policy_merge_stage(merge, stage, first) - add the next stage's merge.
+ *
+ * merge  of the stages before it, which all came to RELAY; an empty merge
+ *        (policy_merge() of no votes) to begin with
+ * first  what index 0 of stage counts as in merge
+ *
+ * The stronger action wins, of two RELAYs the first; the longest delay and the
+ * first outbound choice count; the last rewrite does, since its stage was
+ * shown what the earlier one had made of the address. Pure.
+ */
+void policy_merge_stage(struct policy_merge *merge,
+	const struct policy_merge *stage, int first);
+
+/**
  * policy_default_reply(action, phase, reply_r) - weir's own words.
  *
  * The reply for an action whose decision carries none, or a code only (then

@@ -1,264 +1,22 @@
 /*
- * Questions to the policies: who is asked, how long is waited, what counts as
- * an answer.
+ * Questions to the policies, over the stages.
  *
- * One inquiry per question; in it one vote per policy. A policy that is away,
- * late or wrong votes what its on_error says (promise 4), with the cause in
- * the record. All deadlines are times that session_deadline_us() tells, so
- * that a virtual clock can test each.
+ *	MAIL     stage 1  ......... RELAY, stage 2  ......... RELAY: passes
+ *	RCPT #0  stage 1  ...... RELAY,      stage 2  ....... REJECT: answered
+ *	RCPT #1  stage 1  ... REJECT: answered, and stage 2 never hears of it
+ *
+ * One inquiry per question. The questions of pipelined commands are out at the
+ * same time, but each policy hears the phases in order: an inquiry enters a
+ * stage when every open one before it has. So commands that came in one read
+ * cost one round trip per stage.
  */
 #include "session/internal.h"
-#include "session/content.h"
 
 #include <stdlib.h>
 
-static const struct config_policy *
-policy_config(const struct session *s, size_t i)
-{
-	return &s->config->policies[i];
-}
-
-static bool
-phase_is_of_transaction(enum policy_phase phase)
-{
-	return phase >= POLICY_PHASE_MAIL &&
-	    phase <= POLICY_PHASE_END_OF_MESSAGE;
-}
-
-/* Is a decision of this policy awaited at the phase? */
-static bool
-seat_decides(const struct session *s, size_t i, enum policy_phase phase)
-{
-	const struct seat *seat = &s->seats[i];
-
-	if (!seat->policy.known)
-		return phase == POLICY_PHASE_MAIL;
-	/* A refusal for the session also speaks where its policy does not. */
-	if (seat->standing != NULL && phase == POLICY_PHASE_MAIL &&
-	    seat->standing_scope == POLICY_SCOPE_SESSION)
-		return true;
-	if (!(seat->policy.decide & POLICY_PHASE_BIT(phase)) ||
-	    seat->relay_session)
-		return false;
-	return !phase_is_of_transaction(phase) ||
-	    !(seat->relay_transaction || seat->spectator);
-}
-
-/* Does it want to hear of the phase? */
-static bool
-seat_listens(const struct session *s, size_t i, enum policy_phase phase)
-{
-	const struct seat *seat = &s->seats[i];
-
-	return seat->policy.known && !seat->lost &&
-	    ((seat->policy.decide | seat->policy.notify) &
-	    POLICY_PHASE_BIT(phase));
-}
-
-bool
-session_has_decider(const struct session *s, enum policy_phase phase)
-{
-	size_t i;
-
-	for (i = 0; i < s->config->n_policies; i++)
-		if (seat_decides(s, i, phase))
-			return true;
-	return false;
-}
-
-bool
-session_has_listener(const struct session *s, enum policy_phase phase)
-{
-	size_t i;
-
-	for (i = 0; i < s->config->n_policies; i++)
-		if (seat_listens(s, i, phase))
-			return true;
-	return false;
-}
-
-/* Could a decider ever want the content of a message in this session? */
-bool
-session_wants_content(const struct session *s)
-{
-	size_t i;
-
-	for (i = 0; i < s->config->n_policies; i++)
-		if (s->seats[i].policy.decide & POLICY_PHASES_CONTENT)
-			return true;
-	return false;
-}
-
-/* body_prefix: the body's first octets only, and `truncated` at its end. */
-static bool
-seat_sees(const struct session *s, size_t i, const struct policy_event *event)
-{
-	uint64_t prefix = s->seats[i].policy.body_prefix;
-
-	return event->type != POLICY_PHASE_BODY || prefix == 0 ||
-	    event->u.body.offset < prefix;
-}
-
-static void
-seat_prefix(const struct session *s, size_t i, struct policy_event *event)
-{
-	uint64_t prefix = s->seats[i].policy.body_prefix;
-
-	if (prefix == 0)
-		return;
-	if (event->type == POLICY_PHASE_BODY)
-		event->u.body.data = span_take(event->u.body.data,
-		    (size_t)(prefix - event->u.body.offset));
-	else if (event->type == POLICY_PHASE_END_OF_MESSAGE &&
-	    s->body_shown > prefix)
-		event->u.end_of_message.truncated = true;
-}
-
-static void
-ask_send(struct session *s, size_t policy, const struct policy_event *event,
-    uint32_t seq, uint32_t deadline_ms)
-{
-	struct policy_event *copy = session_alloc(s, sizeof(*copy));
-	struct session_action *a;
-
-	*copy = *event;
-	seat_prefix(s, policy, copy);
-	copy->seq = seq;
-	copy->deadline_ms = deadline_ms;
-	a = session_act(s, SESSION_ASK, SESSION_CLIENT);
-	a->u.ask.policy = (unsigned)policy;
-	a->u.ask.event = copy;
-}
-
-void
-session_notify_one(struct session *s, size_t policy,
-    struct policy_event *event)
-{
-	if (seat_listens(s, policy, (enum policy_phase)event->type) &&
-	    seat_sees(s, policy, event))
-		ask_send(s, policy, event, 0, 0);
-}
-
-void
-session_notify(struct session *s, struct policy_event *event)
-{
-	size_t i;
-
-	for (i = 0; i < s->config->n_policies; i++)
-		session_notify_one(s, i, event);
-}
-
-static void
-seat_wait_begins(struct session *s, struct seat *seat)
-{
-	if (seat->waiting++ == 0)
-		seat->wait_since_us = s->now_us;
-}
-
-static void
-seat_wait_ends(struct session *s, struct seat *seat)
-{
-	if (--seat->waiting == 0)
-		seat->waited_us += s->now_us - seat->wait_since_us;
-}
-
-/* What is left of the transaction's budget for this policy. */
-static uint64_t
-seat_budget_us(const struct session *s, size_t i)
-{
-	const struct seat *seat = &s->seats[i];
-	uint64_t used = seat->waited_us, all;
-
-	if (seat->waiting > 0)
-		used += s->now_us - seat->wait_since_us;
-	all = policy_config(s, i)->transaction_timeout_us;
-	return used < all ? all - used : 0;
-}
-
-/* A question that is open ends: with its answer, or without. */
-static void
-vote_in(struct session *s, struct inquiry *q, size_t i)
-{
-	struct vote *v = &q->votes[i];
-
-	if (v->state == VOTE_WAITING)
-		seat_wait_ends(s, &s->seats[i]);
-	v->state = VOTE_IN;
-	v->latency_us = v->seq == 0 ? 0 : s->now_us - v->asked_us;
-}
-
-static void
-vote_fails(struct session *s, struct inquiry *q, size_t i,
-    enum policy_error error, const char *text)
-{
-	struct vote *v = &q->votes[i];
-	struct session_action *a;
-
-	v->error = error;
-	v->error_text = text;
-	v->decision = policy_fallback(
-	    policy_config(s, i)->on_error[q->phase]);
-	vote_in(s, q, i);
-	a = session_act(s, SESSION_REPORT, SESSION_CLIENT);
-	a->u.report.policy = (unsigned)i;
-	a->u.report.error = error;
-}
-
-static void
-vote_cancel(struct session *s, size_t i, struct vote *v)
-{
-	struct policy_event ev = { .type = POLICY_EVENT_CANCEL };
-
-	ev.u.cancel.seq = v->seq;
-	if (!s->seats[i].lost)
-		ask_send(s, i, &ev, 0, 0);
-}
-
-static void
-vote_ask(struct session *s, struct inquiry *q, size_t i,
-    struct policy_event *event)
-{
-	const struct config_policy *c = policy_config(s, i);
-	struct seat *seat = &s->seats[i];
-	struct vote *v = &q->votes[i];
-	uint64_t time_us = q->phase == POLICY_PHASE_END_OF_MESSAGE ?
-	    c->message_timeout_us : c->timeout_us;
-	uint64_t budget_us = seat_budget_us(s, i);
-
-	if (phase_is_of_transaction(q->phase) && budget_us < time_us)
-		time_us = budget_us;
-	v->state = VOTE_WAITING;
-	v->seq = ++seat->last_seq;
-	v->asked_us = s->now_us;
-	v->deadline_us = s->now_us + time_us;
-	v->latest_us = v->deadline_us + c->max_extension_us;
-	seat_wait_begins(s, seat);
-	ask_send(s, i, event, v->seq,
-	    (uint32_t)((time_us + CLOCK_US_PER_MS - 1) / CLOCK_US_PER_MS));
-}
-
-static void
-vote_begin(struct session *s, struct inquiry *q, size_t i,
-    struct policy_event *event)
-{
-	struct seat *seat = &s->seats[i];
-	struct vote *v = &q->votes[i];
-
-	if (seat->standing != NULL &&
-	    (seat->standing_scope == POLICY_SCOPE_SESSION ||
-	    phase_is_of_transaction(q->phase))) {
-		v->standing = true;
-		v->decision = seat->standing;
-		v->state = VOTE_IN;
-	} else if (seat->lost)
-		vote_fails(s, q, i, seat->policy.error, "not connected");
-	else
-		vote_ask(s, q, i, event);
-}
-
 static struct inquiry *
 inquiry_new(struct session *s, enum policy_phase phase, struct transaction *t,
-    unsigned index)
+    size_t from, size_t end)
 {
 	size_t n = s->config->n_policies;
 	struct inquiry *q = calloc(1, sizeof(*q) + n * sizeof(q->votes[0]));
@@ -269,41 +27,160 @@ inquiry_new(struct session *s, enum policy_phase phase, struct transaction *t,
 	}
 	q->phase = phase;
 	q->transaction = t;
-	q->index = index;
+	q->from = q->to = from;
+	q->end = end;
 	q->n_votes = n;
+	policy_merge(NULL, 0, &q->merge);
 	TAILQ_INSERT_TAIL(&s->inquiries, q, link);
 	return q;
 }
 
-/**
- * session_ask - put a question to all who decide at the phase, and tell those
- * who only listen. NULL: nobody decides. What the event points to must live
- * until the actions are cleared, or be static.
- */
-struct inquiry *
-session_ask(struct session *s, enum policy_phase phase, struct transaction *t,
-    unsigned index, struct policy_event *event)
+/* Asks and tells the policies of the present stage. */
+static void
+inquiry_put(struct session *s, struct inquiry *q, struct policy_event *event)
 {
-	size_t i, n = s->config->n_policies;
-	struct inquiry *q;
+	size_t i;
 
-	event->type = phase;
-	if (n == 0)
-		return NULL;
-	if (!session_has_decider(s, phase)) {
-		session_notify(s, event);
-		return NULL;
-	}
-	q = inquiry_new(s, phase, t, index);
-	if (q == NULL)
-		return NULL;
-	for (i = 0; i < n; i++) {
-		if (seat_decides(s, i, phase) && seat_sees(s, i, event))
-			vote_begin(s, q, i, event);
+	session_seats_reached(s, q->phase, q->from, q->to);
+	for (i = q->from; i < q->to; i++) {
+		if (session_seat_role(s, i, q->phase, q->index) ==
+		    SEAT_DECIDES && session_seat_sees(s, i, event))
+			session_vote_begin(s, q, i, event);
 		else
 			session_notify_one(s, i, event);
 	}
 	session_inquiry_check(s, q);
+}
+
+static void
+stage_begin(struct session *s, struct inquiry *q)
+{
+	struct policy_event event = { .type = q->phase };
+	const int rewrite = q->merge.rewrite;
+
+	q->passed = false;
+	q->from = q->to;
+	q->to = session_stage_end(s, q->from);
+	q->build(s, q->pending, rewrite < 0 ? NULL :
+	    &q->votes[rewrite].decision->rewrite, &event);
+	inquiry_put(s, q, &event);
+}
+
+static bool
+inquiry_is_under_way(const struct inquiry *q)
+{
+	return q->build != NULL && !q->closed;
+}
+
+/* Lets those into their next stage who may. Returns whether one went. */
+bool
+session_stages_progress(struct session *s)
+{
+	struct inquiry *q;
+	size_t reached = s->config->n_policies;	/* by all before q */
+	bool moved = false;
+
+	if (reached == 0 || session_stage_end(s, 0) == reached)
+		return false;
+	TAILQ_FOREACH(q, &s->inquiries, link) {
+		while (inquiry_is_under_way(q) && q->passed &&
+		    q->to < reached) {
+			stage_begin(s, q);
+			moved = true;
+		}
+		if (inquiry_is_under_way(q) && q->to < reached)
+			reached = q->to;
+	}
+	return moved;
+}
+
+static enum seat_role
+role_among(const struct session *s, enum policy_phase phase, unsigned index,
+    size_t from, size_t to)
+{
+	enum seat_role role, most = SEAT_OUT;
+
+	for (; from < to; from++) {
+		role = session_seat_role(s, from, phase, index);
+		if (role > most)
+			most = role;
+	}
+	return most;
+}
+
+/* Must the next question wait for one before it, even if nobody decides? */
+static bool
+stages_are_open(const struct session *s)
+{
+	const struct inquiry *q;
+
+	TAILQ_FOREACH_REVERSE(q, &s->inquiries, inquiry_list, link)
+		if (inquiry_is_under_way(q))
+			return q->to < q->end;
+	return false;
+}
+
+/**
+ * session_ask - put a question to all who decide at the phase, stage by stage,
+ * and tell those who only listen.
+ *
+ * p      the command that it is about, which owns the inquiry; NULL: none
+ * build  makes its event
+ *
+ * Returns NULL when there is nothing to wait for.
+ */
+struct inquiry *
+session_ask(struct session *s, enum policy_phase phase, struct pending *p,
+    session_build_fn *build)
+{
+	struct policy_event event = { .type = phase };
+	const unsigned index = p == NULL ? 0 : p->index;
+	size_t n = s->config->n_policies;
+	struct inquiry *q;
+
+	if (n == 0)
+		return NULL;
+	/* before anybody is asked, MAIL is news to all */
+	if (role_among(s, phase, index, 0, n) < SEAT_DECIDES &&
+	    !stages_are_open(s)) {
+		session_seats_reached(s, phase, 0, n);
+		build(s, p, NULL, &event);
+		session_notify(s, &event);
+		return NULL;
+	}
+	q = inquiry_new(s, phase, p == NULL ? NULL : p->transaction, 0, n);
+	if (q == NULL)
+		return NULL;
+	q->pending = p;
+	q->index = index;
+	q->build = build;
+	stage_begin(s, q);
+	session_stages_progress(s);
+	return q;
+}
+
+/**
+ * session_ask_stage - the same with one event, for the policies [from, to) of
+ * which nobody waits for another. Returns NULL when nobody decides; else it is
+ * the caller's.
+ */
+struct inquiry *
+session_ask_stage(struct session *s, enum policy_phase phase,
+    struct transaction *t, struct policy_event *event, size_t from, size_t to)
+{
+	struct inquiry *q;
+
+	event->type = phase;
+	if (role_among(s, phase, 0, from, to) < SEAT_DECIDES) {
+		for (; from < to; from++)
+			session_notify_one(s, from, event);
+		return NULL;
+	}
+	q = inquiry_new(s, phase, t, from, to);
+	if (q == NULL)
+		return NULL;
+	q->to = to;
+	inquiry_put(s, q, event);
 	return q;
 }
 
@@ -312,14 +189,17 @@ session_ask(struct session *s, enum policy_phase phase, struct transaction *t,
 struct inquiry *
 session_ask_overload(struct session *s, struct transaction *t)
 {
-	struct inquiry *q = inquiry_new(s, POLICY_PHASE_HEADERS, t, 0);
+	struct inquiry *q = inquiry_new(s, POLICY_PHASE_HEADERS, t, 0,
+	    s->config->n_policies);
 	size_t i;
 
 	if (q == NULL)
 		return NULL;
+	q->to = q->end;
 	for (i = 0; i < q->n_votes; i++)
-		if (seat_decides(s, i, POLICY_PHASE_HEADERS))
-			vote_fails(s, q, i, POLICY_ERROR_OVERLOAD,
+		if (session_seat_role(s, i, POLICY_PHASE_HEADERS, 0) ==
+		    SEAT_DECIDES)
+			session_vote_fails(s, q, i, POLICY_ERROR_OVERLOAD,
 			    "the header section is too large to be shown");
 	session_inquiry_check(s, q);
 	return q;
@@ -341,149 +221,6 @@ session_inquiry_free(struct session *s, struct inquiry *q)
 	session_later(s, free, q);
 }
 
-static struct inquiry *
-inquiry_find(struct session *s, unsigned policy, uint32_t seq)
-{
-	struct inquiry *q;
-
-	TAILQ_FOREACH(q, &s->inquiries, link)
-		if (q->votes[policy].state == VOTE_WAITING &&
-		    q->votes[policy].seq == seq)
-			return q;
-	return NULL;
-}
-
-static void
-answer_decision(struct session *s, struct inquiry *q, unsigned i,
-    struct policy_answer *answer)
-{
-	const struct config_policy *c = policy_config(s, i);
-	struct vote *v = &q->votes[i];
-	struct policy_rules rules = { .phase = q->phase, .grants = c->grants,
-	    .pools = s->config->pool_infos, .n_pools = s->config->n_pools,
-	    .delay_max_ms = c->delay_max_ms };
-	struct policy_decision *d = policy_answer_take_decision(answer);
-	const char *wrong;
-
-	if (d == NULL) {
-		vote_fails(s, q, i, POLICY_ERROR_INVALID, "no memory");
-		return;
-	}
-	v->owned = true;
-	v->memory = d;
-	wrong = policy_decision_check(d, &rules);
-	if (wrong == NULL)
-		wrong = session_decision_unserved(q->phase, d);
-	if (wrong == NULL)
-		wrong = session_content_edits_wrong(q, d);
-	if (wrong != NULL) {
-		session_fact_event(s, "policy %s: invalid decision: %s",
-		    c->name, wrong);
-		v->rejected = d;
-		vote_fails(s, q, i, POLICY_ERROR_INVALID, wrong);
-		return;
-	}
-	if (d->delay_ms > c->delay_max_ms)
-		d->delay_ms = c->delay_max_ms;
-	v->decision = d;
-	vote_in(s, q, i);
-	session_act(s, SESSION_REPORT, SESSION_CLIENT)->u.report.policy = i;
-}
-
-static void
-answer_working(struct session *s, struct inquiry *q, unsigned i,
-    uint32_t extra_ms)
-{
-	struct vote *v = &q->votes[i];
-	uint64_t until = s->now_us + (uint64_t)extra_ms * CLOCK_US_PER_MS;
-
-	if (until > v->latest_us)
-		until = v->latest_us;
-	if (until > v->deadline_us)
-		v->deadline_us = until;
-}
-
-void
-session_answer(struct session *s, const struct session_event *ev)
-{
-	unsigned i = ev->u.answer.policy;
-	struct policy_answer *answer = ev->u.answer.answer;
-	uint32_t seq = answer != NULL ? answer->seq : ev->u.answer.seq;
-	struct inquiry *q = inquiry_find(s, i, seq);
-	struct fact *f;
-
-	if (ev->u.answer.error != POLICY_OK) {
-		if (q == NULL)
-			return;
-		vote_fails(s, q, i, ev->u.answer.error,
-		    policy_error_name(ev->u.answer.error));
-	} else if (answer->type == POLICY_ANSWER_ANNOTATE) {
-		f = session_fact(s, FACT_ANNOTATION);
-		f->u.annotation.policy = policy_config(s, i)->name;
-		f->u.annotation.annotations = answer->u.annotate.annotations;
-		f->u.annotation.n = answer->u.annotate.n_annotations;
-		return;
-	} else if (q == NULL) {
-		return;
-	} else if (answer->type == POLICY_ANSWER_WORKING) {
-		answer_working(s, q, i, answer->u.working_extra_ms);
-		return;
-	} else if (answer->type == POLICY_ANSWER_DECISION)
-		answer_decision(s, q, i, answer);
-	session_inquiry_check(s, q);
-}
-
-void
-session_policy_lost(struct session *s, unsigned i, enum policy_error error)
-{
-	struct inquiry *q;
-
-	s->seats[i].lost = true;
-	s->seats[i].policy.error = error;
-	TAILQ_FOREACH(q, &s->inquiries, link) {
-		if (q->votes[i].state != VOTE_WAITING)
-			continue;
-		vote_fails(s, q, i, error, "the connection was lost");
-		session_inquiry_check(s, q);
-	}
-}
-
-void
-session_ask_timer(struct session *s)
-{
-	struct inquiry *q;
-	size_t i;
-
-	TAILQ_FOREACH(q, &s->inquiries, link) {
-		for (i = 0; i < q->n_votes; i++) {
-			struct vote *v = &q->votes[i];
-
-			if (v->state != VOTE_WAITING ||
-			    v->deadline_us > s->now_us)
-				continue;
-			vote_cancel(s, i, v);
-			vote_fails(s, q, i, POLICY_ERROR_TIMEOUT,
-			    "no answer in time");
-		}
-		session_inquiry_check(s, q);
-	}
-}
-
-uint64_t
-session_ask_deadline_us(const struct session *s)
-{
-	const struct inquiry *q;
-	uint64_t first = UINT64_MAX;
-	size_t i;
-
-	TAILQ_FOREACH(q, &s->inquiries, link)
-		for (i = 0; i < q->n_votes; i++)
-			if (q->votes[i].state == VOTE_WAITING &&
-			    q->votes[i].deadline_us < first)
-				first = q->votes[i].deadline_us;
-	return first;
-}
-
 /* The open questions of a transaction that is decided without them. */
 void
 session_inquiries_drop(struct session *s, struct transaction *t)
@@ -493,21 +230,4 @@ session_inquiries_drop(struct session *s, struct transaction *t)
 	TAILQ_FOREACH(q, &s->inquiries, link)
 		if (q->transaction == t)
 			session_inquiry_settle(s, q);
-}
-
-/* Nobody needs the answers that are still out. */
-void
-session_inquiry_cancel(struct session *s, struct inquiry *q)
-{
-	size_t i;
-
-	for (i = 0; i < q->n_votes; i++) {
-		struct vote *v = &q->votes[i];
-
-		if (v->state != VOTE_WAITING)
-			continue;
-		vote_cancel(s, i, v);
-		seat_wait_ends(s, &s->seats[i]);
-		v->state = VOTE_NONE;
-	}
 }

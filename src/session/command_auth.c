@@ -16,19 +16,38 @@ auth_mechanism(const struct pending *p)
 	return span_take(p->parsed.args, span_find(p->parsed.args, ' '));
 }
 
-static void
-auth_ask(struct session *s, struct pending *p, struct span response)
+/* What tells the identity: behind the command, or the line that was asked
+ * for. */
+static struct span
+auth_response(const struct session *s, const struct pending *p)
 {
-	struct policy_event ev = { .type = POLICY_PHASE_AUTH };
+	struct span held = buf_span(&s->auth_line);
+
+	held = span_take(held, span_find(held, '\n'));
+	held = span_take(held, span_find(held, '\r'));
+	return span_trim(buf_len(&s->auth_line) > 0 ? held :
+	    span_skip(p->parsed.args, auth_mechanism(p).len));
+}
+
+static void
+auth_event(struct session *s, const struct pending *p,
+    const struct span *rewrite, struct policy_event *ev)
+{
 	struct buf *identity = session_scratch_buf(s);
 	struct span name = auth_mechanism(p);
 	char *mechanism = session_alloc(s, name.len + 1);
 
+	(void)rewrite;
 	memcpy(mechanism, name.data, name.len);
-	smtp_sasl_identity(name, response, identity);
-	ev.u.auth.mechanism = mechanism;
-	ev.u.auth.identity = buf_span(identity);
-	p->inquiry = session_ask(s, POLICY_PHASE_AUTH, NULL, 0, &ev);
+	smtp_sasl_identity(name, auth_response(s, p), identity);
+	ev->u.auth.mechanism = mechanism;
+	ev->u.auth.identity = buf_span(identity);
+}
+
+static void
+auth_ask(struct session *s, struct pending *p)
+{
+	p->inquiry = session_ask(s, POLICY_PHASE_AUTH, p, auth_event);
 	s->auth_asked = true;
 }
 
@@ -36,7 +55,6 @@ static void
 auth_parse(struct session *s, struct pending *p)
 {
 	struct span name = auth_mechanism(p);
-	struct span response = span_trim(span_skip(p->parsed.args, name.len));
 
 	s->auth_asked = false;
 	if (s->tls_fell_back) {
@@ -48,8 +66,8 @@ auth_parse(struct session *s, struct pending *p)
 		s->auth_asked = true;	/* the MX's own 501 */
 		return;
 	}
-	if (response.len > 0 || !smtp_sasl_has_identity(name))
-		auth_ask(s, p, response);
+	if (auth_response(s, p).len > 0 || !smtp_sasl_has_identity(name))
+		auth_ask(s, p);
 }
 
 static void
@@ -129,7 +147,7 @@ session_auth_line(struct session *s, const struct smtp_line_event *ev)
 	}
 	buf_append(&s->auth_line, ev->raw);
 	if (!s->auth_asked && !span_eq(ev->text, SPAN("*"))) {
-		auth_ask(s, p, ev->text);
+		auth_ask(s, p);
 		if (p->inquiry != NULL)
 			return;
 	}

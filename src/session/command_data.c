@@ -36,25 +36,30 @@ data_parse(struct session *s, struct pending *p)
 }
 
 /* The question at DATA: which recipients stand. */
-void
-session_data_ask(struct session *s, struct pending *p)
+static void
+data_event(struct session *s, const struct pending *p,
+    const struct span *rewrite, struct policy_event *ev)
 {
-	struct policy_event ev = { .type = POLICY_PHASE_DATA };
-	struct transaction *t = p->transaction;
+	const struct transaction *t = p->transaction;
 	uint32_t *accepted;
 	size_t i, n = 0;
 
-	p->data_asked = true;
-	if (!session_has_listener(s, POLICY_PHASE_DATA) &&
-	    !session_has_decider(s, POLICY_PHASE_DATA))
-		return;
+	(void)rewrite;
 	accepted = session_alloc(s, t->n_recipients * sizeof(*accepted) + 1);
 	for (i = 0; i < t->n_recipients; i++)
 		if (t->recipients[i].accepted)
 			accepted[n++] = (uint32_t)i;
-	ev.u.data.accepted = accepted;
-	ev.u.data.n_accepted = n;
-	p->inquiry = session_ask(s, POLICY_PHASE_DATA, t, 0, &ev);
+	ev->u.data.accepted = accepted;
+	ev->u.data.n_accepted = n;
+}
+
+void
+session_data_ask(struct session *s, struct pending *p)
+{
+	p->data_asked = true;
+	if (session_has_listener(s, POLICY_PHASE_DATA) ||
+	    session_has_decider(s, POLICY_PHASE_DATA))
+		p->inquiry = session_ask(s, POLICY_PHASE_DATA, p, data_event);
 }
 
 /* Does anybody stand who could get the message? */

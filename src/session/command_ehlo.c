@@ -18,13 +18,19 @@
 #include <stdlib.h>
 
 static void
+ehlo_event(struct session *s, const struct pending *p,
+    const struct span *rewrite, struct policy_event *ev)
+{
+	(void)s;
+	(void)rewrite;
+	ev->u.ehlo.verb = p->parsed.name;
+	ev->u.ehlo.name = span_trim(p->parsed.args);
+}
+
+static void
 ehlo_ask(struct session *s, struct pending *p)
 {
-	struct policy_event ev = { .type = POLICY_PHASE_EHLO };
-
-	ev.u.ehlo.verb = p->parsed.name;
-	ev.u.ehlo.name = span_trim(p->parsed.args);
-	p->inquiry = session_ask(s, POLICY_PHASE_EHLO, NULL, 0, &ev);
+	p->inquiry = session_ask(s, POLICY_PHASE_EHLO, p, ehlo_event);
 }
 
 void

@@ -6,17 +6,19 @@
 #include <stdio.h>
 
 static void
-mail_ask(struct session *s, struct pending *p, const struct smtp_path *path)
+mail_event(struct session *s, const struct pending *p,
+    const struct span *rewrite, struct policy_event *ev)
 {
-	struct policy_event ev = { .type = POLICY_PHASE_MAIL };
-	struct transaction *t = p->transaction;
+	struct smtp_path path;
 
-	ev.u.mail.transaction_id = t->id.text;
-	ev.u.mail.raw = p->parsed.args;
-	ev.u.mail.sender = path->address;
-	ev.u.mail.params = session_params(s, path);
-	ev.u.mail.n_params = path->n_params;
-	p->inquiry = session_ask(s, POLICY_PHASE_MAIL, t, 0, &ev);
+	(void)rewrite;
+	if (smtp_path_parse(p->parsed.args, SPAN("FROM"), &path) != 0)
+		return;		/* never: it was read before */
+	ev->u.mail.transaction_id = p->transaction->id.text;
+	ev->u.mail.raw = p->parsed.args;
+	ev->u.mail.sender = path.address;
+	ev->u.mail.params = session_params(s, &path);
+	ev->u.mail.n_params = path.n_params;
 }
 
 static void
@@ -77,7 +79,7 @@ mail_parse(struct session *s, struct pending *p)
 	p->transaction = s->transaction;
 	p->transaction->references++;
 	session_violations(s, path.violations & ~p->parsed.violations);
-	mail_ask(s, p, &path);
+	p->inquiry = session_ask(s, POLICY_PHASE_MAIL, p, mail_event);
 }
 
 static void

@@ -5,13 +5,19 @@
 #include "session/internal.h"
 
 static void
+command_event(struct session *s, const struct pending *p,
+    const struct span *rewrite, struct policy_event *ev)
+{
+	(void)s;
+	(void)rewrite;
+	ev->u.command.verb = p->parsed.name;
+	ev->u.command.arguments = p->parsed.args;
+}
+
+static void
 command_ask(struct session *s, struct pending *p)
 {
-	struct policy_event ev = { .type = POLICY_PHASE_COMMAND };
-
-	ev.u.command.verb = p->parsed.name;
-	ev.u.command.arguments = p->parsed.args;
-	p->inquiry = session_ask(s, POLICY_PHASE_COMMAND, NULL, 0, &ev);
+	p->inquiry = session_ask(s, POLICY_PHASE_COMMAND, p, command_event);
 }
 
 /* Withheld from EHLO, since an MX that trusts weir's address would believe

@@ -9,17 +9,19 @@
 #define RECIPIENTS_MAX 20000
 
 static void
-rcpt_ask(struct session *s, struct pending *p, const struct smtp_path *path)
+rcpt_event(struct session *s, const struct pending *p,
+    const struct span *rewrite, struct policy_event *ev)
 {
-	struct policy_event ev = { .type = POLICY_PHASE_RCPT };
+	struct smtp_path path;
 
-	ev.u.rcpt.raw = p->parsed.args;
-	ev.u.rcpt.recipient = path->address;
-	ev.u.rcpt.params = session_params(s, path);
-	ev.u.rcpt.n_params = path->n_params;
-	ev.u.rcpt.index = p->index;
-	p->inquiry = session_ask(s, POLICY_PHASE_RCPT, p->transaction,
-	    p->index, &ev);
+	(void)rewrite;
+	if (smtp_path_parse(p->parsed.args, SPAN("TO"), &path) != 0)
+		return;		/* never: it was read before */
+	ev->u.rcpt.raw = p->parsed.args;
+	ev->u.rcpt.recipient = path.address;
+	ev->u.rcpt.params = session_params(s, &path);
+	ev->u.rcpt.n_params = path.n_params;
+	ev->u.rcpt.index = p->index;
 }
 
 static void
@@ -53,7 +55,7 @@ rcpt_parse(struct session *s, struct pending *p)
 		return;
 	session_violations(s, path.violations & ~p->parsed.violations);
 	if (!t->discarded)
-		rcpt_ask(s, p, &path);
+		p->inquiry = session_ask(s, POLICY_PHASE_RCPT, p, rcpt_event);
 }
 
 static void

@@ -31,22 +31,29 @@ session_dial(struct session *s)
 	a->u.connect.timeout_us = s->config->upstream.connect_timeout_us;
 }
 
+static void
+connect_event(struct session *s, const struct pending *p,
+    const struct span *rewrite, struct policy_event *ev)
+{
+	(void)p;
+	(void)rewrite;
+	ev->u.connect.connection_id = s->id.text;
+	ev->u.connect.listener = s->listener->name;
+	ev->u.connect.client = s->client;
+	ev->u.connect.destination = s->destination;
+}
+
 void
 session_connect_begin(struct session *s)
 {
-	struct policy_event ev = { .type = POLICY_PHASE_CONNECT };
-
 	session_fact_open(s);
 	if (s->refuse != NULL) {
 		session_fact_event(s, "refused: %s", s->refuse);
 		session_end_with_421(s, "refused", "4.3.5", s->refuse);
 		return;
 	}
-	ev.u.connect.connection_id = s->id.text;
-	ev.u.connect.listener = s->listener->name;
-	ev.u.connect.client = s->client;
-	ev.u.connect.destination = s->destination;
-	s->connect_inquiry = session_ask(s, POLICY_PHASE_CONNECT, NULL, 0, &ev);
+	s->connect_inquiry = session_ask(s, POLICY_PHASE_CONNECT, NULL,
+	    connect_event);
 	if (s->connect_inquiry == NULL)
 		session_dial(s);
 }

@@ -89,8 +89,8 @@ show_body(struct session *s, struct pending *p, struct span body)
 		ev.u.body.offset = c->body_offset;
 		ev.u.body.message = c->message;
 		ev.u.body.data = piece;
-		if (session_ask(s, POLICY_PHASE_BODY, p->transaction, 0,
-		    &ev) != NULL)
+		if (session_ask_stage(s, POLICY_PHASE_BODY, p->transaction,
+		    &ev, 0, s->config->n_policies) != NULL)
 			c->questions++;
 		c->body_offset += piece.len;
 	}
@@ -108,8 +108,8 @@ show_headers(struct session *s, struct pending *p)
 	ev.u.headers.message = c->message;
 	session_fact_lines(s, c->was_held ? FACT_CLIENT_TO_WEIR :
 	    FACT_CLIENT_TO_MX, ev.u.headers.raw);
-	c->headers_inquiry = session_ask(s, POLICY_PHASE_HEADERS,
-	    p->transaction, 0, &ev);
+	c->headers_inquiry = session_ask_stage(s, POLICY_PHASE_HEADERS,
+	    p->transaction, &ev, 0, s->config->n_policies);
 }
 
 /* The section is known: show it, and the body that came behind it. */
@@ -253,8 +253,8 @@ session_content_show_end(struct session *s, struct pending *p)
 	ev.u.end_of_message.size = c->size;
 	ev.u.end_of_message.truncated = c->head_too_large;
 	s->body_shown = c->body_offset;
-	c->end_inquiry = session_ask(s, POLICY_PHASE_END_OF_MESSAGE,
-	    p->transaction, 0, &ev);
+	c->end_inquiry = session_ask_stage(s, POLICY_PHASE_END_OF_MESSAGE,
+	    p->transaction, &ev, 0, s->config->n_policies);
 }
 
 /* HEADERS is settled: show what came meanwhile. */

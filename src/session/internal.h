@@ -17,6 +17,7 @@
 
 #include <sys/queue.h>
 
+#include "session/inquiry.h"
 #include "session/session.h"
 #include "smtp/command.h"
 #include "smtp/ehlo.h"
@@ -93,7 +94,6 @@ enum pending_state {
 	PENDING_STATE_COUNT
 };
 
-struct inquiry;
 struct session_command;
 
 struct pending {
@@ -196,54 +196,6 @@ extern const struct session_command session_command_other;
 extern const struct session_command session_command_unknown;
 
 const struct session_command *session_command_of(enum smtp_verb verb);
-
-/* ---------------------------------------------------------------- inquiry */
-
-enum vote_state { VOTE_NONE, VOTE_WAITING, VOTE_IN };
-
-struct vote {
-	enum vote_state state;
-	uint32_t seq;
-	bool owned;			/* decision is ours to free */
-	bool standing;			/* repeats an earlier refusal, or the
-					   policy was not asked */
-	enum policy_error error;
-	const char *error_text;
-	const struct policy_decision *decision;	/* what counts */
-	const struct policy_decision *rejected;	/* an invalid one */
-	struct policy_decision *memory;		/* to be freed, if owned */
-	uint64_t asked_us, deadline_us, latest_us, latency_us;
-};
-
-/* A question at one phase, to all deciders that want it. */
-struct inquiry {
-	TAILQ_ENTRY(inquiry) link;
-	enum policy_phase phase;
-	struct transaction *transaction;	/* NULL outside one */
-	unsigned index;				/* RCPT's */
-	bool settled;				/* merge holds the result */
-	bool closed;			/* votes recorded, others cancelled */
-	struct policy_merge merge;	/* when settled */
-	size_t n_votes;
-	struct vote votes[];		/* one per policy */
-};
-TAILQ_HEAD(inquiry_list, inquiry);
-
-struct seat {
-	struct session_policy policy;
-	bool lost;
-	uint32_t last_seq;
-	unsigned waiting;		/* open questions */
-	uint64_t wait_since_us, waited_us;	/* of transaction_timeout */
-	bool relay_transaction;		/* said RELAY for the transaction */
-	bool relay_session;
-	bool spectator;			/* refused at HEADERS: an observer for
-					   the rest of the message */
-	enum policy_scope standing_scope;
-	struct policy_decision *standing;	/* a refusal that repeats */
-	bool applied;			/* its refusal became the outcome */
-	bool relayed;			/* its RELAY took effect */
-};
 
 /* ---------------------------------------------------------------- session */
 
@@ -418,39 +370,6 @@ void session_starttls_reply(struct session *s, struct pending *p,
 void session_tls_done(struct session *s, const struct session_tls *tls);
 void session_tls_failed(struct session *s, const char *why);
 void session_ehlo_greeted_again(struct session *s);
-bool session_wants_content(const struct session *s);
-
-/* ask.c */
-struct inquiry *session_ask(struct session *s, enum policy_phase phase,
-	struct transaction *t, unsigned index, struct policy_event *event);
-struct inquiry *session_ask_overload(struct session *s,
-	struct transaction *t);
-bool session_has_decider(const struct session *s, enum policy_phase phase);
-bool session_has_listener(const struct session *s, enum policy_phase phase);
-void session_notify(struct session *s, struct policy_event *event);
-void session_notify_one(struct session *s, size_t policy,
-	struct policy_event *event);
-void session_inquiry_free(struct session *s, struct inquiry *q);
-void session_answer(struct session *s, const struct session_event *ev);
-void session_policy_lost(struct session *s, unsigned policy,
-	enum policy_error error);
-void session_ask_timer(struct session *s);
-uint64_t session_ask_deadline_us(const struct session *s);
-void session_inquiry_cancel(struct session *s, struct inquiry *q);
-void session_inquiries_drop(struct session *s, struct transaction *t);
-
-/* verdict.c: what a settled inquiry says */
-const struct policy_decision *session_verdict(const struct inquiry *q,
-	enum policy_action *action_r);
-const char *session_verdict_by(const struct session *s,
-	const struct inquiry *q);
-void session_inquiry_check(struct session *s, struct inquiry *q);
-void session_inquiry_settle(struct session *s, struct inquiry *q);
-void session_seats_new_transaction(struct session *s);
-void session_seats_applied(struct session *s, const struct inquiry *q);
-void session_decision_free(void *d);
-const char *session_decision_unserved(enum policy_phase phase,
-	const struct policy_decision *d);
 
 /* transaction.c */
 struct transaction *session_transaction_new(struct session *s,

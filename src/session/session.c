@@ -334,7 +334,8 @@ session_progress(struct session *s)
 	bool moved;
 
 	for (turns = 0; s->cause == NULL; turns++) {
-		moved = session_connect_progress(s);
+		moved = session_stages_progress(s);
+		moved |= session_connect_progress(s);
 		moved |= session_client_parse(s);
 		moved |= session_pending_pass(s);
 		moved |= session_auth_progress(s);

@@ -6,28 +6,38 @@
 
 #include <stdlib.h>
 
+/* What the stages that are behind it and the present one come to so far. */
 static void
-inquiry_merge(struct inquiry *q)
+inquiry_merge(const struct inquiry *q, struct policy_merge *merge_r)
 {
 	struct policy_vote votes[POLICY_MAX];
-	size_t i;
+	struct policy_merge stage;
+	size_t i, n = 0;
 
-	for (i = 0; i < q->n_votes; i++) {
-		votes[i].pending = q->votes[i].state == VOTE_WAITING;
-		votes[i].decision = q->votes[i].state == VOTE_IN ?
+	for (i = q->from; i < q->to; i++, n++) {
+		votes[n].pending = q->votes[i].state == VOTE_WAITING;
+		votes[n].decision = q->votes[i].state == VOTE_IN ?
 		    q->votes[i].decision : NULL;
 	}
-	policy_merge(votes, q->n_votes, &q->merge);
+	policy_merge(votes, n, &stage);
+	*merge_r = q->merge;
+	policy_merge_stage(merge_r, &stage, (int)q->from);
 }
 
-/* Looks whether the votes so far decide it. */
+/* Looks whether the votes so far decide it: all, or the present stage. */
 void
 session_inquiry_check(struct session *s, struct inquiry *q)
 {
-	if (q->settled)
+	struct policy_merge merge;
+
+	if (q->closed || q->passed)
 		return;
-	inquiry_merge(q);
-	if (!q->merge.settled)
+	inquiry_merge(q, &merge);
+	if (!merge.settled)
+		return;
+	q->merge = merge;
+	q->passed = merge.action == POLICY_RELAY && q->to < q->end;
+	if (q->passed)
 		return;
 	q->settled = true;
 	session_inquiry_settle(s, q);
@@ -128,38 +138,6 @@ session_inquiry_settle(struct session *s, struct inquiry *q)
 			s->seats[i].relayed = true;
 		if (v->error == POLICY_OK)
 			vote_scope(&s->seats[i], v);
-	}
-}
-
-void
-session_seats_applied(struct session *s, const struct inquiry *q)
-{
-	size_t i;
-
-	for (i = 0; i < s->config->n_policies; i++)
-		s->seats[i].applied = q != NULL && (int)i == q->merge.winner &&
-		    q->votes[i].error == POLICY_OK;
-}
-
-void
-session_seats_new_transaction(struct session *s)
-{
-	size_t i;
-
-	for (i = 0; i < s->config->n_policies; i++) {
-		struct seat *seat = &s->seats[i];
-
-		seat->relay_transaction = seat->spectator = false;
-		seat->applied = seat->relayed = false;
-		seat->waited_us = 0;
-		if (seat->waiting > 0)
-			seat->wait_since_us = s->now_us;
-		if (seat->standing != NULL &&
-		    seat->standing_scope == POLICY_SCOPE_TRANSACTION) {
-			session_later(s, session_decision_free,
-			    seat->standing);
-			seat->standing = NULL;
-		}
 	}
 }
 

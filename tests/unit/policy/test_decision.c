@@ -399,6 +399,63 @@ test_merge_pairs(void **state)
 	}
 }
 
+/* Two stages of one policy each, with every pair of actions; the second one is
+ * only there when the first has nothing against it. */
+static void
+test_merge_stages(void **state)
+{
+	(void)state;
+	for (int a = 0; a < VOTES; a++) {
+		for (int b = 0; b < VOTES; b++) {
+			const struct policy_vote first = vote(a),
+			    second = vote(b);
+			struct policy_merge m, one, two;
+			bool ends;
+			int winner;
+
+			policy_merge(NULL, 0, &m);
+			policy_merge(&first, 1, &one);
+			policy_merge(&second, 1, &two);
+			policy_merge_stage(&m, &one, 0);
+			ends = !one.settled || one.action != POLICY_RELAY;
+			if (!ends)
+				policy_merge_stage(&m, &two, 1);
+			winner = ends || two.winner < 0 || (one.winner == 0 &&
+			    two.action == POLICY_RELAY) ? one.winner : 1;
+			if (m.winner != winner || m.action != (winner == 1 ?
+			    two.action : one.action) || m.settled !=
+			    (ends ? one.settled : two.settled))
+				fail_msg("stages %d %d: winner %d settled %d",
+				    a, b, m.winner, m.settled);
+		}
+	}
+}
+
+static void
+test_merge_stages_rest(void **state)
+{
+	struct policy_merge m = { .winner = 0, .action = POLICY_RELAY,
+	    .delay_ms = 7, .outbound = -1, .rewrite = 1, .settled = true };
+	const struct policy_merge second = { .winner = 1,
+	    .action = POLICY_RELAY, .delay_ms = 3, .outbound = 2,
+	    .rewrite = -1, .settled = true },
+	    third = { .winner = 0, .action = POLICY_TEMPFAIL, .delay_ms = 9,
+	    .outbound = 0, .rewrite = 0, .settled = true };
+
+	(void)state;
+	policy_merge_stage(&m, &second, 2);
+	assert_int_equal(m.winner, 0);
+	assert_int_equal(m.delay_ms, 7);
+	assert_int_equal(m.outbound, 4);
+	assert_int_equal(m.rewrite, 1);
+	policy_merge_stage(&m, &third, 5);
+	assert_int_equal(m.winner, 5);
+	assert_int_equal(m.action, POLICY_TEMPFAIL);
+	assert_int_equal(m.delay_ms, 9);
+	assert_int_equal(m.outbound, 4);
+	assert_int_equal(m.rewrite, 5);
+}
+
 static void
 test_merge_rest(void **state)
 {
@@ -518,6 +575,8 @@ main(void)
 		cmocka_unit_test(test_rewrites),
 		cmocka_unit_test(test_merge_pairs),
 		cmocka_unit_test(test_merge_rest),
+		cmocka_unit_test(test_merge_stages),
+		cmocka_unit_test(test_merge_stages_rest),
 		cmocka_unit_test(test_default_replies),
 		cmocka_unit_test(test_default_reply_keeps),
 		cmocka_unit_test(test_fallbacks),

@@ -1,0 +1,218 @@
+/*
+ * A policy in a session: what it is at a phase, and what it is told.
+ *
+ * Everybody who wants to know whether somebody decides, listens or needs the
+ * content asks here, so that subscriptions, scopes and stages are looked at in
+ * one place.
+ */
+#include "session/internal.h"
+
+bool
+session_phase_is_of_transaction(enum policy_phase phase)
+{
+	return phase >= POLICY_PHASE_MAIL &&
+	    phase <= POLICY_PHASE_END_OF_MESSAGE;
+}
+
+/* Behind the last policy of this one's stage. */
+size_t
+session_stage_end(const struct session *s, size_t i)
+{
+	const struct config_policy *p = s->config->policies;
+	unsigned stage = p[i].stage;
+
+	while (++i < s->config->n_policies && p[i].stage == stage)
+		;
+	return i;
+}
+
+/* A phase that its stage never heard the beginning of. */
+static bool
+seat_is_behind(const struct seat *seat, enum policy_phase phase)
+{
+	if (phase == POLICY_PHASE_SESSION_END)
+		return !seat->in_session;
+	return !seat->in_transaction && phase != POLICY_PHASE_MAIL &&
+	    (session_phase_is_of_transaction(phase) ||
+	    phase == POLICY_PHASE_TRANSACTION_END);
+}
+
+/**
+ * session_seat_role - what a policy is at a phase.
+ *
+ * index  RCPT: of the recipient
+ *
+ * One that is lost still decides: its vote is an error then.
+ */
+enum seat_role
+session_seat_role(const struct session *s, size_t i, enum policy_phase phase,
+    unsigned index)
+{
+	const struct seat *seat = &s->seats[i];
+	const unsigned bit = POLICY_PHASE_BIT(phase);
+
+	(void)index;
+	if (!seat->policy.known)
+		return phase == POLICY_PHASE_MAIL ? SEAT_DECIDES : SEAT_OUT;
+	if (seat_is_behind(seat, phase))
+		return SEAT_OUT;
+	/* A refusal for the session also speaks where its policy does not. */
+	if (seat->standing != NULL && phase == POLICY_PHASE_MAIL &&
+	    seat->standing_scope == POLICY_SCOPE_SESSION)
+		return SEAT_DECIDES;
+	if (!((seat->policy.decide | seat->policy.notify) & bit))
+		return SEAT_OUT;
+	if (!(seat->policy.decide & bit) || seat->relay_session)
+		return SEAT_LISTENS;
+	return session_phase_is_of_transaction(phase) &&
+	    (seat->relay_transaction || seat->spectator) ?
+	    SEAT_LISTENS : SEAT_DECIDES;
+}
+
+/* Is a decision of anybody awaited at the phase? */
+bool
+session_has_decider(const struct session *s, enum policy_phase phase)
+{
+	size_t i;
+
+	for (i = 0; i < s->config->n_policies; i++)
+		if (session_seat_role(s, i, phase, 0) == SEAT_DECIDES)
+			return true;
+	return false;
+}
+
+/* Does anybody who is there want to hear of the phase? */
+bool
+session_has_listener(const struct session *s, enum policy_phase phase)
+{
+	size_t i;
+
+	for (i = 0; i < s->config->n_policies; i++)
+		if (!s->seats[i].lost && s->seats[i].policy.known &&
+		    session_seat_role(s, i, phase, 0) != SEAT_OUT)
+			return true;
+	return false;
+}
+
+/* Could a decider ever want the content of a message in this session? */
+bool
+session_wants_content(const struct session *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->config->n_policies; i++)
+		if (s->seats[i].policy.decide & POLICY_PHASES_CONTENT)
+			return true;
+	return false;
+}
+
+/* body_prefix: the body's first octets only, and `truncated` at its end. */
+bool
+session_seat_sees(const struct session *s, size_t i,
+    const struct policy_event *event)
+{
+	uint64_t prefix = s->seats[i].policy.body_prefix;
+
+	return event->type != POLICY_PHASE_BODY || prefix == 0 ||
+	    event->u.body.offset < prefix;
+}
+
+static void
+seat_prefix(const struct session *s, size_t i, struct policy_event *event)
+{
+	uint64_t prefix = s->seats[i].policy.body_prefix;
+
+	if (prefix == 0)
+		return;
+	if (event->type == POLICY_PHASE_BODY)
+		event->u.body.data = span_take(event->u.body.data,
+		    (size_t)(prefix - event->u.body.offset));
+	else if (event->type == POLICY_PHASE_END_OF_MESSAGE &&
+	    s->body_shown > prefix)
+		event->u.end_of_message.truncated = true;
+}
+
+void
+session_seat_send(struct session *s, size_t policy,
+    const struct policy_event *event, uint32_t seq, uint32_t deadline_ms)
+{
+	struct policy_event *copy = session_alloc(s, sizeof(*copy));
+	struct session_action *a;
+
+	*copy = *event;
+	seat_prefix(s, policy, copy);
+	copy->seq = seq;
+	copy->deadline_ms = deadline_ms;
+	a = session_act(s, SESSION_ASK, SESSION_CLIENT);
+	a->u.ask.policy = (unsigned)policy;
+	a->u.ask.event = copy;
+}
+
+void
+session_notify_one(struct session *s, size_t policy,
+    struct policy_event *event)
+{
+	const struct seat *seat = &s->seats[policy];
+
+	if (seat->lost || !seat->policy.known ||
+	    !session_seat_sees(s, policy, event))
+		return;
+	if (session_seat_role(s, policy, (enum policy_phase)event->type,
+	    event->type == POLICY_PHASE_RCPT ? event->u.rcpt.index : 0) !=
+	    SEAT_OUT)
+		session_seat_send(s, policy, event, 0, 0);
+}
+
+void
+session_notify(struct session *s, struct policy_event *event)
+{
+	size_t i;
+
+	for (i = 0; i < s->config->n_policies; i++)
+		session_notify_one(s, i, event);
+}
+
+/* The session, or a transaction, has begun for these. */
+void
+session_seats_reached(struct session *s, enum policy_phase phase, size_t from,
+    size_t to)
+{
+	for (; from < to; from++) {
+		s->seats[from].in_session = true;
+		if (phase == POLICY_PHASE_MAIL)
+			s->seats[from].in_transaction = true;
+	}
+}
+
+void
+session_seats_applied(struct session *s, const struct inquiry *q)
+{
+	size_t i;
+
+	for (i = 0; i < s->config->n_policies; i++)
+		s->seats[i].applied = q != NULL && (int)i == q->merge.winner &&
+		    q->votes[i].error == POLICY_OK;
+}
+
+void
+session_seats_new_transaction(struct session *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->config->n_policies; i++) {
+		struct seat *seat = &s->seats[i];
+
+		seat->relay_transaction = seat->spectator = false;
+		seat->applied = seat->relayed = false;
+		seat->in_transaction = false;
+		seat->waited_us = 0;
+		if (seat->waiting > 0)
+			seat->wait_since_us = s->now_us;
+		if (seat->standing != NULL &&
+		    seat->standing_scope == POLICY_SCOPE_TRANSACTION) {
+			session_later(s, session_decision_free,
+			    seat->standing);
+			seat->standing = NULL;
+		}
+	}
+}

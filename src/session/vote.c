@@ -1,0 +1,285 @@
+/*
+ * Votes: one policy's part in one inquiry. When it is asked, how long is
+ * waited, what counts as an answer.
+ *
+ * A policy that is away, late or wrong votes what its on_error says (promise
+ * 4), with the cause in the record. All deadlines are times that
+ * session_deadline_us() tells, so that a virtual clock can test each.
+ */
+#include "session/internal.h"
+#include "session/content.h"
+
+static const struct config_policy *
+policy_config(const struct session *s, size_t i)
+{
+	return &s->config->policies[i];
+}
+
+static void
+seat_wait_begins(struct session *s, struct seat *seat)
+{
+	if (seat->waiting++ == 0)
+		seat->wait_since_us = s->now_us;
+}
+
+static void
+seat_wait_ends(struct session *s, struct seat *seat)
+{
+	if (--seat->waiting == 0)
+		seat->waited_us += s->now_us - seat->wait_since_us;
+}
+
+/* What is left of the transaction's budget for this policy. */
+static uint64_t
+seat_budget_us(const struct session *s, size_t i)
+{
+	const struct seat *seat = &s->seats[i];
+	uint64_t used = seat->waited_us, all;
+
+	if (seat->waiting > 0)
+		used += s->now_us - seat->wait_since_us;
+	all = policy_config(s, i)->transaction_timeout_us;
+	return used < all ? all - used : 0;
+}
+
+/* A question that is open ends: with its answer, or without. */
+static void
+vote_in(struct session *s, struct inquiry *q, size_t i)
+{
+	struct vote *v = &q->votes[i];
+
+	if (v->state == VOTE_WAITING)
+		seat_wait_ends(s, &s->seats[i]);
+	v->state = VOTE_IN;
+	v->latency_us = v->seq == 0 ? 0 : s->now_us - v->asked_us;
+}
+
+void
+session_vote_fails(struct session *s, struct inquiry *q, size_t i,
+    enum policy_error error, const char *text)
+{
+	struct vote *v = &q->votes[i];
+	struct session_action *a;
+
+	v->error = error;
+	v->error_text = text;
+	v->decision = policy_fallback(
+	    policy_config(s, i)->on_error[q->phase]);
+	vote_in(s, q, i);
+	a = session_act(s, SESSION_REPORT, SESSION_CLIENT);
+	a->u.report.policy = (unsigned)i;
+	a->u.report.error = error;
+}
+
+static void
+vote_cancel(struct session *s, size_t i, struct vote *v)
+{
+	struct policy_event ev = { .type = POLICY_EVENT_CANCEL };
+
+	ev.u.cancel.seq = v->seq;
+	if (!s->seats[i].lost)
+		session_seat_send(s, i, &ev, 0, 0);
+}
+
+static void
+vote_ask(struct session *s, struct inquiry *q, size_t i,
+    struct policy_event *event)
+{
+	const struct config_policy *c = policy_config(s, i);
+	struct seat *seat = &s->seats[i];
+	struct vote *v = &q->votes[i];
+	uint64_t time_us = q->phase == POLICY_PHASE_END_OF_MESSAGE ?
+	    c->message_timeout_us : c->timeout_us;
+	uint64_t budget_us = seat_budget_us(s, i);
+
+	if (session_phase_is_of_transaction(q->phase) && budget_us < time_us)
+		time_us = budget_us;
+	v->state = VOTE_WAITING;
+	v->seq = ++seat->last_seq;
+	v->asked_us = s->now_us;
+	v->deadline_us = s->now_us + time_us;
+	v->latest_us = v->deadline_us + c->max_extension_us;
+	seat_wait_begins(s, seat);
+	session_seat_send(s, i, event, v->seq,
+	    (uint32_t)((time_us + CLOCK_US_PER_MS - 1) / CLOCK_US_PER_MS));
+}
+
+void
+session_vote_begin(struct session *s, struct inquiry *q, size_t i,
+    struct policy_event *event)
+{
+	struct seat *seat = &s->seats[i];
+	struct vote *v = &q->votes[i];
+
+	if (seat->standing != NULL &&
+	    (seat->standing_scope == POLICY_SCOPE_SESSION ||
+	    session_phase_is_of_transaction(q->phase))) {
+		v->standing = true;
+		v->decision = seat->standing;
+		v->state = VOTE_IN;
+	} else if (seat->lost)
+		session_vote_fails(s, q, i, seat->policy.error,
+		    "not connected");
+	else
+		vote_ask(s, q, i, event);
+}
+
+static struct inquiry *
+inquiry_find(struct session *s, unsigned policy, uint32_t seq)
+{
+	struct inquiry *q;
+
+	TAILQ_FOREACH(q, &s->inquiries, link)
+		if (q->votes[policy].state == VOTE_WAITING &&
+		    q->votes[policy].seq == seq)
+			return q;
+	return NULL;
+}
+
+static void
+answer_decision(struct session *s, struct inquiry *q, unsigned i,
+    struct policy_answer *answer)
+{
+	const struct config_policy *c = policy_config(s, i);
+	struct vote *v = &q->votes[i];
+	struct policy_rules rules = { .phase = q->phase, .grants = c->grants,
+	    .pools = s->config->pool_infos, .n_pools = s->config->n_pools,
+	    .delay_max_ms = c->delay_max_ms };
+	struct policy_decision *d = policy_answer_take_decision(answer);
+	const char *wrong;
+
+	if (d == NULL) {
+		session_vote_fails(s, q, i, POLICY_ERROR_INVALID, "no memory");
+		return;
+	}
+	v->owned = true;
+	v->memory = d;
+	wrong = policy_decision_check(d, &rules);
+	if (wrong == NULL)
+		wrong = session_decision_unserved(q->phase, d);
+	if (wrong == NULL)
+		wrong = session_content_edits_wrong(q, d);
+	if (wrong != NULL) {
+		session_fact_event(s, "policy %s: invalid decision: %s",
+		    c->name, wrong);
+		v->rejected = d;
+		session_vote_fails(s, q, i, POLICY_ERROR_INVALID, wrong);
+		return;
+	}
+	if (d->delay_ms > c->delay_max_ms)
+		d->delay_ms = c->delay_max_ms;
+	v->decision = d;
+	vote_in(s, q, i);
+	session_act(s, SESSION_REPORT, SESSION_CLIENT)->u.report.policy = i;
+}
+
+static void
+answer_working(struct session *s, struct inquiry *q, unsigned i,
+    uint32_t extra_ms)
+{
+	struct vote *v = &q->votes[i];
+	uint64_t until = s->now_us + (uint64_t)extra_ms * CLOCK_US_PER_MS;
+
+	if (until > v->latest_us)
+		until = v->latest_us;
+	if (until > v->deadline_us)
+		v->deadline_us = until;
+}
+
+void
+session_answer(struct session *s, const struct session_event *ev)
+{
+	unsigned i = ev->u.answer.policy;
+	struct policy_answer *answer = ev->u.answer.answer;
+	uint32_t seq = answer != NULL ? answer->seq : ev->u.answer.seq;
+	struct inquiry *q = inquiry_find(s, i, seq);
+	struct fact *f;
+
+	if (ev->u.answer.error != POLICY_OK) {
+		if (q == NULL)
+			return;
+		session_vote_fails(s, q, i, ev->u.answer.error,
+		    policy_error_name(ev->u.answer.error));
+	} else if (answer->type == POLICY_ANSWER_ANNOTATE) {
+		f = session_fact(s, FACT_ANNOTATION);
+		f->u.annotation.policy = policy_config(s, i)->name;
+		f->u.annotation.annotations = answer->u.annotate.annotations;
+		f->u.annotation.n = answer->u.annotate.n_annotations;
+		return;
+	} else if (q == NULL) {
+		return;
+	} else if (answer->type == POLICY_ANSWER_WORKING) {
+		answer_working(s, q, i, answer->u.working_extra_ms);
+		return;
+	} else if (answer->type == POLICY_ANSWER_DECISION)
+		answer_decision(s, q, i, answer);
+	session_inquiry_check(s, q);
+}
+
+void
+session_policy_lost(struct session *s, unsigned i, enum policy_error error)
+{
+	struct inquiry *q;
+
+	s->seats[i].lost = true;
+	s->seats[i].policy.error = error;
+	TAILQ_FOREACH(q, &s->inquiries, link) {
+		if (q->votes[i].state != VOTE_WAITING)
+			continue;
+		session_vote_fails(s, q, i, error, "the connection was lost");
+		session_inquiry_check(s, q);
+	}
+}
+
+void
+session_ask_timer(struct session *s)
+{
+	struct inquiry *q;
+	size_t i;
+
+	TAILQ_FOREACH(q, &s->inquiries, link) {
+		for (i = 0; i < q->n_votes; i++) {
+			struct vote *v = &q->votes[i];
+
+			if (v->state != VOTE_WAITING ||
+			    v->deadline_us > s->now_us)
+				continue;
+			vote_cancel(s, i, v);
+			session_vote_fails(s, q, i, POLICY_ERROR_TIMEOUT,
+			    "no answer in time");
+		}
+		session_inquiry_check(s, q);
+	}
+}
+
+uint64_t
+session_ask_deadline_us(const struct session *s)
+{
+	const struct inquiry *q;
+	uint64_t first = UINT64_MAX;
+	size_t i;
+
+	TAILQ_FOREACH(q, &s->inquiries, link)
+		for (i = 0; i < q->n_votes; i++)
+			if (q->votes[i].state == VOTE_WAITING &&
+			    q->votes[i].deadline_us < first)
+				first = q->votes[i].deadline_us;
+	return first;
+}
+
+/* Nobody needs the answers that are still out. */
+void
+session_inquiry_cancel(struct session *s, struct inquiry *q)
+{
+	size_t i;
+
+	for (i = 0; i < q->n_votes; i++) {
+		struct vote *v = &q->votes[i];
+
+		if (v->state != VOTE_WAITING)
+			continue;
+		vote_cancel(s, i, v);
+		seat_wait_ends(s, &s->seats[i]);
+		v->state = VOTE_NONE;
+	}
+}
