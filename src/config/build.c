@@ -5,6 +5,7 @@
 #include "config/build.h"
 
 #include <limits.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -215,11 +216,39 @@ machine_name(struct config_memory *memory)
 	return config_memory_string(memory, span_str(name));
 }
 
+int
+config_peer(const char *text, uint32_t *peer_r)
+{
+	const struct passwd *user;
+	uint64_t number;
+
+	*peer_r = CONFIG_PEER_USUAL;
+	if (text[0] == '\0')
+		return 0;
+	if (strcmp(text, "any") == 0) {
+		*peer_r = CONFIG_PEER_ANY;
+		return 0;
+	}
+	if (span_to_u64(span_str(text), &number) == 0) {
+		*peer_r = (uint32_t)number;
+		return number < CONFIG_PEER_ANY ? 0 : -1;
+	}
+	user = getpwnam(text);
+	if (user == NULL)
+		return -1;
+	*peer_r = user->pw_uid;
+	return 0;
+}
+
 void
 config_settle(struct config *c, struct config_memory *memory)
 {
 	size_t i;
 
+	for (i = 0; i < c->n_policies; i++)
+		if (config_peer(c->policies[i].peer_uid,
+		    &c->policies[i].peer) != 0)
+			c->policies[i].peer = CONFIG_PEER_USUAL;
 	sort_policies(c->policies, c->n_policies);
 	c->pool_infos = config_memory_alloc(memory,
 	    c->n_pools * sizeof(*c->pool_infos));

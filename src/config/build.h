@@ -28,6 +28,10 @@ void config_settle(struct config *c, struct config_memory *memory);
 void config_check(const struct config *c, const struct config_part *parts,
 	struct config_report *report);
 
+/* "", "any", a number or a user's name as struct config_policy.peer has it.
+ * -1: there is no such user. */
+int config_peer(const char *text, uint32_t *peer_r) MUSTUSE;
+
 /* The next part of that kind after `part` (NULL: the first of parts). */
 const struct config_part *config_next_part(const struct config_part *parts,
 	const struct config_part *part, enum config_section section);

@@ -124,6 +124,37 @@ check_listener(const struct config *c, size_t i,
 	check_listener_tls(l, part, report);
 }
 
+/* What belongs to another transport would give a false sense of safety. */
+static void
+check_transport(const struct config_policy *p, const struct config_part *part,
+    struct config_report *report)
+{
+	static const char *const tls_keys[] = { "tls_ca", "tls_name",
+	    "tls_certificate", "tls_key" };
+	uint32_t peer;
+
+	for (size_t i = 0; i < ARRAY_LEN(tls_keys); i++)
+		if (p->transport != CONFIG_ENDPOINT_TLS &&
+		    !is_empty(part, tls_keys[i]))
+			config_report_add(report,
+			    config_part_line(part, tls_keys[i]),
+			    "%s serves only an endpoint tls:host:port; remove "
+			    "it", tls_keys[i]);
+	if (p->transport != CONFIG_ENDPOINT_UNIX && !is_empty(part, "peer_uid"))
+		config_report_add(report, config_part_line(part, "peer_uid"),
+		    "peer_uid serves only an endpoint unix:/path; remove it");
+	if (config_peer(p->peer_uid, &peer) != 0)
+		config_report_add(report, config_part_line(part, "peer_uid"),
+		    "peer_uid = \"%.80s\" is no user here; write a name, a "
+		    "number, or any", p->peer_uid);
+	if (p->tls_key[0] != '\0' && p->tls_certificate[0] == '\0')
+		config_report_add(report, config_part_line(part, "tls_key"),
+		    "tls_key without tls_certificate; write both");
+	check_path(part, "tls_ca", p->tls_ca, report);
+	check_path(part, "tls_certificate", p->tls_certificate, report);
+	check_path(part, "tls_key", p->tls_key, report);
+}
+
 static void
 check_policy(const struct config *c, size_t i, const struct config_part *part,
     struct config_report *report)
@@ -139,9 +170,7 @@ check_policy(const struct config *c, size_t i, const struct config_part *part,
 		config_report_add(report, config_part_line(part, "endpoint"),
 		    "policy \"%s\" has no endpoint; write endpoint = "
 		    "\"unix:/run/weir/%s.sock\"", p->name, p->name);
-	if (p->transport == CONFIG_ENDPOINT_TLS)
-		config_report_add(report, config_part_line(part, "endpoint"),
-		    "endpoint tls: " LATER "; use unix: or tcp:");
+	check_transport(p, part, report);
 	if (p->mode == POLICY_MODE_OBSERVE)
 		config_report_add(report, config_part_line(part, "mode"),
 		    "mode = observe: " LATER "; use enforce, and a server that "

@@ -75,12 +75,18 @@ struct config_pool {
 enum config_endpoint { CONFIG_ENDPOINT_UNIX, CONFIG_ENDPOINT_TCP,
 	CONFIG_ENDPOINT_TLS };
 
+#define CONFIG_PEER_USUAL UINT32_MAX	/* root, weir, owner of the directory */
+#define CONFIG_PEER_ANY (UINT32_MAX - 1)
+
 struct config_policy {
 	const char *name;
 	enum config_endpoint transport;
 	const char *path;		/* unix */
 	const char *host;		/* tcp, tls: name or address */
 	uint16_t port;
+	const char *peer_uid;		/* unix: as written, and resolved */
+	uint32_t peer;			/* CONFIG_PEER_USUAL, _ANY, or a uid */
+	const char *tls_ca, *tls_name, *tls_certificate, *tls_key; /* tls */
 	unsigned stage;
 	enum policy_mode mode;
 	unsigned grants;		/* set of 1 << policy_grant */

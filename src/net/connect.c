@@ -206,3 +206,16 @@ connect_cancel(struct connect_attempt *a)
 	else
 		attempt_free(a);
 }
+
+int
+connect_peer_uid(int fd, uint32_t *uid_r)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0 ||
+	    len != sizeof(peer))
+		return -1;
+	*uid_r = peer.uid;
+	return 0;
+}

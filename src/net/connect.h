@@ -5,6 +5,7 @@
 #define WEIR_NET_CONNECT_H
 
 #include "base/addr.h"
+#include "base/compiler.h"
 #include "net/loop.h"
 
 struct connect_request {
@@ -27,5 +28,9 @@ typedef void connect_fn(void *ctx, int fd, const struct addr *local,
 struct connect_attempt *connect_start(struct loop *loop,
 	const struct connect_request *request, connect_fn *fn, void *ctx);
 void connect_cancel(struct connect_attempt *a);		/* NULL is fine */
+
+/* The user that listens at the other end of a connected unix socket (that
+ * called listen(2), to be exact). -1: not known. */
+int connect_peer_uid(int fd, uint32_t *uid_r) MUSTUSE;
 
 #endif

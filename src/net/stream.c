@@ -27,8 +27,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
-#include <netinet/in.h>
-#include <linux/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -315,19 +313,6 @@ stream_set_write_timeout(struct stream *s, uint64_t timeout_us)
 		limit_write(s);
 }
 
-uint32_t
-stream_min_rtt_us(const struct stream *s)
-{
-	struct tcp_info info;
-	socklen_t len = sizeof(info);
-
-	memset(&info, 0, sizeof(info));
-	if (s->fd == -1 || getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info,
-	    &len) != 0)
-		return 0;
-	return info.tcpi_min_rtt == UINT32_MAX ? 0 : info.tcpi_min_rtt;
-}
-
 /*
  * Reading.
  */
@@ -568,6 +553,13 @@ stream_start_tls(struct stream *s, struct tls_client *tls,
 	start_timer(s, timeout_us);
 	update_interest(s);
 	defer(s);
+}
+
+struct span
+stream_tls_first(const struct stream *s)
+{
+	return s->tls == NULL ? (struct span){ 0 } :
+	    tls_session_first(s->tls);
 }
 
 void

@@ -83,6 +83,10 @@ void stream_set_write_timeout(struct stream *s, uint64_t timeout_us);
 void stream_start_tls(struct stream *s, struct tls_client *tls,
 	const struct addr *key, uint64_t timeout_us);
 
+/* In on_tls after a failure: the first bytes that the peer answered with, as
+ * they came; empty: none. */
+struct span stream_tls_first(const struct stream *s);
+
 enum stream_end {
 	STREAM_END_FLUSH,	/* write what is queued, close_notify, close */
 	STREAM_END_LINGER,	/* likewise, then FIN and swallow what still
@@ -94,8 +98,5 @@ enum stream_end {
 /* Ends it: no more callbacks; frees itself when it is done (flushing takes at
  * most 10 s). s is not to be used again; NULL is fine. */
 void stream_end(struct stream *s, enum stream_end how);
-
-/* TCP_INFO's minimal round-trip time in microseconds; 0: not known. */
-uint32_t stream_min_rtt_us(const struct stream *s);
 
 #endif

@@ -20,9 +20,9 @@ struct tls_client_options {
 	const char *server_name;		/* SNI */
 };
 
-/* One per worker; outlives the streams that use it. NULL with *error_r in
- * words (malloc'd; caller frees). priority NULL or "": NORMAL with TLS 1.2 and
- * 1.3. Reads the trust store: slow, not for a running loop. */
+/* Outlives the streams that use it, until they are given to stream_end(). NULL
+ * with *error_r in words (malloc'd; caller frees). priority NULL or "": NORMAL
+ * with TLS 1.2 and 1.3. Reads the trust store: some milliseconds. */
 struct tls_client *tls_client_new(const struct tls_client_options *options,
 	char **error_r);
 void tls_client_free(struct tls_client *t);

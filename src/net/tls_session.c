@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #define RETRIES_MAX 64		/* of warnings in a row */
+#define FIRST_MAX 32		/* bytes kept to name another protocol by */
 
 struct tls_session {
 	gnutls_session_t session;
@@ -30,6 +31,8 @@ struct tls_session {
 	struct tls_info info;
 	gnutls_datum_t subject, issuer, verify_error;
 	char error[160];
+	uint8_t first[FIRST_MAX];
+	size_t n_first;
 };
 
 static ssize_t
@@ -134,6 +137,11 @@ tls_session_free(struct tls_session *t)
 void
 tls_session_feed(struct tls_session *t, struct span ciphertext)
 {
+	struct span first = span_take(ciphertext, FIRST_MAX - t->n_first);
+
+	if (first.len > 0)
+		memcpy(t->first + t->n_first, first.data, first.len);
+	t->n_first += first.len;
 	t->fed = ciphertext;
 }
 
@@ -372,4 +380,10 @@ const char *
 tls_session_error(const struct tls_session *t)
 {
 	return t->error;
+}
+
+struct span
+tls_session_first(const struct tls_session *t)
+{
+	return span_of(t->first, t->n_first);
 }

@@ -54,4 +54,7 @@ void tls_session_bye(struct tls_session *t);
 const struct tls_info *tls_session_info(const struct tls_session *t);
 const char *tls_session_error(const struct tls_session *t);
 
+/* The peer's very first bytes: what it speaks when that is no TLS. */
+struct span tls_session_first(const struct tls_session *t);
+
 #endif

@@ -16,17 +16,20 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "config.h"
 #include "net/stream.h"
 #include "service/policy_dial.h"
+#include "service/policy_peer.h"
+#include "service/policy_report.h"
+#include "service/policy_tls.h"
 
 #define SECOND ((uint64_t)CLOCK_US_PER_S)
 #define MAJOR 1			/* of the protocol that this weir speaks */
 #define KEEP_BYTES 65536	/* a buffer above this is given back */
-#define SAMPLE_BYTES 32		/* of what is no frame, for the log */
+#define WHY_MAX 400		/* bytes of what the log says */
 
 static const struct policy_client_timing usual_timing = {
 	.connect_us = 5 * SECOND,
@@ -54,14 +57,9 @@ struct policy_client {
 	bool pinging;			/* and nothing came since */
 	bool flushing;			/* on_flush is under way */
 	bool full;			/* as on_flow was told */
-	char last_why[128];		/* to say everything once */
+	struct policy_report said;
+	struct tls_client *tls;		/* of an endpoint tls: */
 };
-
-static const char *
-name_of(const struct policy_client *c)
-{
-	return c->setup.block->name;
-}
 
 static uint64_t
 now(const struct policy_client *c)
@@ -99,34 +97,6 @@ retry_later(struct policy_client *c)
 }
 
 static void
-format_endpoint(const struct config_policy *block, char *text, size_t size)
-{
-	if (block->transport == CONFIG_ENDPOINT_UNIX)
-		snprintf(text, size, "unix:%s", block->path);
-	else
-		snprintf(text, size, "tcp:%s:%u", block->host, block->port);
-}
-
-/* One line when something goes wrong; the same again only for debugging. */
-static void
-report(struct policy_client *c, const char *why, struct span sample)
-{
-	bool again = strncmp(why, c->last_why, sizeof(c->last_why) - 1) == 0;
-	char endpoint[256], where[LOG_QUOTE_MAX];
-	char text[LOG_QUOTE_MAX], bytes[LOG_QUOTE_MAX];
-
-	format_endpoint(c->setup.block, endpoint, sizeof(endpoint));
-	snprintf(c->last_why, sizeof(c->last_why), "%s", why);
-	log_event(again ? LOG_DEBUG : LOG_WARNING, c->state ==
-	    METRICS_POLICY_READY ? "policy.lost" : "policy.unreachable",
-	    "policy=%s endpoint=%s reason=%s%s%s", name_of(c),
-	    log_quote(span_str(endpoint), where),
-	    log_quote(span_str(why), text), sample.len == 0 ? "" : " bytes=",
-	    sample.len == 0 ? "" :
-	    log_quote(span_take(sample, SAMPLE_BYTES), bytes));
-}
-
-static void
 close_connection(struct policy_client *c, enum stream_end how)
 {
 	stream_end(c->stream, how);
@@ -142,7 +112,8 @@ lose(struct policy_client *c, const char *why, struct span sample)
 {
 	enum metrics_policy_state was = c->state;
 
-	report(c, why, sample);
+	policy_report(&c->said, c->setup.block, was == METRICS_POLICY_READY,
+	    why, sample);
 	close_connection(c, STREAM_END_ABORT);
 	c->error = was == METRICS_POLICY_HANDSHAKE ? POLICY_ERROR_HANDSHAKE :
 	    POLICY_ERROR_CONNECT;
@@ -273,7 +244,7 @@ on_welcome(struct policy_client *c, const struct policy_answer *a)
 	if (a->u.welcome.max_frame != 0 && a->u.welcome.max_frame < c->max_out)
 		c->max_out = a->u.welcome.max_frame;
 	c->retry_us = c->setup.timing->retry_min_us;
-	c->last_why[0] = '\0';
+	c->said.last_why[0] = '\0';
 	c->pinging = false;
 	start_timer(c, c->setup.timing->idle_us);
 	enter(c, METRICS_POLICY_READY);
@@ -380,9 +351,13 @@ static void
 on_eof(void *ctx, const char *error)
 {
 	struct policy_client *c = ctx;
-	char why[200];
+	char why[WHY_MAX];
 
-	if (error[0] != '\0')
+	if (error[0] != '\0' && c->tls != NULL &&
+	    c->state == METRICS_POLICY_HANDSHAKE)
+		policy_tls_explain(error, (struct span){ 0 }, why,
+		    sizeof(why));
+	else if (error[0] != '\0')
 		snprintf(why, sizeof(why), "%s", error);
 	else if (c->state == METRICS_POLICY_HANDSHAKE)
 		snprintf(why, sizeof(why), "it closed the connection on Hello: "
@@ -400,15 +375,50 @@ on_drained(void *ctx)
 	set_full(ctx, false);
 }
 
+/* -------------------------------------------------------------- connecting */
+
+static void
+begin_handshake(struct policy_client *c)
+{
+	start_timer(c, c->setup.timing->handshake_us);
+	if (send_hello(c) != POLICY_OK)
+		lose(c, "Hello does not fit into a frame: "
+		    "there are too many source addresses in the pools",
+		    (struct span){ 0 });
+}
+
 static void
 on_tls(void *ctx, const struct tls_info *info, const char *error)
 {
-	(void)ctx;		/* never started */
-	(void)info;
-	(void)error;
+	struct policy_client *c = ctx;
+	char why[WHY_MAX];
+
+	if (info == NULL)
+		policy_tls_explain(error, stream_tls_first(c->stream), why,
+		    sizeof(why));
+	else if (policy_tls_trusts(c->setup.block, info, why, sizeof(why))) {
+		begin_handshake(c);
+		return;
+	}
+	lose(c, why, (struct span){ 0 });
 }
 
-/* -------------------------------------------------------------- connecting */
+static void
+begin_tls(struct policy_client *c)
+{
+	const struct addr nowhere = { .family = ADDR_NONE };
+	char *why = NULL;
+
+	tls_client_free(c->tls);
+	c->tls = policy_tls_new(c->setup.block, &why);
+	if (c->tls == NULL)
+		lose(c, why == NULL ? "out of memory" : why,
+		    (struct span){ 0 });
+	else
+		stream_start_tls(c->stream, c->tls, &nowhere,
+		    c->setup.timing->handshake_us);
+	free(why);
+}
 
 static void
 on_connected(void *ctx, int fd, const char *why)
@@ -418,10 +428,17 @@ on_connected(void *ctx, int fd, const char *why)
 		.on_drained = on_drained, .on_tls = on_tls,
 	};
 	struct policy_client *c = ctx;
+	char stranger[WHY_MAX];
 
 	c->dial = NULL;
 	if (fd < 0) {
 		lose(c, why, (struct span){ 0 });
+		return;
+	}
+	if (!policy_peer_is_expected(c->setup.block, fd, stranger,
+	    sizeof(stranger))) {
+		close(fd);
+		lose(c, stranger, (struct span){ 0 });
 		return;
 	}
 	c->stream = stream_new(c->setup.loop, fd, &handlers, c);
@@ -429,12 +446,11 @@ on_connected(void *ctx, int fd, const char *why)
 		lose(c, "out of memory", (struct span){ 0 });
 		return;
 	}
-	start_timer(c, c->setup.timing->handshake_us);
 	enter(c, METRICS_POLICY_HANDSHAKE);
-	if (send_hello(c) != POLICY_OK)
-		lose(c, "Hello does not fit into a frame: "
-		    "there are too many source addresses in the pools",
-		    (struct span){ 0 });
+	if (c->setup.block->transport == CONFIG_ENDPOINT_TLS)
+		begin_tls(c);
+	else
+		begin_handshake(c);
 }
 
 static void
@@ -528,7 +544,10 @@ policy_client_new(const struct policy_client_setup *setup)
 static void
 free_later(void *ctx)
 {
-	free(ctx);
+	struct policy_client *c = ctx;
+
+	tls_client_free(c->tls);
+	free(c);
 }
 
 void

@@ -272,7 +272,12 @@ is_same_block(const struct config_policy *a, const struct config_policy *b)
 	    a->transport == b->transport &&
 	    strcmp(a->path, b->path) == 0 &&
 	    strcmp(a->host, b->host) == 0 &&
-	    a->port == b->port && a->stage == b->stage &&
+	    a->port == b->port && a->peer == b->peer &&
+	    strcmp(a->tls_ca, b->tls_ca) == 0 &&
+	    strcmp(a->tls_name, b->tls_name) == 0 &&
+	    strcmp(a->tls_certificate, b->tls_certificate) == 0 &&
+	    strcmp(a->tls_key, b->tls_key) == 0 &&
+	    a->stage == b->stage &&
 	    a->mode == b->mode && a->grants == b->grants &&
 	    memcmp(a->on_error, b->on_error, sizeof(a->on_error)) == 0 &&
 	    a->timeout_us == b->timeout_us &&

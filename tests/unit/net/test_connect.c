@@ -102,6 +102,7 @@ unix_sockets_work(void **state UNUSED)
 	struct connect_request q = { .timeout_us = 2000 * MS };
 	char too_long[200];
 	struct result r;
+	uint32_t uid = 12345678;
 	int l = socket(AF_UNIX, SOCK_STREAM, 0);
 
 	snprintf(un.sun_path, sizeof(un.sun_path), "/tmp/weir-net-%d.sock",
@@ -112,6 +113,8 @@ unix_sockets_work(void **state UNUSED)
 	r = attempt(&q);
 	assert_string_equal(r.why, "");
 	assert_int_equal(r.local.family, ADDR_NONE);
+	assert_int_equal(connect_peer_uid(r.fd, &uid), 0);
+	assert_int_equal(uid, geteuid());
 	close(r.fd);
 	close(l);
 	r = attempt(&q);

@@ -436,27 +436,6 @@ a_loop_that_is_freed_first_ends_them(void **state UNUSED)
 }
 
 static void
-round_trip_time_is_known(void **state UNUSED)
-{
-	int fds[2];
-	struct end e;
-
-	open_end(&e);
-	stream_write(e.stream, SPAN("x"));
-	stream_flush(e.stream);
-	fixture_run(e.loop, 10);
-	assert_in_range(stream_min_rtt_us(e.stream), 1, 1000000);
-	close_end(&e);
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
-	    fds), 0);
-	e = (struct end){ .loop = loop_new(), .peer = fds[0] };
-	e.stream = stream_new(e.loop, fds[1], &handlers, &e);
-	assert_int_equal(stream_min_rtt_us(e.stream), 0);
-	close_end(&e);
-}
-
-static void
 nothing_ends_as_well_as_something(void **state UNUSED)
 {
 	stream_end(NULL, STREAM_END_FLUSH);
@@ -484,7 +463,6 @@ main(void)
 		cmocka_unit_test(lingering_saves_the_last_reply),
 		cmocka_unit_test(lingering_ends),
 		cmocka_unit_test(a_loop_that_is_freed_first_ends_them),
-		cmocka_unit_test(round_trip_time_is_known),
 		cmocka_unit_test(nothing_ends_as_well_as_something),
 	};
 

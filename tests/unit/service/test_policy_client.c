@@ -97,7 +97,7 @@ start_timed(struct world *w, bool listening,
 		peer_listen(&w->peer);
 	w->block = (struct config_policy){
 		.name = "rep", .path = w->peer.path, .host = "",
-		.transport = CONFIG_ENDPOINT_UNIX,
+		.transport = CONFIG_ENDPOINT_UNIX, .peer = CONFIG_PEER_ANY,
 		.mode = POLICY_MODE_OBSERVE, .max_frame = 100000,
 	};
 	setup = (struct policy_client_setup){
