@@ -1,0 +1,34 @@
+"""Policy servers in other languages than Python, and what the papers say of
+them: programs and blocks of weir.conf are taken from the README files.
+"""
+
+import re
+
+from policy_harness import Server
+
+
+class Program(Server):
+    """Any program in place of a Python script."""
+
+    def __init__(self, *command, **environment):
+        super().__init__("-c", "import os, sys; os.execvp(sys.argv[1],"
+                         " sys.argv[1:])", *command, **environment)
+
+
+def fenced(readme, language):
+    """The fenced blocks of that language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", readme.read_text(),
+                      re.DOTALL | re.MULTILINE)
+
+
+def indented(readme, words):
+    """The first indented block that begins with these words."""
+    found = re.search(rf"^    {words}.*?(?=^\S|\Z)", readme.read_text(),
+                      re.DOTALL | re.MULTILINE)
+    assert found, f"no {words!r} in {readme}"
+    return re.sub(r"^    ", "", found[0], flags=re.MULTILINE)
+
+
+def moved(text, place):
+    """A README's files are elsewhere while it is tested."""
+    return text.replace("/run/weir", str(place))
