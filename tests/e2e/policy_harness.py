@@ -59,11 +59,11 @@ def frame(message):
 class Server:
     """A policy server in its own process, from start to stop()."""
 
-    def __init__(self, *command, **environment):
+    def __init__(self, *command, program="/usr/bin/python3", **environment):
         self.lines = []
         self._news = queue.Queue()
         self.process = subprocess.Popen(
-            ["/usr/bin/python3", *map(str, command)],
+            [program, *map(str, command)],
             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL, text=True, errors="replace",
             env={**os.environ, "PYTHONPATH": str(SDK),

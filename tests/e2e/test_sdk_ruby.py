@@ -1,0 +1,611 @@
+"""The Ruby SDK: its own tests, its installation, what handlers see, and what
+becomes of what they return."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+from blackbox import wait_for
+from policy_harness import (RAW, RELAY, REJECT, ROOT, Server, Weir, connect,
+                            frame, headers, pb, rcpt)
+
+SDK = ROOT / "contrib" / "sdk" / "ruby"
+LIB = f"-I{SDK}/lib"
+RUBY = "/usr/bin/ruby"
+HEAD = "require 'weir_policy'\ninclude WeirPolicy::Decisions\n$stderr.sync = " \
+    "true\npolicy = WeirPolicy::Policy.new('test/1', **({options}))\n"
+
+
+def ruby(*command, cwd="/", **environment):
+    return subprocess.run(
+        [RUBY, *map(str, command)], cwd=cwd, timeout=60, text=True,
+        capture_output=True, env={**os.environ, **environment})
+
+
+@pytest.fixture
+def run(tmp_path):
+    """run(source): a policy from source, served; gives its Server."""
+    servers = []
+
+    def start(source, endpoint=None, options="{}"):
+        script = tmp_path / f"policy{len(servers)}.rb"
+        script.write_text(HEAD.replace("{options}", options) + source
+                          + "\npolicy.run(ARGV.fetch(0))\n")
+        servers.append(Server("-w", LIB, script, endpoint or
+                              f"unix:{tmp_path}/{len(servers)}.sock",
+                              program=RUBY))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        with server:
+            pass
+
+
+# ------------------------------------------- README, installation, generated
+
+def hello_world(tmp_path):
+    readme = (SDK / "README.md").read_text()
+    program = re.search(r"```ruby\n(.*?)```", readme, re.DOTALL).group(1)
+    assert len(program.splitlines()) <= 15
+    script = tmp_path / "hello.rb"
+    script.write_text(program)
+    return script
+
+
+def test_hello_world_with_weir(bench, place):
+    weir_conf = re.search(r'policy "hello" \{.*\}',
+                          (SDK / "README.md").read_text())[0]
+    with Server(LIB, hello_world(place), f"unix:{place}/hello.sock",
+                program=RUBY) as server:
+        server.wait_for("listening on ")
+        weir = bench.weir(more=weir_conf.replace("/run/weir", str(place)))
+        weir.wait_log(r"event=policy\.ready ")
+        client = weir.connect()
+        assert client.ask("MAIL FROM:<a@example.org>").startswith("250")
+        assert client.ask("RCPT TO:<Nobody@example.com>") == \
+            "550 5.1.1 User unknown\r\n"
+        assert client.ask("RCPT TO:<b@example.net>").startswith("250")
+        assert client.ask("DATA").startswith("354")
+        assert client.raw(b"Subject: x\r\n\r\nx\r\n.\r\n").startswith("250")
+        client.ask("QUIT")
+        wait_for(lambda: bench.server.messages, "message")
+        assert server.stop() == 0
+        assert not (place / "hello.sock").exists()
+
+
+def test_gem_builds_and_installs_without_network(tmp_path):
+    shutil.copytree(SDK, tmp_path / "gem")
+    home = tmp_path / "home"
+    path = subprocess.run(
+        [RUBY, "-e", "print Gem.path.join(':')"], check=True,
+        capture_output=True, text=True).stdout
+    for command in (["build", "weir_policy.gemspec"],
+                    ["install", "--local", "--no-document",
+                     "weir_policy-1.0.0.gem"]):
+        done = ruby("-S", "gem", *command, cwd=tmp_path / "gem",
+                    HOME=str(tmp_path), GEM_HOME=str(home), GEM_PATH=path,
+                    http_proxy="http://127.0.0.1:9")
+        assert done.returncode == 0, done.stdout + done.stderr
+    shutil.rmtree(tmp_path / "gem")
+    with Server(hello_world(tmp_path), f"unix:{tmp_path}/s", program=RUBY,
+                GEM_PATH=f"{home}:{path}") as server, \
+            Weir(server.endpoint) as weir:
+        assert weir.ask(1, 1, rcpt=rcpt(b"nobody@example.com")).action == REJECT
+
+
+def test_its_own_tests():
+    done = ruby("-S", "rake", "test", cwd=SDK)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " 0 failures, 0 errors, 0 skips" in done.stdout
+
+
+def test_generated_file_is_up_to_date(tmp_path):
+    shutil.copytree(ROOT / "proto", tmp_path / "proto")
+    shutil.copytree(SDK, tmp_path / "contrib" / "sdk" / "ruby")
+    made = tmp_path / "contrib/sdk/ruby"
+    assert ruby("-S", "rake", "protocol", cwd=made).returncode == 0
+    assert (made / "lib/weir_policy/policy_pb.rb").read_text() == \
+        (SDK / "lib/weir_policy/policy_pb.rb").read_text(), \
+        "cd contrib/sdk/ruby && rake protocol"
+
+
+# ------------------------------------------------------------------ decisions
+
+DECISIONS = [
+    ("relay", "action: ACTION_RELAY"),
+    ("nil", "action: ACTION_RELAY"),
+    ("relay(scope: :transaction)",
+     "action: ACTION_RELAY scope: SCOPE_TRANSACTION"),
+    ("reject", "action: ACTION_REJECT reply { code: 550 enhanced: '5.7.1' }"),
+    ('reject("a\\nb", code: 554, enhanced: "5.7.0", scope: :session)',
+     "action: ACTION_REJECT scope: SCOPE_SESSION reply { code: 554"
+     " enhanced: '5.7.0' lines: 'a' lines: 'b' }"),
+    ("tempfail('later')", "action: ACTION_TEMPFAIL reply { code: 451"
+     " enhanced: '4.7.1' lines: 'later' }"),
+    ("discard", "action: ACTION_DISCARD"),
+    ("disconnect('bye')", "action: ACTION_DISCONNECT reply { code: 421"
+     " enhanced: '4.7.0' lines: 'bye' }"),
+    ('relay.add_header("X-A", "v").insert_header(0, "X-B", "w\\r\\n x")'
+     '.change_header("X-C", "y", 2).delete_header("X-D", 1)',
+     "action: ACTION_RELAY"
+     " headers { op: OP_ADD name: 'X-A' value: 'v' }"
+     " headers { op: OP_INSERT name: 'X-B' value: 'w\\r\\n x' }"
+     " headers { op: OP_CHANGE name: 'X-C' value: 'y' index: 2 }"
+     " headers { op: OP_DELETE name: 'X-D' index: 1 }"),
+    ("relay.outbound(pool: 'clean', ehlo_name: 'a.example', tls: :encrypt)",
+     "action: ACTION_RELAY outbound { source_pool: 'clean'"
+     " ehlo_name: 'a.example' tls: TLS_LEVEL_ENCRYPT }"),
+    ("relay.outbound(source_address: '192.0.2.1', tls: :verify,"
+     " tls_names: ['mx.example'], next_hop: ['192.0.2.7', 25],"
+     " tlsa: [{ usage: 3, selector: 1, matching: 1, data: \"\\xff\".b }])",
+     "action: ACTION_RELAY outbound { source_address: '192.0.2.1'"
+     " tls: TLS_LEVEL_VERIFY tls_names: 'mx.example' next_hop {"
+     " address: '192.0.2.7' port: 25 } tlsa { usage: 3 selector: 1"
+     " matching: 1 data: '\\377' } }"),
+    ("relay.rewrite('')", "action: ACTION_RELAY rewrite_set: true"),
+    ("relay.rewrite(event.recipient)",
+     "action: ACTION_RELAY rewrite: 'caf\\351@example.com' rewrite_set: true"),
+    ("relay.splice(3, remove: 2, insert: \"x\\xff\").delay(1.5)",
+     "action: ACTION_RELAY body { offset: 3 remove: 2 insert: 'x\\377' }"
+     " delay_ms: 1500"),
+    ("relay.because(rule: 'r', score: 2.5, reason: 'why',"
+     " annotations: { k: 'v' })",
+     "action: ACTION_RELAY rule: 'r' score: 2.5 reason: 'why'"
+     " annotations { key: 'k' value: 'v' }"),
+]
+INVALID = ["reject('x', code: 450)", "'relay'", "550", "1 / 0", "exit",
+           "raise NotImplementedError", "throw :x",
+           "relay.add_header('X', \"a\\r\\nb\")", "raise Exception"]
+
+
+def test_decisions(run):
+    """Each helper as bytes on the wire; what is invalid is on_error's."""
+    from google.protobuf import text_format
+    sources = [d for d, _ in DECISIONS] + INVALID
+    server = run("answers = ["
+                 + ",\n".join(f"->(event) {{ {s} }}" for s in sources) + "]\n"
+                 "policy.on(:rcpt) { |_, event| answers[event.index][event] }",
+                 options="{context: false}")
+    with Weir(server.endpoint) as weir:
+        assert weir.subscriptions() == {
+            pb.PHASE_RCPT: True, pb.PHASE_TRANSACTION_END: False,
+            pb.PHASE_SESSION_END: False}
+        for index in range(len(sources)):
+            got = weir.ask(1, index + 1, rcpt=rcpt(b"caf\xe9@example.com",
+                                                   index))
+            if index < len(DECISIONS):
+                expected = text_format.Parse(DECISIONS[index][1],
+                                             pb.Decision())
+                assert got == expected, sources[index]
+            else:
+                assert got.action == pb.ACTION_UNSPECIFIED, sources[index]
+                assert "policy's handler" in got.reason
+        server.wait_for("ZeroDivisionError: divided by 0")
+        server.wait_for("policy0.rb:")      # file and line
+        assert "on_error decides" in server.log()
+
+
+def test_what_never_began_is_no_verdict(run):
+    server = run("policy.on(:rcpt) { |s, _| reject s.envelope.sender }\n"
+                 "policy.on(:end_of_message) { |s, _| reject s.message.body }")
+    with Weir(server.endpoint) as weir:
+        assert weir.ask(1, 1, rcpt=rcpt(b"c@d")).action == 0
+        weir.mail(1, b"a@b")
+        assert weir.ask(1, 2, end_of_message=pb.EndOfMessage()).action == 0
+        assert weir.ask(1, 3, rcpt=rcpt(b"c@d")).action == REJECT
+        weir.send(1, transaction_end=pb.TransactionEnd())
+        assert weir.ask(1, 4, rcpt=rcpt(b"c@d")).action == 0
+
+
+def test_every_event_arrives_with_its_facts(run):
+    phases = ("connect upstream tls ehlo auth command mail rcpt data headers"
+              " body end_of_message reply transaction_end session_end").split()
+    server = run(
+        "show = proc do |session, event|\n"
+        "  warn event.inspect.gsub('WeirPolicy::Events::', '')\n"
+        "  next unless event.is_a?(WeirPolicy::Events::EndOfMessage)\n"
+        "  t, m = session.transaction, session.message\n"
+        "  warn ['state', session.client.address, session.destination.port,\n"
+        "    session.listener, session.ehlo.name, session.tls[:client].version,\n"
+        "    session.auth.identity, t.id, t.sender, t.recipients.map(&:recipient),\n"
+        "    t.accepted, m.headers['subject'], m.body, m.size,\n"
+        "    m.raw == m.headers.raw + m.body, session.weir.policy].inspect\n"
+        "end\n" + "".join(f"policy.on(:{p}, &show)\n" for p in phases))
+    reply = pb.SmtpReply(code=250, enhanced="2.0.0", lines=[b"Ok \xff"])
+    raw = b"Subject : one\r\n\ttwo \r\nTo: x\r\n\r\n"
+    events = [
+        ({"connect": connect("192.0.2.9")},
+         'client=#<struct Endpoint address="192.0.2.9", port=4711>'),
+        ({"upstream": pb.Upstream(greeting=reply, connect_us=7)},
+         r'lines=["Ok \xFF"]>, connect_us=7'),
+        ({"tls": pb.Tls(leg=pb.LEG_CLIENT, version="TLS1.3",
+                        peer_certificate=b"\x30")}, 'peer_certificate="0"'),
+        ({"ehlo": pb.Ehlo(verb=b"EHLO", name=b"h.example")},
+         'Ehlo verb="EHLO", name="h.example"'),
+        ({"auth": pb.Auth(mechanism="PLAIN", identity=b"joe")},
+         'identity="joe"'),
+        ({"command": pb.Command(verb=b"VRFY", arguments=b"joe")},
+         'Command verb="VRFY", arguments="joe"'),
+        ({"mail": pb.Mail(transaction_id="01T", raw=b"FROM:<a@b>",
+                          sender=b"a@b", parameters=[b"SIZE=1"])},
+         'raw="FROM:<a@b>", sender="a@b", parameters=["SIZE=1"]'),
+        ({"rcpt": rcpt(b"c@d")}, 'recipient="c@d", parameters=[], index=0'),
+        ({"rcpt": rcpt(b"e@f", 1)}, "index=1"),
+        ({"data": pb.Data(accepted=[0, 1])}, "Data accepted=[0, 1]"),
+        ({"headers": headers(raw)}, r'raw="Subject : one\r\n\ttwo'),
+        ({"body": pb.Body(data=b"x\r\n", message=1)}, r'data="x\r\n"'),
+        ({"end_of_message": pb.EndOfMessage(
+            size=9, gaps=[pb.Gap(offset=1, length=2)])},
+         "gaps=[#<struct Gap offset=1, length=2>]"),
+        ({"reply": pb.Reply(phase=pb.PHASE_RCPT, reply=reply, index=1)},
+         "Reply phase=:rcpt"),
+        ({"transaction_end": pb.TransactionEnd(
+            outcome=pb.OUTCOME_DELIVERED, decided_by="mx")},
+         'outcome=:delivered, decided_by="mx"'),
+        ({"session_end": pb.SessionEnd(cause="quit", transactions=1,
+                                       bytes=3)},
+         'SessionEnd cause="quit", transactions=1, bytes=3'),
+    ]
+    with Weir(server.endpoint) as weir:
+        decide = {1, 4, 5, 6, 7, 8, 9, 10, 12}
+        assert weir.subscriptions() == {p: p in decide for p in range(1, 16)}
+        for event, words in events:
+            weir.send(1, **event)
+            server.wait_for(words)
+        server.wait_for(
+            '["state", "192.0.2.9", 25, "outbound", "h.example", "TLS1.3",'
+            ' "joe", "01T", "a@b", ["c@d", "e@f"], [0, 1], "one\\ttwo",'
+            ' "x\\r\\n", 9, true, "test"]')
+
+
+# --------------------------------------------------------- order, time, credit
+
+# a decision takes as many ms as the recipient says, and its rule is how many
+# recipients the session knew by then
+ORDER = """
+policy.on :rcpt do |session, event|
+  sleep event.recipient.to_f / 1000
+  relay.because(rule: session.envelope.recipients.size)
+end
+"""
+
+
+def test_pipelined_questions_are_answered_in_order(run):
+    with Weir(run(ORDER).endpoint) as weir:
+        batch = frame(pb.ToPolicy(session=1, mail=pb.Mail(sender=b"a@b")))
+        for n in range(20):
+            batch += frame(pb.ToPolicy(
+                session=1, seq=n + 1, deadline_ms=5000,
+                rcpt=rcpt(b"%d" % (40 - 2 * n), n)))
+        for at in range(0, len(batch), 7):
+            weir.send_raw(batch[at:at + 7])
+        for n in range(20):
+            assert weir.decision(1, n + 1).rule == str(n + 1)
+
+
+def test_sessions_do_not_wait_for_each_other(run):
+    with Weir(run(ORDER).endpoint) as weir, \
+            Weir(run(ORDER).endpoint) as other:
+        for session in range(1, 13):
+            weir.mail(session, b"a@b.example")
+        weir.send(1, 1, 5000, rcpt=rcpt(b"700"))
+        started = time.monotonic()
+        for session in range(2, 13):
+            weir.send(session, 1, 5000, rcpt=rcpt(b"100"))
+        other.mail(1, b"a@b")       # session ids are the connection's own
+        assert other.ask(1, 1, rcpt=rcpt(b"0")).rule == "1"
+        answers = [weir.receive() for _ in range(12)]
+        assert time.monotonic() - started < 2
+        assert {a.session for a in answers} == set(range(1, 13))
+        assert answers[-1].session == 1
+
+
+CANCEL = """
+policy.on :mail do |session, event|
+  sleep 0.01 until session.cancelled?
+  warn "cancelled #{event.sender}"
+end
+policy.on(:rcpt) { |session, _| relay.because(rule: session.envelope.sender) }
+"""
+
+
+def test_cancel_tells_the_handler(run):
+    server = run(CANCEL)
+    with Weir(server.endpoint) as weir:
+        weir.send(1, 1, 60000, mail=pb.Mail(sender=b"a@b"))
+        weir.send(1, 2, 60000, rcpt=rcpt(b"first"))
+        weir.send(1, 3, 60000, rcpt=rcpt(b"second"))
+        assert weir.silent()
+        weir.send(1, cancel=pb.Cancel(seq=2))  # still waits for its turn
+        weir.send(1, cancel=pb.Cancel(seq=77))  # of nothing
+        weir.send(8, cancel=pb.Cancel(seq=1))  # of nobody
+        weir.send(1, cancel=pb.Cancel(seq=1))
+        server.wait_for("cancelled a@b")
+        assert weir.decision(1, 3).rule == "a@b"  # 1 and 2: no answer
+        assert weir.silent()
+        assert "ERROR" not in server.log()
+
+
+def test_what_is_late_before_its_turn_is_skipped(run):
+    server = run(ORDER)
+    with Weir(server.endpoint) as weir:
+        weir.mail(1, b"a@b")
+        weir.send(1, 1, 5000, rcpt=rcpt(b"300"))
+        weir.send(1, 2, 100, rcpt=rcpt(b"0"))
+        weir.send(1, 3, 5000, rcpt=rcpt(b"0"))
+        assert weir.decision(1, 1).rule == "1"
+        assert weir.decision(1, 3).rule == "3"
+        server.wait_for("the deadline of rcpt passed before its turn")
+
+
+def test_working_extends_the_deadline(run):
+    server = run("policy.on :mail do |session, _|\n"
+                 "  raise 'early' unless session.time_left < 0.3\n"
+                 "  session.working(5)\n  session.annotate(list: 'x')\n"
+                 "  raise 'late' unless session.time_left > 4\n"
+                 "  sleep 0.5\n  reject unless session.cancelled?\nend")
+    with Weir(server.endpoint) as weir:
+        weir.send(1, 1, 300, mail=pb.Mail(sender=b"a@b"))
+        answer = weir.receive()
+        assert (answer.seq, answer.working.extra_ms) == (1, 5000)
+        answer = weir.receive()
+        assert (answer.seq, answer.annotate.annotations) == (0, {"list": "x"})
+        assert weir.decision(1, 1).action == REJECT
+
+
+def test_body_credit_follows_the_handler(run):
+    """No more than the window is ever allowed ahead of what was taken."""
+    server = run("policy.on(:body, decide: true) { sleep 0.02; nil }",
+                 options="{body_window: 100, body_limit: 0}")
+    with Weir(server.endpoint) as weir:
+        assert weir.welcome.body_credit == 100
+        for message in (1, 2):
+            allowed, sent, taken = 100, 0, 0
+            weir.mail(1, b"a@b.example")
+            weir.send(1, headers=headers(RAW, message))
+            while taken < 500:
+                while sent < min(allowed, 500):
+                    weir.send(1, sent // 25 + 1, 5000, body=pb.Body(
+                        offset=sent, message=message, data=b"x" * 25))
+                    sent += 25
+                answer = weir.receive()
+                if answer.WhichOneof("answer") == "credit":
+                    assert answer.credit.message == message
+                    assert allowed < answer.credit.max_offset <= taken + 100
+                    allowed = answer.credit.max_offset
+                else:
+                    assert answer.decision.action == RELAY
+                    taken += 25
+            while not weir.silent(0.1):  # the last credit
+                assert weir.receive().WhichOneof("answer") == "credit"
+
+
+def test_update_and_handlers_that_come_and_go(run):
+    server = run("policy.on :mail do |_, event|\n"
+                 "  case event.sender\n"
+                 "  when 'on'\n    policy.on(:rcpt) { reject }\n"
+                 "    policy.version = '2'\n"
+                 "  when 'off' then policy.off(:rcpt).update\n  end\n"
+                 "  nil\nend")
+    with Weir(server.endpoint) as weir:
+        assert pb.PHASE_RCPT not in weir.subscriptions()
+        weir.mail(1, b"on")
+        update = weir.receive().update
+        assert update.version == "2"
+        assert (pb.PHASE_RCPT, True) in [(s.phase, s.decide)
+                                         for s in update.subscriptions]
+        assert weir.ask(2, 1, rcpt=rcpt(b"a@b")).action == REJECT
+        weir.mail(1, b"off")
+        assert pb.PHASE_RCPT not in [
+            s.phase for s in weir.receive().update.subscriptions]
+        assert weir.ask(2, 2, rcpt=rcpt(b"a@b")).action == REJECT  # as it began
+
+
+# ------------------------------------------- a rough world, start, stop, masses
+
+GARBAGE = {
+    "http": (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 'begins with "GET / HTTP'),
+    "huge": (b"\xff\xff\xff\xff", "65536 are allowed"),
+    "noise": (b"\0\0\0\x04\xff\xff\xff\xff", "no message of weir"),
+    "early": (frame(pb.ToPolicy(session=1, mail=pb.Mail())),
+              "mail came before Hello"),
+    "empty": (bytes(4), "nothing came before Hello"),
+    "version": (frame(pb.ToPolicy(hello=pb.Hello(major=2))),
+                "version 2 of the protocol"),
+    "twice": (2 * frame(pb.ToPolicy(hello=pb.Hello(major=1))),
+              "hello came before Ready"),
+}
+
+
+def test_garbage_ends_its_connection_only(run):
+    server = run(ORDER)
+    with Weir(server.endpoint) as good:
+        for data, words in GARBAGE.values():
+            with Weir(server.endpoint, handshake=False) as bad:
+                bad.send_raw(data)
+                last = bad.receive()
+                if words.startswith("hello"):
+                    assert last.WhichOneof("answer") == "welcome"
+                    last = bad.receive()
+                assert last is None
+                server.wait_for(words)
+        with Weir(server.endpoint, max_frame=100000) as bad:
+            assert bad.welcome.max_frame == 100000
+            bad.send_raw((100001).to_bytes(4, "big"))
+            assert bad.receive() is None
+            server.wait_for("a frame of 100001 bytes where 100000")
+        with Weir(server.endpoint) as bad:
+            bad.send(0, 0, 0, mail=pb.Mail())
+            assert bad.receive() is None
+            server.wait_for("mail without a session")
+        good.mail(1, b"a@b.example")
+        assert good.ask(1, 1, rcpt=rcpt(b"0")).action == RELAY
+
+
+def test_ping_and_what_nobody_knows(run):
+    with Weir(run(ORDER).endpoint, phases=[1, 7, 8, 15]) as weir:
+        assert weir.subscriptions() == {1: False, 7: False, 8: True, 15: False}
+        weir.send(ping=pb.Ping(token=2**63 + 5))
+        assert weir.receive().pong.token == 2**63 + 5
+        unknown = b"\x08\x05" + b"\x10\x01" + b"\xf2\x3f\x02hi"  # field 1022
+        weir.send_raw(len(unknown).to_bytes(4, "big") + unknown)
+        weir.send_raw(bytes(4))  # an empty frame
+        weir.mail(9, b"a@b")
+        assert weir.ask(9, 1, rcpt=rcpt(b"0")).rule == "1"
+
+
+def test_silence_is_no_handshake(run):
+    server = run("WeirPolicy::Connection.send(:remove_const,"
+                 " :HANDSHAKE_SECONDS)\n"
+                 "WeirPolicy::Connection::HANDSHAKE_SECONDS = 0.3\n" + ORDER)
+    with Weir(server.endpoint, handshake=False) as silent:
+        assert silent.receive() is None
+        server.wait_for("no handshake in time")
+
+
+def test_a_decision_too_large_is_no_decision(run):
+    server = run("policy.on(:mail) { relay.because(reason: 'x' * 3000) }")
+    with Weir(server.endpoint, max_frame=2000) as weir:
+        assert weir.mail(1, b"a@b", seq=1).action == pb.ACTION_UNSPECIFIED
+        server.wait_for("2000 are allowed")
+
+
+def test_lost_connection_ends_its_sessions(run):
+    server = run("$open = 0\n"
+                 "policy.on(:connect) { $open += 1; nil }\n"
+                 "policy.on(:mail) { |s, _| sleep 0.01 until s.cancelled? }\n"
+                 "policy.on :session_end do |_, event|\n"
+                 "  warn \"#{event.cause} #{$open -= 1}\"\nend")
+    with Weir(server.endpoint) as weir:
+        for session in (1, 2, 3):
+            weir.ask(session, 1, connect=connect("192.0.2.1"))
+        weir.send(2, 2, 60000, mail=pb.Mail(sender=b"a@b"))
+        weir.send(3, session_end=pb.SessionEnd(cause="quit"))
+        server.wait_for("quit 2")
+    server.wait_for("policy connection lost 0")
+    assert "ERROR" not in server.log()
+
+
+STOP = """
+policy.on :mail do |_, event|
+  sleep event.sender.to_f
+  reject
+end
+policy.on(:session_end) { |_, event| warn "end: #{event.cause}" }
+"""
+STOP_OPTIONS = "{stop_timeout: 1.5}"
+
+
+def test_sigterm_answers_what_was_asked(run, tmp_path):
+    server = run(STOP, options=STOP_OPTIONS)
+    with Weir(server.endpoint) as weir, Weir(server.endpoint) as idle:
+        weir.send(1, 1, 5000, mail=pb.Mail(sender=b"0.5"))
+        assert weir.silent(0.1)
+        server.signal(signal.SIGTERM)
+        assert idle.receive() is None
+        with pytest.raises(OSError):
+            Weir(server.endpoint, handshake=False)
+        assert weir.decision(1, 1).action == REJECT
+        assert weir.receive() is None
+        assert server.wait() == 0
+        assert "end: policy connection lost" in server.log()
+        assert not (tmp_path / "0.sock").exists()
+
+
+def test_sigterm_does_not_wait_for_ever(run):
+    server = run(STOP, options=STOP_OPTIONS)
+    with Weir(server.endpoint) as weir:
+        weir.send(1, 1, 60000, mail=pb.Mail(sender=b"50"))
+        assert weir.silent(0.1)
+        started = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - started < 5
+
+
+def test_drain_lets_open_sessions_finish(run):
+    server = run(STOP)
+    with Weir(server.endpoint) as weir:
+        weir.send(1, 1, 5000, mail=pb.Mail(sender=b"0.3"))
+        weir.send(drain=pb.Drain())
+        server.wait_for("weir drains: 1 sessions are open")
+        assert weir.decision(1, 1).action == REJECT
+        weir.send(1, session_end=pb.SessionEnd(cause="quit"))
+        server.wait_for("end: quit")
+
+
+def test_restart_at_the_same_place(run, tmp_path):
+    path = tmp_path / "policy.sock"
+    first = run(STOP, f"unix:{path}")
+    assert first.endpoint == f"unix:{path}"
+    second = run(STOP, f"unix:{path}")
+    assert second.wait() == 1
+    assert "another server listens" in second.log()
+    with Weir(first.endpoint) as weir:
+        assert weir.mail(1, b"0", seq=1).action == REJECT
+        first.signal(signal.SIGKILL)
+        assert weir.receive() is None
+    first.wait()
+    assert path.exists()
+    third = run(STOP, f"unix:{path}")
+    with Weir(third.endpoint) as weir:  # weir has come back
+        assert weir.mail(1, b"0", seq=1).action == REJECT
+    path.unlink()
+    path.write_text("precious")
+    assert third.stop() == 0
+    assert path.read_text() == "precious"
+
+
+@pytest.mark.parametrize("endpoint", ["tcp:127.0.0.1:0", "tcp:[::1]:0"])
+def test_tcp(run, endpoint):
+    with Weir(run(STOP, endpoint).endpoint) as weir:
+        assert weir.mail(1, b"0", seq=1).action == REJECT
+
+
+def test_ten_thousand_questions(run):
+    """MAIL and 9 RCPT for 1000 sessions on one connection, at once."""
+    server = run("policy.on(:mail) { relay }\n"
+                 "policy.on(:rcpt) { |_, e| reject if e.index.positive? }")
+    started = time.monotonic()
+    with Weir(server.endpoint) as weir:
+        for start in range(0, 1000, 100):
+            batch = bytearray()
+            for session in range(start + 1, start + 101):
+                batch += frame(pb.ToPolicy(session=session, seq=1,
+                                           deadline_ms=9000,
+                                           mail=pb.Mail(sender=b"a@b")))
+                for n in range(9):
+                    batch += frame(pb.ToPolicy(session=session, seq=n + 2,
+                                               deadline_ms=9000,
+                                               rcpt=rcpt(b"c@d", n)))
+                batch += frame(pb.ToPolicy(session=session,
+                                           session_end=pb.SessionEnd()))
+            weir.send_raw(batch)
+            last = {}
+            for _ in range(1000):
+                answer = weir.receive()
+                last[answer.session] = last.get(answer.session, 0) + 1
+                assert answer.seq == last[answer.session]
+                assert answer.decision.action == (
+                    RELAY if answer.seq <= 2 else REJECT)
+            assert len(last) == 100
+        assert time.monotonic() - started < 30
+
+
+def test_answers_that_nobody_reads_stop_the_reading(run):
+    """Back-pressure: the server takes no more than it can answer."""
+    server = run("policy.on(:mail) { relay.because(reason: 'x' * 10000) }")
+    question = frame(pb.ToPolicy(session=1, seq=1, deadline_ms=60000,
+                                 mail=pb.Mail(sender=b"a" * 1000)))
+    with Weir(server.endpoint) as weir:
+        weir.socket.settimeout(0.5)
+        sent = 0
+        with pytest.raises(TimeoutError):
+            while sent < 100_000_000:
+                sent += weir.socket.send(question * 100)
+        for _ in range(sent // len(question)):
+            assert weir.receive().decision.action == RELAY
