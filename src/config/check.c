@@ -171,10 +171,6 @@ check_policy(const struct config *c, size_t i, const struct config_part *part,
 		    "policy \"%s\" has no endpoint; write endpoint = "
 		    "\"unix:/run/weir/%s.sock\"", p->name, p->name);
 	check_transport(p, part, report);
-	if (p->mode == POLICY_MODE_OBSERVE)
-		config_report_add(report, config_part_line(part, "mode"),
-		    "mode = observe: " LATER "; use enforce, and a server that "
-		    "subscribes without decide");
 	if (p->sample != 100)
 		config_report_add(report, config_part_line(part, "sample"),
 		    "sample below 100: " LATER "; use 100");

@@ -182,6 +182,10 @@ execute_one(struct driver *d, const struct session_action *a)
 		policy_pool_report(d->member, a->u.report.policy,
 		    a->u.report.error);
 		break;
+	case SESSION_WOULD_CHANGE:
+		policy_pool_would_change(d->member, a->u.would_change.policy,
+		    a->u.would_change.action);
+		break;
 	case SESSION_SPOOL_WRITE:
 		execute_spool_write(d, a);
 		break;

@@ -19,6 +19,8 @@ policy_init(struct metrics_policy *p)
 	atomic_init(&p->notifications, 0);
 	for (i = 0; i < POLICY_ACTION_COUNT; i++)
 		atomic_init(&p->actions[i], 0);
+	for (i = 0; i < POLICY_ACTION_COUNT; i++)
+		atomic_init(&p->would_change[i], 0);
 	for (i = 0; i < POLICY_ERROR_COUNT; i++)
 		atomic_init(&p->errors[i], 0);
 	for (i = 0; i < METRICS_DROPPED_COUNT; i++)

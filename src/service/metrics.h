@@ -47,6 +47,8 @@ struct metrics_policy {
 	_Atomic uint64_t requests;		/* awaited ones */
 	_Atomic uint64_t notifications;
 	_Atomic uint64_t actions[POLICY_ACTION_COUNT];	/* valid decisions */
+	_Atomic uint64_t would_change[POLICY_ACTION_COUNT];	/* by what
+						   an observer had come to */
 	_Atomic uint64_t errors[POLICY_ERROR_COUNT];	/* by cause */
 	_Atomic uint64_t dropped[METRICS_DROPPED_COUNT];
 	_Atomic uint64_t events_unsent;		/* notifications that did not

@@ -139,6 +139,11 @@ const struct metrics_group metrics_table_groups[] = {
 	    "Valid decisions, by action.",
 	    offsetof(struct metrics_policy, actions),
 	    POLICY_RELAY, POLICY_ACTION_COUNT, group_action },
+	{ "would_change", "policy_would_change_total", "action",
+	    "Decisions of an observer that had changed what was done, by to "
+	    "what.",
+	    offsetof(struct metrics_policy, would_change),
+	    POLICY_RELAY, POLICY_ACTION_COUNT, group_action },
 	{ "errors", "policy_errors_total", "why",
 	    "Requests that ended in on_error, by why.",
 	    offsetof(struct metrics_policy, errors),

@@ -41,7 +41,7 @@ struct metrics_group {
 	METRICS_GAUGE_COUNT)
 #define METRICS_TABLE_HISTOGRAMS 3
 #define METRICS_TABLE_POLICIES 4
-#define METRICS_TABLE_GROUPS 3
+#define METRICS_TABLE_GROUPS 4
 
 /* The definitions leave the sizes out: a missing row does not compile. */
 extern const struct metrics_row metrics_table_rows[METRICS_TABLE_ROWS];

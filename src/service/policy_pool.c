@@ -224,9 +224,9 @@ join_slot(struct slot *slot, struct session_policy *policy_r)
 	s->sessions++;
 	*policy_r = s->subscribed;
 	policy_r->ready = slot->connection != NULL;
-	slot->decides_content = (policy_r->decide & (POLICY_PHASE_BIT(
-	    POLICY_PHASE_HEADERS) | POLICY_PHASE_BIT(POLICY_PHASE_BODY) |
-	    POLICY_PHASE_BIT(POLICY_PHASE_END_OF_MESSAGE))) != 0;
+	slot->decides_content =
+	    (policy_r->decide & POLICY_PHASES_CONTENT) != 0 &&
+	    s->block->mode == POLICY_MODE_ENFORCE;
 	policy_r->error = policy_r->ready ? POLICY_OK : slot->error;
 	slot->version = span_dup(span_str(s->version));
 	policy_r->version = slot->version == NULL ? "" : slot->version;
@@ -369,6 +369,14 @@ policy_pool_report(struct policy_member *m, unsigned policy,
 		    loop_now_us(m->pool->loop));
 }
 
+void
+policy_pool_would_change(struct policy_member *m, unsigned policy,
+    enum policy_action action)
+{
+	metrics_add(&m->slots[policy].server->metrics->would_change[action],
+	    1);
+}
+
 /* ------------------------------------------------------------------ metrics */
 
 static void
@@ -386,8 +394,10 @@ copy_figures(struct metrics_policy *to, const struct metrics_policy *from)
 
 	copy_figure(&to->requests, &from->requests);
 	copy_figure(&to->notifications, &from->notifications);
-	for (size_t i = 0; i < POLICY_ACTION_COUNT; i++)
+	for (size_t i = 0; i < POLICY_ACTION_COUNT; i++) {
 		copy_figure(&to->actions[i], &from->actions[i]);
+		copy_figure(&to->would_change[i], &from->would_change[i]);
+	}
 	for (size_t i = 0; i < POLICY_ERROR_COUNT; i++)
 		copy_figure(&to->errors[i], &from->errors[i]);
 	for (size_t i = 0; i < METRICS_DROPPED_COUNT; i++)

@@ -75,4 +75,9 @@ bool policy_pool_is_full(const struct policy_member *m);
 void policy_pool_report(struct policy_member *m, unsigned policy,
 	enum policy_error error);
 
+/* For the metrics: an observer's decision would have changed something, to
+ * this action. */
+void policy_pool_would_change(struct policy_member *m, unsigned policy,
+	enum policy_action action);
+
 #endif

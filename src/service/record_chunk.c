@@ -198,6 +198,7 @@ fields_decision(struct pipe *p, struct fact *f)
 	number(p, &f->u.decision.latency_us);
 	flag(p, &f->u.decision.applied);
 	flag(p, &f->u.decision.observed);
+	flag(p, &f->u.decision.would_change);
 	flag(p, &decided);
 	if (!decided) {
 		f->u.decision.decision = NULL;
@@ -234,6 +235,8 @@ fields_recipient(struct pipe *p, struct fact *f)
 	string(p, &f->u.recipient.transaction_id);
 	count(p, &f->u.recipient.index);
 	span(p, &f->u.recipient.address);
+	flag(p, &f->u.recipient.is_rewritten);
+	span(p, &f->u.recipient.rewritten);
 	flag(p, &f->u.recipient.accepted);
 	string(p, &f->u.recipient.decided_by);
 	count(p, &f->u.recipient.code);
@@ -247,6 +250,8 @@ fields_transaction(struct pipe *p, struct fact *f)
 {
 	string(p, &f->u.transaction.transaction_id);
 	span(p, &f->u.transaction.sender);
+	flag(p, &f->u.transaction.is_rewritten);
+	span(p, &f->u.transaction.rewritten);
 	count(p, &f->u.transaction.recipients);
 	count(p, &f->u.transaction.accepted);
 	ENUMERATION(p, f->u.transaction.outcome);

@@ -149,6 +149,8 @@ fact_recipient(struct record_json *j, const struct fact *f)
 	string(j, "transaction", f->u.recipient.transaction_id);
 	number(j, "number", f->u.recipient.index);
 	span(j, "address", record_text_address(f->u.recipient.address));
+	if (f->u.recipient.is_rewritten)
+		span(j, "rewritten", f->u.recipient.rewritten);
 	flag(j, "accepted", f->u.recipient.accepted);
 	string(j, "decided_by", f->u.recipient.decided_by);
 	reply(j, f->u.recipient.code, f->u.recipient.enhanced,
@@ -164,6 +166,8 @@ fact_transaction(struct record_json *j, const struct fact *f)
 
 	string(j, "transaction", f->u.transaction.transaction_id);
 	span(j, "sender", record_text_address(f->u.transaction.sender));
+	if (f->u.transaction.is_rewritten)
+		span(j, "rewritten", f->u.transaction.rewritten);
 	number(j, "recipients", f->u.transaction.recipients);
 	number(j, "accepted", f->u.transaction.accepted);
 	string(j, "outcome", policy_outcome_name(f->u.transaction.outcome));
@@ -231,6 +235,7 @@ fact_decision(struct record_json *j, const struct fact *f)
 	number(j, "latency_us", f->u.decision.latency_us);
 	flag(j, "applied", f->u.decision.applied);
 	flag(j, "observed", f->u.decision.observed);
+	flag(j, "would_change", f->u.decision.would_change);
 }
 
 static void

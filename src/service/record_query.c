@@ -70,11 +70,11 @@ parts[] = {
 	    "client_tls_error IS NOT NULL)" },
 	{ "transactions", '[', "SELECT id, occurred_at, sender, outcome, "
 	    "decided_by, recipients, accepted, size, code, enhanced, reply, "
-	    "data_us, reply_us, duration_us, held AS \"held?\" "
+	    "data_us, reply_us, duration_us, held AS \"held?\", rewritten "
 	    "FROM transactions WHERE session_id = ?1 ORDER BY id" },
 	{ "recipients", '[', "SELECT transaction_id, number, address, "
 	    "accepted AS \"accepted?\", decided_by, code, enhanced, reply, "
-	    "latency_us FROM recipients WHERE session_id = ?1 "
+	    "latency_us, rewritten FROM recipients WHERE session_id = ?1 "
 	    "ORDER BY transaction_id, number" },
 	{ "decisions", '[', "SELECT number, transaction_id, occurred_at, "
 	    "policy, version, phase, recipient, action, result, code, "
@@ -82,7 +82,8 @@ parts[] = {
 	    "(SELECT json_group_array(json_array(key, value)) "
 	    "FROM json_each(annotations)) AS \"annotations!\", latency_us, "
 	    "applied AS \"applied?\", observed AS \"observed?\", error, "
-	    "error_text FROM decisions WHERE session_id = ?1 "
+	    "error_text, would_change AS \"would_change?\" "
+	    "FROM decisions WHERE session_id = ?1 "
 	    "ORDER BY number" },
 	{ "lines", '[', "SELECT direction, data, occurred_at "
 	    "FROM communications WHERE connection_id = ?1 "

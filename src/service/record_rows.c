@@ -41,18 +41,19 @@ static const char *const sql[] = {
 	[RECORD_ROWS_TRANSACTION] =
 	    "INSERT OR REPLACE INTO transactions(session_id,id,occurred_at,"
 	    "sender,outcome,decided_by,recipients,accepted,size,code,enhanced,"
-	    "reply,data_us,reply_us,duration_us,held) "
-	    "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+	    "reply,data_us,reply_us,duration_us,held,rewritten) "
+	    "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 	[RECORD_ROWS_RECIPIENT] =
 	    "INSERT OR REPLACE INTO recipients(session_id,transaction_id,"
 	    "number,address,accepted,decided_by,code,enhanced,reply,"
-	    "latency_us) VALUES(?,?,?,?,?,?,?,?,?,?)",
+	    "latency_us,rewritten) VALUES(?,?,?,?,?,?,?,?,?,?,?)",
 	[RECORD_ROWS_DECISION] =
 	    "INSERT OR REPLACE INTO decisions(session_id,number,"
 	    "transaction_id,occurred_at,policy,version,phase,recipient,action,"
 	    "result,code,enhanced,reply,delay_ms,rule,score,reason,"
-	    "annotations,latency_us,applied,observed,error,error_text) "
-	    "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+	    "annotations,latency_us,applied,observed,error,error_text,"
+	    "would_change) "
+	    "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 	[RECORD_ROWS_TRANSCRIPT] =
 	    "INSERT OR REPLACE INTO transcripts(session_id,part,occurred_us,"
 	    "lines) VALUES(?,?,?,?)",
@@ -132,6 +133,8 @@ write_transaction(struct record_rows *rows)
 	record_bind_int_or_null(&b, f->u.transaction.end_us != 0,
 	    f->u.transaction.end_us - begin_us);
 	record_bind_int(&b, f->u.transaction.held);
+	if (f->u.transaction.is_rewritten)
+		record_bind_text(&b, f->u.transaction.rewritten);
 	return record_bind_run(&b);
 }
 
@@ -154,6 +157,8 @@ write_recipient(struct record_rows *rows)
 	record_bind_text_or_null(&b, f->u.recipient.text);
 	record_bind_int_or_null(&b, f->u.recipient.latency_us != 0,
 	    f->u.recipient.latency_us);
+	if (f->u.recipient.is_rewritten)
+		record_bind_text(&b, f->u.recipient.rewritten);
 	return record_bind_run(&b);
 }
 
@@ -211,6 +216,7 @@ write_decision(struct record_rows *rows)
 	record_bind_string(&b, f->u.decision.error == POLICY_OK ? NULL :
 	    policy_error_name(f->u.decision.error));
 	record_bind_string(&b, f->u.decision.error_text);
+	record_bind_int(&b, f->u.decision.would_change);
 	return record_bind_run(&b);
 }
 

@@ -166,8 +166,26 @@ to_version_1(sqlite3 *db)
 	    0 : -1;
 }
 
+/* A comment must end before the text does: SQLite puts ")" behind it. */
+static const char version_2[] =
+"ALTER TABLE decisions ADD COLUMN\n"
+"	would_change INTEGER	/* 1: it was observed, and had changed what\n"
+"		was done */;\n"
+"ALTER TABLE transactions ADD COLUMN\n"
+"	rewritten TEXT	/* the sender that the MX was told; NULL: the same */;\n"
+"ALTER TABLE recipients ADD COLUMN\n"
+"	rewritten TEXT	/* what the MX was told; NULL: the same */;\n";
+
+static int
+to_version_2(sqlite3 *db)
+{
+	return sqlite3_exec(db, version_2, NULL, NULL, NULL) == SQLITE_OK ?
+	    0 : -1;
+}
+
 /* migrations[n] makes version n + 1 of version n. */
-static int (*const migrations[])(sqlite3 *) = { to_version_1 };
+static int (*const migrations[])(sqlite3 *) = { to_version_1,
+	to_version_2 };
 static_assert(ARRAY_LEN(migrations) == RECORD_SCHEMA_VERSION,
     "one migration per version");
 

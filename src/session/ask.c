@@ -39,12 +39,14 @@ inquiry_new(struct session *s, enum policy_phase phase, struct transaction *t,
 static void
 inquiry_put(struct session *s, struct inquiry *q, struct policy_event *event)
 {
+	enum seat_role role;
 	size_t i;
 
 	session_seats_reached(s, q->phase, q->from, q->to);
 	for (i = q->from; i < q->to; i++) {
-		if (session_seat_role(s, i, q->phase, q->index) ==
-		    SEAT_DECIDES && session_seat_sees(s, i, event))
+		role = session_seat_role(s, i, q->phase, q->index);
+		q->votes[i].observes = role == SEAT_OBSERVES;
+		if (role >= SEAT_OBSERVES && session_seat_sees(s, i, event))
 			session_vote_begin(s, q, i, event);
 		else
 			session_notify_one(s, i, event);
@@ -136,13 +138,13 @@ session_ask(struct session *s, enum policy_phase phase, struct pending *p,
 	struct policy_event event = { .type = phase };
 	const unsigned index = p == NULL ? 0 : p->index;
 	size_t n = s->config->n_policies;
+	enum seat_role most;
 	struct inquiry *q;
 
 	if (n == 0)
 		return NULL;
-	/* before anybody is asked, MAIL is news to all */
-	if (role_among(s, phase, index, 0, n) < SEAT_DECIDES &&
-	    !stages_are_open(s)) {
+	most = role_among(s, phase, index, 0, n);
+	if (most < SEAT_OBSERVES && !stages_are_open(s)) {
 		session_seats_reached(s, phase, 0, n);
 		build(s, p, NULL, &event);
 		session_notify(s, &event);
@@ -156,7 +158,10 @@ session_ask(struct session *s, enum policy_phase phase, struct pending *p,
 	q->build = build;
 	stage_begin(s, q);
 	session_stages_progress(s);
-	return q;
+	if (most == SEAT_DECIDES || !q->closed)
+		return q;
+	session_inquiry_free(s, q);
+	return NULL;
 }
 
 /**
@@ -168,10 +173,11 @@ struct inquiry *
 session_ask_stage(struct session *s, enum policy_phase phase,
     struct transaction *t, struct policy_event *event, size_t from, size_t to)
 {
+	enum seat_role most = role_among(s, phase, 0, from, to);
 	struct inquiry *q;
 
 	event->type = phase;
-	if (role_among(s, phase, 0, from, to) < SEAT_DECIDES) {
+	if (most < SEAT_OBSERVES) {
 		for (; from < to; from++)
 			session_notify_one(s, from, event);
 		return NULL;
@@ -181,44 +187,105 @@ session_ask_stage(struct session *s, enum policy_phase phase,
 		return NULL;
 	q->to = to;
 	inquiry_put(s, q, event);
-	return q;
+	if (most == SEAT_DECIDES)
+		return q;
+	session_inquiry_free(s, q);
+	return NULL;
 }
 
 /* The header section cannot be shown: for whoever had to decide on it that is
- * an overload. NULL: nobody had to. */
+ * an overload. */
 struct inquiry *
 session_ask_overload(struct session *s, struct transaction *t)
 {
 	struct inquiry *q = inquiry_new(s, POLICY_PHASE_HEADERS, t, 0,
 	    s->config->n_policies);
+	enum seat_role role;
 	size_t i;
 
 	if (q == NULL)
 		return NULL;
 	q->to = q->end;
-	for (i = 0; i < q->n_votes; i++)
-		if (session_seat_role(s, i, POLICY_PHASE_HEADERS, 0) ==
-		    SEAT_DECIDES)
+	for (i = 0; i < q->n_votes; i++) {
+		role = session_seat_role(s, i, POLICY_PHASE_HEADERS, 0);
+		q->votes[i].observes = role == SEAT_OBSERVES;
+		if (role >= SEAT_OBSERVES)
 			session_vote_fails(s, q, i, POLICY_ERROR_OVERLOAD,
 			    "the header section is too large to be shown");
+	}
 	session_inquiry_check(s, q);
 	return q;
 }
 
-void
-session_inquiry_free(struct session *s, struct inquiry *q)
+static bool
+inquiry_is_open(const struct inquiry *q)
 {
 	size_t i;
 
-	if (q == NULL)
-		return;
-	session_inquiry_settle(s, q);
-	TAILQ_REMOVE(&s->inquiries, q, link);
+	for (i = 0; i < q->n_votes; i++)
+		if (q->votes[i].state == VOTE_WAITING)
+			return true;
+	return false;
+}
+
+static void
+inquiry_release(struct session *s, struct inquiry *q)
+{
+	size_t i;
+
+	TAILQ_REMOVE(q->left ? &s->observed : &s->inquiries, q, link);
 	for (i = 0; i < q->n_votes; i++)
 		if (q->votes[i].owned)
 			session_later(s, session_decision_free,
 			    q->votes[i].memory);
 	session_later(s, free, q);
+}
+
+/* Its owner needs it no more. Observers may still answer, until the end of
+ * what they were asked about. */
+void
+session_inquiry_free(struct session *s, struct inquiry *q)
+{
+	if (q == NULL)
+		return;
+	session_inquiry_settle(s, q);
+	if (!inquiry_is_open(q)) {
+		inquiry_release(s, q);
+		return;
+	}
+	TAILQ_REMOVE(&s->inquiries, q, link);
+	TAILQ_INSERT_TAIL(&s->observed, q, link);
+	q->left = true;
+	q->pending = NULL;
+}
+
+/* A vote came in. */
+void
+session_inquiry_voted(struct session *s, struct inquiry *q)
+{
+	session_inquiry_check(s, q);
+	if (q->closed)
+		session_inquiry_record(s, q);
+	if (q->left && !inquiry_is_open(q))
+		inquiry_release(s, q);
+}
+
+/* The transaction (NULL: the session) is over, and so is all observing. */
+void
+session_observers_end(struct session *s, const struct transaction *t)
+{
+	struct inquiry *q, *next;
+
+	TAILQ_FOREACH(q, &s->inquiries, link)
+		if (t == NULL || q->transaction == t)
+			session_inquiry_cancel(s, q, true);
+	for (q = TAILQ_FIRST(&s->observed); q != NULL; q = next) {
+		next = TAILQ_NEXT(q, link);
+		if (t != NULL && q->transaction != t)
+			continue;
+		session_inquiry_cancel(s, q, true);
+		inquiry_release(s, q);
+	}
 }
 
 /* The open questions of a transaction that is decided without them. */

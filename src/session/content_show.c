@@ -60,6 +60,7 @@ session_content_headers_open(const struct session *s, const struct content *c)
 		return true;	/* that comes first */
 	for (i = 0; i < q->n_votes; i++)
 		if (q->votes[i].state == VOTE_WAITING &&
+		    !q->votes[i].observes &&
 		    (s->seats[i].policy.decide & later) != 0)
 			return true;
 	return false;
@@ -303,7 +304,7 @@ session_content_edit(struct session *s, struct content *c,
 	for (i = 0; i < q->n_votes; i++) {
 		const struct vote *v = &q->votes[i];
 
-		if (v->state != VOTE_IN || v->standing ||
+		if (v->state != VOTE_IN || v->standing || v->observes ||
 		    v->decision->n_edits == 0)
 			continue;
 		lists[n].edits = v->decision->edits;

@@ -68,6 +68,8 @@ struct fact {
 			const char *transaction_id;
 			unsigned index;
 			struct span address;	/* as the client sent it */
+			bool is_rewritten;	/* by a policy, to */
+			struct span rewritten;
 			bool accepted;
 			const char *decided_by;	/* "mx", "weir", a policy */
 			unsigned code;
@@ -77,6 +79,8 @@ struct fact {
 		struct {
 			const char *transaction_id;
 			struct span sender;
+			bool is_rewritten;	/* by a policy, to */
+			struct span rewritten;
 			unsigned recipients, accepted;
 			enum policy_outcome outcome;
 			const char *decided_by;
@@ -100,7 +104,9 @@ struct fact {
 			const char *error_text;	/* "" or in words */
 			enum policy_action action;	/* what it came to */
 			uint64_t latency_us;
-			bool applied, observed;
+			bool applied;
+			bool observed;		/* not obeyed */
+			bool would_change;	/* had it been */
 		} decision;
 		struct {
 			const char *policy;

@@ -29,6 +29,7 @@ struct transaction;
 enum seat_role {
 	SEAT_OUT,		/* hears nothing of it */
 	SEAT_LISTENS,		/* is told */
+	SEAT_OBSERVES,		/* is asked, but neither awaited nor obeyed */
 	SEAT_DECIDES,		/* is asked, awaited and obeyed */
 };
 
@@ -50,6 +51,9 @@ struct seat {
 	struct policy_decision *standing;	/* a refusal that repeats */
 	bool applied;			/* its refusal became the outcome */
 	bool relayed;			/* its RELAY took effect */
+	/* The strictest that its decisions would have changed something to, in
+	 * the transaction and in the whole session. */
+	enum policy_action would, would_session;
 };
 
 /* ---------------------------------------------------------------- inquiry */
@@ -62,6 +66,9 @@ struct vote {
 	bool owned;			/* decision is ours to free */
 	bool standing;			/* repeats an earlier refusal, or the
 					   policy was not asked */
+	bool observes;			/* neither awaited nor obeyed */
+	bool would_change;		/* what came of it, had it been */
+	bool recorded;
 	enum policy_error error;
 	const char *error_text;
 	const struct policy_decision *decision;	/* what counts */
@@ -89,7 +96,9 @@ struct inquiry {
 	bool passed;			/* this stage has nothing against it:
 					   the next may begin */
 	bool settled;				/* merge holds the result */
-	bool closed;			/* votes recorded, others cancelled */
+	bool closed;			/* votes recorded, others cancelled;
+					   observers may still speak */
+	bool left;			/* by its owner: in session.observed */
 	struct policy_merge merge;	/* of the stages that are settled */
 	size_t n_votes;
 	struct vote votes[];		/* one per policy */
@@ -99,6 +108,7 @@ TAILQ_HEAD(inquiry_list, inquiry);
 /* seat.c */
 enum seat_role session_seat_role(const struct session *s, size_t policy,
 	enum policy_phase phase, unsigned index);
+bool session_seat_observes(const struct session *s, size_t policy);
 bool session_has_decider(const struct session *s, enum policy_phase phase);
 bool session_has_listener(const struct session *s, enum policy_phase phase);
 bool session_wants_content(const struct session *s);
@@ -126,7 +136,9 @@ struct inquiry *session_ask_overload(struct session *s,
 	struct transaction *t);
 bool session_stages_progress(struct session *s);
 void session_inquiry_free(struct session *s, struct inquiry *q);
+void session_inquiry_voted(struct session *s, struct inquiry *q);
 void session_inquiries_drop(struct session *s, struct transaction *t);
+void session_observers_end(struct session *s, const struct transaction *t);
 
 /* vote.c */
 void session_vote_begin(struct session *s, struct inquiry *q, size_t policy,
@@ -138,7 +150,9 @@ void session_policy_lost(struct session *s, unsigned policy,
 	enum policy_error error);
 void session_ask_timer(struct session *s);
 uint64_t session_ask_deadline_us(const struct session *s);
-void session_inquiry_cancel(struct session *s, struct inquiry *q);
+/* Whose answers are still out: those that are awaited, or the observers'. */
+void session_inquiry_cancel(struct session *s, struct inquiry *q,
+	bool observers);
 
 /* verdict.c */
 const struct policy_decision *session_verdict(const struct inquiry *q,
@@ -147,6 +161,9 @@ const char *session_verdict_by(const struct session *s,
 	const struct inquiry *q);
 void session_inquiry_check(struct session *s, struct inquiry *q);
 void session_inquiry_settle(struct session *s, struct inquiry *q);
+void session_inquiry_record(struct session *s, struct inquiry *q);
+enum policy_outcome session_if_enforced(const struct seat *seat,
+	enum policy_outcome outcome);
 void session_decision_free(void *d);
 const char *session_decision_unserved(enum policy_phase phase,
 	const struct policy_decision *d);

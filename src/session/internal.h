@@ -243,6 +243,7 @@ struct session {
 	uint64_t body_shown;		/* octets of the body that just ended */
 	struct seat *seats;
 	struct inquiry_list inquiries;
+	struct inquiry_list observed;	/* only observers may still answer */
 	struct inquiry *connect_inquiry;
 
 	/* The EHLO dialogue. */

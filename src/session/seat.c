@@ -37,12 +37,19 @@ seat_is_behind(const struct seat *seat, enum policy_phase phase)
 	    phase == POLICY_PHASE_TRANSACTION_END);
 }
 
+/* Is what it says recorded, and that is all? */
+bool
+session_seat_observes(const struct session *s, size_t i)
+{
+	return s->config->policies[i].mode == POLICY_MODE_OBSERVE;
+}
+
 /**
  * session_seat_role - what a policy is at a phase.
  *
  * index  RCPT: of the recipient
  *
- * One that is lost still decides: its vote is an error then.
+ * One that is lost is still asked: its vote is an error then.
  */
 enum seat_role
 session_seat_role(const struct session *s, size_t i, enum policy_phase phase,
@@ -51,19 +58,24 @@ session_seat_role(const struct session *s, size_t i, enum policy_phase phase,
 	const struct seat *seat = &s->seats[i];
 	const unsigned bit = POLICY_PHASE_BIT(phase);
 
+	const bool observes = session_seat_observes(s, i);
+
 	(void)index;
 	if (!seat->policy.known)
-		return phase == POLICY_PHASE_MAIL ? SEAT_DECIDES : SEAT_OUT;
+		return phase != POLICY_PHASE_MAIL ? SEAT_OUT :
+		    observes ? SEAT_OBSERVES : SEAT_DECIDES;
 	if (seat_is_behind(seat, phase))
 		return SEAT_OUT;
 	/* A refusal for the session also speaks where its policy does not. */
 	if (seat->standing != NULL && phase == POLICY_PHASE_MAIL &&
-	    seat->standing_scope == POLICY_SCOPE_SESSION)
+	    seat->standing_scope == POLICY_SCOPE_SESSION && !observes)
 		return SEAT_DECIDES;
 	if (!((seat->policy.decide | seat->policy.notify) & bit))
 		return SEAT_OUT;
 	if (!(seat->policy.decide & bit) || seat->relay_session)
 		return SEAT_LISTENS;
+	if (observes)
+		return SEAT_OBSERVES;
 	return session_phase_is_of_transaction(phase) &&
 	    (seat->relay_transaction || seat->spectator) ?
 	    SEAT_LISTENS : SEAT_DECIDES;
@@ -101,7 +113,8 @@ session_wants_content(const struct session *s)
 	size_t i;
 
 	for (i = 0; i < s->config->n_policies; i++)
-		if (s->seats[i].policy.decide & POLICY_PHASES_CONTENT)
+		if (s->seats[i].policy.decide & POLICY_PHASES_CONTENT &&
+		    !session_seat_observes(s, i))
 			return true;
 	return false;
 }
@@ -205,6 +218,7 @@ session_seats_new_transaction(struct session *s)
 		seat->relay_transaction = seat->spectator = false;
 		seat->applied = seat->relayed = false;
 		seat->in_transaction = false;
+		seat->would = seat->would_session;
 		seat->waited_us = 0;
 		if (seat->waiting > 0)
 			seat->wait_since_us = s->now_us;

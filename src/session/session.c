@@ -124,6 +124,7 @@ session_new(const struct session_open *open)
 	TAILQ_INIT(&s->pending);
 	TAILQ_INIT(&s->expected);
 	TAILQ_INIT(&s->inquiries);
+	TAILQ_INIT(&s->observed);
 	return s;
 }
 
@@ -147,6 +148,7 @@ session_drop(struct session *s)
 	s->connect_inquiry = NULL;
 	while ((q = TAILQ_FIRST(&s->inquiries)) != NULL)
 		session_inquiry_free(s, q);	/* about a body */
+	session_observers_end(s, NULL);
 }
 
 void
@@ -238,6 +240,7 @@ session_finish(struct session *s)
 		    POLICY_OUTCOME_ABORTED);
 	TAILQ_FOREACH(q, &s->inquiries, link)
 		session_inquiry_settle(s, q);
+	session_observers_end(s, NULL);
 	ev.u.session_end.cause = s->cause;
 	ev.u.session_end.transactions = s->n_transactions;
 	ev.u.session_end.bytes = s->client_bytes;

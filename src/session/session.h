@@ -105,6 +105,8 @@ enum session_action_type {
 	SESSION_ASK,		/* u.ask: send to a policy; seq 0: notify */
 	SESSION_REPORT,		/* u.report: how a request ended, for the
 				   breaker */
+	SESSION_WOULD_CHANGE,	/* u.would_change: an observer's decision, had
+				   it counted, and what it had come to */
 	SESSION_SPOOL_WRITE,	/* u.send: append to this session's spool */
 	SESSION_SPOOL_READ,	/* u.read: give these back as SPOOL_BYTES */
 	SESSION_SPOOL_DROP,	/* empty the spool */
@@ -151,6 +153,8 @@ struct session_action {
 							   is the executor's */
 		} ask;
 		struct { unsigned policy; enum policy_error error; } report;
+		struct { unsigned policy; enum policy_action action; }
+			would_change;
 		struct { uint64_t offset; size_t length; } read;
 		const struct fact *fact;
 		struct { enum session_counter counter; uint64_t add; } count;

@@ -217,6 +217,7 @@ session_transaction_end(struct session *s, struct transaction *t,
 	t->ended = true;
 	outcome = transaction_outcome(t, outcome);
 	session_content_cancel(s, t);
+	session_observers_end(s, t);
 	if (outcome == POLICY_OUTCOME_ABORTED) {
 		r = (struct policy_reply){ 0 };
 		t->decided_by = "weir";
@@ -233,6 +234,9 @@ session_transaction_end(struct session *s, struct transaction *t,
 		    outcome != POLICY_OUTCOME_ABORTED &&
 		    (t->by_inquiry ? s->seats[i].applied :
 		    s->seats[i].relayed);
+		ev.u.transaction_end.if_enforced = session_seat_observes(s, i) ?
+		    session_if_enforced(&s->seats[i], outcome) :
+		    POLICY_OUTCOME_NONE;
 		session_notify_one(s, i, &ev);
 	}
 	if (s->transaction == t) {

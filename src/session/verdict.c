@@ -15,9 +15,11 @@ inquiry_merge(const struct inquiry *q, struct policy_merge *merge_r)
 	size_t i, n = 0;
 
 	for (i = q->from; i < q->to; i++, n++) {
-		votes[n].pending = q->votes[i].state == VOTE_WAITING;
-		votes[n].decision = q->votes[i].state == VOTE_IN ?
-		    q->votes[i].decision : NULL;
+		const struct vote *v = &q->votes[i];
+
+		votes[n].pending = v->state == VOTE_WAITING && !v->observes;
+		votes[n].decision = v->state == VOTE_IN && !v->observes ?
+		    v->decision : NULL;
 	}
 	policy_merge(votes, n, &stage);
 	*merge_r = q->merge;
@@ -111,34 +113,134 @@ vote_fact(struct session *s, const struct inquiry *q, size_t i)
 	f->u.decision.error_text = v->error_text == NULL ? "" : v->error_text;
 	f->u.decision.action = v->decision->action;
 	f->u.decision.latency_us = v->latency_us;
-	f->u.decision.applied = q->settled &&
+	f->u.decision.applied = q->settled && !v->observes &&
 	    ((int)i == q->merge.winner || (q->merge.action == POLICY_RELAY &&
 	    v->decision->action == POLICY_RELAY));
+	f->u.decision.observed = v->observes;
+	f->u.decision.would_change = v->would_change;
 }
 
-/* Once per inquiry: cancel what is still out, apply scopes, record. Also for
- * one that is given up before it was settled. */
+/* ---------------------------------------------------------------- observers */
+
+/* Does it ask for more than yes or no? */
+static bool
+decision_edits(const struct policy_decision *d)
+{
+	return d->n_edits > 0 || d->n_splices > 0 || d->rewrite_set ||
+	    d->outbound.set;
+}
+
+/* What had become of it with this observer's vote among those of its stage. */
+static enum policy_action
+counterfactual(const struct session *s, const struct inquiry *q, size_t i)
+{
+	const struct config_policy *p = s->config->policies;
+	struct policy_vote votes[POLICY_MAX];
+	struct policy_merge merge;
+	size_t j, n = 0;
+
+	for (j = 0; j < q->n_votes; j++) {
+		const struct vote *v = &q->votes[j];
+
+		if (v->state != VOTE_IN || (v->observes && j != i) ||
+		    (q->build != NULL && p[j].stage != p[i].stage))
+			continue;
+		votes[n++] = (struct policy_vote){ .decision = v->decision };
+	}
+	policy_merge(votes, n, &merge);
+	return merge.action == POLICY_RELAY ? q->merge.action : merge.action;
+}
+
+static void
+stricter(enum policy_action *have, enum policy_action action)
+{
+	if (policy_action_rank(action) > policy_action_rank(*have))
+		*have = action;
+}
+
+/* An observer has spoken, and the others, too. */
+static void
+vote_observed(struct session *s, struct inquiry *q, size_t i)
+{
+	struct vote *v = &q->votes[i];
+	struct seat *seat = &s->seats[i];
+	struct session_action *a;
+	enum policy_action action;
+
+	/* after a refusal nothing changes any more */
+	if (!q->settled || seat->spectator)
+		return;
+	action = counterfactual(s, q, i);
+	if (action == q->merge.action && (action != POLICY_RELAY ||
+	    v->error != POLICY_OK || !decision_edits(v->decision)))
+		return;
+	v->would_change = true;
+	stricter(&seat->would, action);
+	if (q->phase == POLICY_PHASE_CONNECT || action == POLICY_DISCONNECT)
+		stricter(&seat->would_session, action);
+	a = session_act(s, SESSION_WOULD_CHANGE, SESSION_CLIENT);
+	a->u.would_change.policy = (unsigned)i;
+	a->u.would_change.action = action;
+}
+
+/* TransactionEnd.if_enforced of a policy that only observed. */
+enum policy_outcome
+session_if_enforced(const struct seat *seat, enum policy_outcome outcome)
+{
+	switch (seat->would) {
+	case POLICY_REJECT:
+		return POLICY_OUTCOME_REJECTED;
+	case POLICY_DISCONNECT:
+	case POLICY_TEMPFAIL:
+		return POLICY_OUTCOME_DEFERRED;
+	case POLICY_DISCARD:
+		return POLICY_OUTCOME_DISCARDED;
+	default:
+		return outcome;
+	}
+}
+
+/* ------------------------------------------------------------------- record */
+
+static void
+vote_record(struct session *s, struct inquiry *q, size_t i)
+{
+	struct vote *v = &q->votes[i];
+	struct seat *seat = &s->seats[i];
+
+	v->recorded = true;
+	if (v->observes)
+		vote_observed(s, q, i);
+	vote_fact(s, q, i);
+	if (v->observes || v->error != POLICY_OK)
+		return;
+	if (v->decision->action == POLICY_RELAY &&
+	    q->merge.action == POLICY_RELAY)
+		seat->relayed = true;
+	vote_scope(seat, v);
+}
+
+/* The votes that have come in since the last time. */
 void
-session_inquiry_settle(struct session *s, struct inquiry *q)
+session_inquiry_record(struct session *s, struct inquiry *q)
 {
 	size_t i;
 
+	for (i = 0; i < q->n_votes; i++)
+		if (q->votes[i].state == VOTE_IN && !q->votes[i].recorded)
+			vote_record(s, q, i);
+}
+
+/* Once per inquiry: cancel what is still awaited, apply scopes, record. Also
+ * for one that is given up before it was settled. */
+void
+session_inquiry_settle(struct session *s, struct inquiry *q)
+{
 	if (q->closed)
 		return;
 	q->closed = true;
-	session_inquiry_cancel(s, q);
-	for (i = 0; i < q->n_votes; i++) {
-		struct vote *v = &q->votes[i];
-
-		if (v->state != VOTE_IN)
-			continue;
-		vote_fact(s, q, i);
-		if (v->error == POLICY_OK && v->decision->action ==
-		    POLICY_RELAY && q->merge.action == POLICY_RELAY)
-			s->seats[i].relayed = true;
-		if (v->error == POLICY_OK)
-			vote_scope(&s->seats[i], v);
-	}
+	session_inquiry_cancel(s, q, false);
+	session_inquiry_record(s, q);
 }
 
 void

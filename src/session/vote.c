@@ -111,7 +111,7 @@ session_vote_begin(struct session *s, struct inquiry *q, size_t i,
 	struct seat *seat = &s->seats[i];
 	struct vote *v = &q->votes[i];
 
-	if (seat->standing != NULL &&
+	if (seat->standing != NULL && !v->observes &&
 	    (seat->standing_scope == POLICY_SCOPE_SESSION ||
 	    session_phase_is_of_transaction(q->phase))) {
 		v->standing = true;
@@ -125,15 +125,23 @@ session_vote_begin(struct session *s, struct inquiry *q, size_t i,
 }
 
 static struct inquiry *
-inquiry_find(struct session *s, unsigned policy, uint32_t seq)
+list_find(struct inquiry_list *list, unsigned policy, uint32_t seq)
 {
 	struct inquiry *q;
 
-	TAILQ_FOREACH(q, &s->inquiries, link)
+	TAILQ_FOREACH(q, list, link)
 		if (q->votes[policy].state == VOTE_WAITING &&
 		    q->votes[policy].seq == seq)
 			return q;
 	return NULL;
+}
+
+static struct inquiry *
+inquiry_find(struct session *s, unsigned policy, uint32_t seq)
+{
+	struct inquiry *q = list_find(&s->inquiries, policy, seq);
+
+	return q != NULL ? q : list_find(&s->observed, policy, seq);
 }
 
 static void
@@ -157,7 +165,8 @@ answer_decision(struct session *s, struct inquiry *q, unsigned i,
 	wrong = policy_decision_check(d, &rules);
 	if (wrong == NULL)
 		wrong = session_decision_unserved(q->phase, d);
-	if (wrong == NULL)
+	/* what an observer was shown may have changed or gone since */
+	if (wrong == NULL && !v->observes)
 		wrong = session_content_edits_wrong(q, d);
 	if (wrong != NULL) {
 		session_fact_event(s, "policy %s: invalid decision: %s",
@@ -213,31 +222,41 @@ session_answer(struct session *s, const struct session_event *ev)
 		return;
 	} else if (answer->type == POLICY_ANSWER_DECISION)
 		answer_decision(s, q, i, answer);
-	session_inquiry_check(s, q);
+	session_inquiry_voted(s, q);
+}
+
+static void
+list_lost(struct session *s, struct inquiry_list *list, unsigned i,
+    enum policy_error error)
+{
+	struct inquiry *q, *next;
+
+	for (q = TAILQ_FIRST(list); q != NULL; q = next) {
+		next = TAILQ_NEXT(q, link);
+		if (q->votes[i].state != VOTE_WAITING)
+			continue;
+		session_vote_fails(s, q, i, error, "the connection was lost");
+		session_inquiry_voted(s, q);
+	}
 }
 
 void
 session_policy_lost(struct session *s, unsigned i, enum policy_error error)
 {
-	struct inquiry *q;
-
 	s->seats[i].lost = true;
 	s->seats[i].policy.error = error;
-	TAILQ_FOREACH(q, &s->inquiries, link) {
-		if (q->votes[i].state != VOTE_WAITING)
-			continue;
-		session_vote_fails(s, q, i, error, "the connection was lost");
-		session_inquiry_check(s, q);
-	}
+	list_lost(s, &s->inquiries, i, error);
+	list_lost(s, &s->observed, i, error);
 }
 
-void
-session_ask_timer(struct session *s)
+static void
+list_timer(struct session *s, struct inquiry_list *list)
 {
-	struct inquiry *q;
+	struct inquiry *q, *next;
 	size_t i;
 
-	TAILQ_FOREACH(q, &s->inquiries, link) {
+	for (q = TAILQ_FIRST(list); q != NULL; q = next) {
+		next = TAILQ_NEXT(q, link);
 		for (i = 0; i < q->n_votes; i++) {
 			struct vote *v = &q->votes[i];
 
@@ -248,18 +267,25 @@ session_ask_timer(struct session *s)
 			session_vote_fails(s, q, i, POLICY_ERROR_TIMEOUT,
 			    "no answer in time");
 		}
-		session_inquiry_check(s, q);
+		session_inquiry_voted(s, q);
 	}
 }
 
-uint64_t
-session_ask_deadline_us(const struct session *s)
+void
+session_ask_timer(struct session *s)
+{
+	list_timer(s, &s->inquiries);
+	list_timer(s, &s->observed);
+}
+
+static uint64_t
+list_deadline_us(const struct inquiry_list *list)
 {
 	const struct inquiry *q;
 	uint64_t first = UINT64_MAX;
 	size_t i;
 
-	TAILQ_FOREACH(q, &s->inquiries, link)
+	TAILQ_FOREACH(q, list, link)
 		for (i = 0; i < q->n_votes; i++)
 			if (q->votes[i].state == VOTE_WAITING &&
 			    q->votes[i].deadline_us < first)
@@ -267,19 +293,38 @@ session_ask_deadline_us(const struct session *s)
 	return first;
 }
 
-/* Nobody needs the answers that are still out. */
+uint64_t
+session_ask_deadline_us(const struct session *s)
+{
+	uint64_t awaited = list_deadline_us(&s->inquiries);
+	uint64_t observed = list_deadline_us(&s->observed);
+
+	return awaited < observed ? awaited : observed;
+}
+
+/* Nobody needs these answers any more; what an observer was too late for is
+ * written down. */
 void
-session_inquiry_cancel(struct session *s, struct inquiry *q)
+session_inquiry_cancel(struct session *s, struct inquiry *q, bool observers)
 {
 	size_t i;
 
 	for (i = 0; i < q->n_votes; i++) {
 		struct vote *v = &q->votes[i];
 
-		if (v->state != VOTE_WAITING)
+		if (v->state != VOTE_WAITING || v->observes != observers)
 			continue;
 		vote_cancel(s, i, v);
 		seat_wait_ends(s, &s->seats[i]);
 		v->state = VOTE_NONE;
+		if (!observers)
+			continue;
+		v->state = VOTE_IN;
+		v->error = POLICY_ERROR_TIMEOUT;
+		v->error_text = "cancelled: it was over before the answer";
+		v->decision = policy_fallback(POLICY_RELAY);
+		v->latency_us = s->now_us - v->asked_us;
 	}
+	if (observers && q->closed)
+		session_inquiry_record(s, q);
 }

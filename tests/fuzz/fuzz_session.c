@@ -23,7 +23,9 @@
 	" grants = {\"headers\", \"outbound\", \"discard\"} }\n" \
 	"policy \"q\" { endpoint = \"unix:/q\" on_error = \"relay\"\n" \
 	" on_error_rcpt = \"disconnect\" on_error_body = \"reject\"\n" \
-	" grants = {\"headers\"} }\n"
+	" grants = {\"headers\"} stage = 20 }\n" \
+	"policy \"o\" { endpoint = \"unix:/o\" mode = \"observe\"\n" \
+	" grants = {\"headers\", \"discard\"} }\n"
 
 struct input {
 	const uint8_t *data;
@@ -269,7 +271,7 @@ seats(struct world *w, struct input *in)
 {
 	unsigned i, bits;
 
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < 3; i++) {
 		bits = take(in);
 		w->seats[i] = (struct session_policy){ .known = true,
 		    .ready = true, .version = "1", .decide = bits << 3 &

@@ -199,6 +199,8 @@ tell_transaction(struct buf *out, const struct policy_event *ev)
 		    ev->u.transaction_end.outcome));
 		tell_str(out, "decided_by", ev->u.transaction_end.decided_by);
 		tell_num(out, "own", ev->u.transaction_end.own_decision_applied);
+		tell_str(out, "if_enforced", policy_outcome_name(
+		    ev->u.transaction_end.if_enforced));
 		tell_num(out, "id", strlen(
 		    ev->u.transaction_end.transaction_id));
 		tell_reply(out, &ev->u.transaction_end.reply);
@@ -229,6 +231,8 @@ tell_fact_decision(struct buf *out, const struct fact *f)
 	    policy_error_name(f->u.decision.error));
 	tell_str(out, "error_text", f->u.decision.error_text);
 	tell_num(out, "applied", f->u.decision.applied);
+	tell_num(out, "observed", f->u.decision.observed);
+	tell_num(out, "would_change", f->u.decision.would_change);
 	tell_num(out, "latency", f->u.decision.latency_us);
 	if (f->u.decision.decision != NULL) {
 		tell_span(out, "rule", f->u.decision.decision->rule);

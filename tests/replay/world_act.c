@@ -242,6 +242,13 @@ world_act(struct world *w, const struct session_action *a)
 		    policy_error_name(a->u.report.error));
 		note_text(w, text);
 		break;
+	case SESSION_WOULD_CHANGE:
+		snprintf(text, sizeof(text), "would-change\npolicy=%s\n"
+		    "action=%s\n",
+		    w->config->policies[a->u.would_change.policy].name,
+		    policy_action_name(a->u.would_change.action));
+		note_text(w, text);
+		break;
 	case SESSION_SPOOL_WRITE:
 		buf_append(&w->spool, a->u.send);
 		break;

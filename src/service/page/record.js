@@ -55,6 +55,7 @@ function fromDecision(d) {
 		error: d.error, text: d.error_text, rule: d.rule,
 		score: d.score, reason: d.reason, latency: d.latency_us,
 		applied: d.applied, observed: d.observed,
+		wouldChange: d.would_change,
 		annotations: (d.annotations || []).map((pair) =>
 			[].concat(pair).join(' = ')),
 		reply: replyText(d),

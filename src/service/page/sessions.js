@@ -136,7 +136,8 @@ function decisionText(d) {
 	if (d.latency)
 		parts.push('after ' + duration(d.latency));
 	if (d.observed)
-		parts.push('observed only');
+		parts.push(d.wouldChange ? 'observed only, would have ' +
+			'changed the outcome' : 'observed only');
 	else if (!d.applied)
 		parts.push('not applied');
 	return parts.join(', ');
