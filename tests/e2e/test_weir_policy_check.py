@@ -7,7 +7,7 @@ import pytest
 from policy_harness import (EXAMPLES, ROOT, SDK, Server, generated_directory)
 from test_policy_paper import paper_server  # noqa: F401
 from test_policy_sdk_whole import certificate
-from weir_policy import as_json, weir_policy
+from weir_policy_command import as_json, weir_policy
 
 BROKEN = ROOT / "tests" / "e2e" / "broken_policy.py"
 

@@ -2,7 +2,7 @@
 
 import pytest
 from policy_harness import run  # noqa: F401
-from weir_policy import as_json, weir_policy
+from weir_policy_command import as_json, weir_policy
 
 MAIL = b"""\
 From: Ann <ann@example.org>

@@ -210,8 +210,9 @@ def relay(scope: Scope = Scope.COMMAND) -> Decision:
 
 def reject(text: str = "", code: int = 550, enhanced: str = "5.7.1",
            scope: Scope = Scope.COMMAND) -> Decision:
-    """Refuse for good. Several lines of text: separate them with "\\n"."""
-    if code // 100 != 5:
+    """Refuse for good. Several lines of text: separate them with "\\n". Code 0
+    leaves the whole reply to weir."""
+    if code and code // 100 != 5:
         raise ValueError(f"reject takes a 5xx code, not {code}")
     return _decision(_REJECT, scope, text, code, enhanced)
 
@@ -219,7 +220,7 @@ def reject(text: str = "", code: int = 550, enhanced: str = "5.7.1",
 def tempfail(text: str = "", code: int = 451, enhanced: str = "4.7.1",
              scope: Scope = Scope.COMMAND) -> Decision:
     """Refuse for now: the client's queue tries again."""
-    if code // 100 != 4:
+    if code and code // 100 != 4:
         raise ValueError(f"tempfail takes a 4xx code, not {code}")
     return _decision(_TEMPFAIL, scope, text, code, enhanced)
 
