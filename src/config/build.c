@@ -113,17 +113,57 @@ fill(const struct config_part *part, void *base, struct config_report *report)
 	buf_release(&error);
 }
 
+int
+config_on_error_cause(const char *text, enum policy_error *cause_r,
+    enum policy_action *action_r)
+{
+	struct span s = span_str(text), name = span_take(s, span_find(s, '='));
+	unsigned cause = 1;
+
+	*action_r = policy_action_parse(span_skip(s, name.len + 1));
+	while (cause < POLICY_ERROR_COUNT && !span_eq(name,
+	    span_str(policy_error_name(cause))))
+		cause++;
+	*cause_r = cause;
+	return cause < POLICY_ERROR_COUNT && *action_r != POLICY_ACTION_NONE &&
+	    *action_r != POLICY_DISCARD ? 0 : -1;
+}
+
+/* Those that cannot be read are for the checks to report. */
+static void
+on_error_causes(const struct config_policy *p, enum policy_action *by_cause)
+{
+	enum policy_action action;
+	enum policy_error cause;
+	size_t i;
+
+	for (i = 0; i < p->n_on_error_cause; i++)
+		if (config_on_error_cause(p->on_error_cause[i], &cause,
+		    &action) == 0)
+			by_cause[cause] = action;
+}
+
 static void
 fill_on_error(const struct config_part *part, struct config_policy *p)
 {
-	int phase;
+	enum policy_action by_cause[POLICY_ERROR_COUNT] = { 0 };
+	int phase, cause;
 
 	if (p->mode == POLICY_MODE_OBSERVE &&
 	    !config_part_given(part, "on_error")->given)
 		p->on_error[POLICY_PHASE_NONE] = POLICY_RELAY;
-	for (phase = 1; phase < POLICY_PHASE_COUNT; phase++)
-		if (p->on_error[phase] == POLICY_ACTION_NONE)
+	on_error_causes(p, by_cause);
+	for (phase = 1; phase < POLICY_PHASE_COUNT; phase++) {
+		const enum policy_action own = p->on_error[phase];
+
+		if (own == POLICY_ACTION_NONE)
 			p->on_error[phase] = p->on_error[POLICY_PHASE_NONE];
+		for (cause = 1; cause < POLICY_ERROR_COUNT; cause++)
+			p->on_failure[phase][cause] =
+			    own == POLICY_ACTION_NONE &&
+			    by_cause[cause] != POLICY_ACTION_NONE ?
+			    by_cause[cause] : p->on_error[phase];
+	}
 }
 
 /* Makes room for all sections of a kind, and returns how many there are. */

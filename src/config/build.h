@@ -32,6 +32,15 @@ void config_check(const struct config *c, const struct config_part *parts,
  * -1: there is no such user. */
 int config_peer(const char *text, uint32_t *peer_r) MUSTUSE;
 
+/* Reads "timeout=relay". 0, or -1. */
+int config_on_error_cause(const char *text, enum policy_error *cause_r,
+	enum policy_action *action_r) MUSTUSE;
+
+/* The part of config_check() that is about what a policy is asked. */
+void config_check_conditions(const struct config *c,
+	const struct config_policy *p, const struct config_part *part,
+	struct config_report *report);
+
 /* The next part of that kind after `part` (NULL: the first of parts). */
 const struct config_part *config_next_part(const struct config_part *parts,
 	const struct config_part *part, enum config_section section);

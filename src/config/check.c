@@ -171,9 +171,7 @@ check_policy(const struct config *c, size_t i, const struct config_part *part,
 		    "policy \"%s\" has no endpoint; write endpoint = "
 		    "\"unix:/run/weir/%s.sock\"", p->name, p->name);
 	check_transport(p, part, report);
-	if (p->sample != 100)
-		config_report_add(report, config_part_line(part, "sample"),
-		    "sample below 100: " LATER "; use 100");
+	config_check_conditions(c, p, part, report);
 }
 
 static void

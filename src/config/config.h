@@ -93,6 +93,10 @@ struct config_policy {
 	/* POLICY_RELAY, _TEMPFAIL, _REJECT or _DISCONNECT, by phase; the
 	 * phases without an on_error_PHASE hold on_error's. */
 	enum policy_action on_error[POLICY_PHASE_COUNT];
+	const char *const *on_error_cause;	/* "timeout=relay" */
+	size_t n_on_error_cause;
+	/* The three of them, resolved: what counts. */
+	enum policy_action on_failure[POLICY_PHASE_COUNT][POLICY_ERROR_COUNT];
 	uint64_t timeout_us, message_timeout_us, transaction_timeout_us;
 	uint64_t max_extension_us, breaker_time_us;
 	unsigned breaker_failures;
@@ -100,7 +104,18 @@ struct config_policy {
 	uint32_t max_frame;
 	uint32_t delay_max_ms;
 	bool required;
-	unsigned sample;		/* percent */
+	/* Which mail it is asked about; an empty list means all. */
+	const struct addr_prefix *clients;
+	size_t n_clients;
+	const char *const *listeners;		/* by name */
+	size_t n_listeners;
+	const char *const *senders, *const *recipients;	/* domains, as
+						policy/condition.h has them */
+	size_t n_senders, n_recipients;
+	uint64_t size_min, size_max;		/* octets; max 0: any */
+	unsigned sample;		/* percent of sender domains */
+	unsigned enforce;		/* percent of those, the rest is only
+					   observed */
 };
 
 struct config_record {

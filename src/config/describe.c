@@ -25,6 +25,7 @@ static const char *const type_names[] = {
 	[CONFIG_DESTINATION] = "host:port",
 	[CONFIG_ADDRESSES] = "list of addresses",
 	[CONFIG_SOURCES] = "list of addresses",
+	[CONFIG_STRINGS] = "list of strings",
 	[CONFIG_PREFIXES] = "list of networks", [CONFIG_ENDPOINT] = "endpoint",
 };
 _Static_assert(ARRAY_LEN(type_names) == CONFIG_TYPE_COUNT,
@@ -46,8 +47,9 @@ config_schema_is_titled(enum config_section section)
 bool
 config_schema_is_list(const struct config_key *key)
 {
-	return key->type == CONFIG_WORDS || key->type == CONFIG_ADDRESSES ||
-	    key->type == CONFIG_SOURCES || key->type == CONFIG_PREFIXES;
+	return key->type == CONFIG_STRINGS || key->type == CONFIG_WORDS ||
+	    key->type == CONFIG_ADDRESSES || key->type == CONFIG_SOURCES ||
+	    key->type == CONFIG_PREFIXES;
 }
 
 const struct config_key *

@@ -79,6 +79,19 @@ addresses_json(const struct addr *list, size_t n, struct buf *out)
 }
 
 static void
+strings_json(const char *const *list, size_t n, struct buf *out)
+{
+	size_t i;
+
+	buf_append_byte(out, '[');
+	for (i = 0; i < n; i++) {
+		buf_append_str(out, i == 0 ? "" : ",");
+		string(out, list[i]);
+	}
+	buf_append_byte(out, ']');
+}
+
+static void
 prefixes_json(const struct addr_prefix *list, size_t n, struct buf *out)
 {
 	char text[ADDR_TEXT_MAX];
@@ -163,11 +176,14 @@ value_json(const struct config_key *key, const void *base, struct buf *out)
 	case CONFIG_DESTINATION:
 		destination_json(base, out);
 		break;
+	case CONFIG_STRINGS:
 	case CONFIG_ADDRESSES:
 	case CONFIG_PREFIXES:
 		memcpy(&pointer, field, sizeof(pointer));
 		memcpy(&n, (const char *)base + key->count_offset, sizeof(n));
-		if (key->type == CONFIG_ADDRESSES)
+		if (key->type == CONFIG_STRINGS)
+			strings_json(pointer, n, out);
+		else if (key->type == CONFIG_ADDRESSES)
 			addresses_json(pointer, n, out);
 		else
 			prefixes_json(pointer, n, out);

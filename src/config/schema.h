@@ -32,6 +32,7 @@ enum config_type {
 	CONFIG_DESTINATION,	/* host:port of a listener; "": none */
 	CONFIG_ADDRESSES,	/* list without ports, then its length */
 	CONFIG_SOURCES,		/* struct addr[2], at most one per family */
+	CONFIG_STRINGS,		/* list of strings, then its length */
 	CONFIG_PREFIXES,	/* list of struct addr_prefix, then its length */
 	CONFIG_ENDPOINT,	/* transport, path, host, port of a policy */
 	CONFIG_TYPE_COUNT

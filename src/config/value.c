@@ -423,6 +423,10 @@ config_value_store(const struct config_key *key, void *base,
 	case CONFIG_STRING:
 		memcpy(field, texts, sizeof(*texts));
 		return 0;
+	case CONFIG_STRINGS:
+		memcpy(field, &texts, sizeof(texts));
+		*count = n;
+		return 0;
 	case CONFIG_WORD:
 		if (word_value(key, texts[0], &value, error) != 0)
 			return -1;

@@ -289,7 +289,7 @@ is_same_block(const struct config_policy *a, const struct config_policy *b)
 	    a->connections == b->connections &&
 	    a->max_frame == b->max_frame &&
 	    a->delay_max_ms == b->delay_max_ms &&
-	    a->required == b->required && a->sample == b->sample;
+	    a->required == b->required;
 }
 
 bool

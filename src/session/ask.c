@@ -55,17 +55,26 @@ inquiry_put(struct session *s, struct inquiry *q, struct policy_event *event)
 }
 
 static void
-stage_begin(struct session *s, struct inquiry *q)
+stage_begin(struct session *s, struct inquiry *q, struct policy_event *event)
+{
+	q->passed = false;
+	q->from = q->to;
+	q->to = session_stage_end(s, q->from);
+	inquiry_put(s, q, event);
+}
+
+/* Asks the next stage, which sees the address as the ones before it want it. */
+static void
+stage_next(struct session *s, struct inquiry *q)
 {
 	struct policy_event event = { .type = q->phase };
 	const int rewrite = q->merge.rewrite;
 
-	q->passed = false;
-	q->from = q->to;
-	q->to = session_stage_end(s, q->from);
 	q->build(s, q->pending, rewrite < 0 ? NULL :
 	    &q->votes[rewrite].decision->rewrite, &event);
-	inquiry_put(s, q, &event);
+	if (rewrite >= 0)
+		session_seats_meet(s, &event, q->to, q->end);
+	stage_begin(s, q, &event);
 }
 
 static bool
@@ -87,7 +96,7 @@ session_stages_progress(struct session *s)
 	TAILQ_FOREACH(q, &s->inquiries, link) {
 		while (inquiry_is_under_way(q) && q->passed &&
 		    q->to < reached) {
-			stage_begin(s, q);
+			stage_next(s, q);
 			moved = true;
 		}
 		if (inquiry_is_under_way(q) && q->to < reached)
@@ -143,10 +152,11 @@ session_ask(struct session *s, enum policy_phase phase, struct pending *p,
 
 	if (n == 0)
 		return NULL;
+	build(s, p, NULL, &event);
+	session_seats_meet(s, &event, 0, n);
 	most = role_among(s, phase, index, 0, n);
 	if (most < SEAT_OBSERVES && !stages_are_open(s)) {
 		session_seats_reached(s, phase, 0, n);
-		build(s, p, NULL, &event);
 		session_notify(s, &event);
 		return NULL;
 	}
@@ -156,7 +166,7 @@ session_ask(struct session *s, enum policy_phase phase, struct pending *p,
 	q->pending = p;
 	q->index = index;
 	q->build = build;
-	stage_begin(s, q);
+	stage_begin(s, q, &event);
 	session_stages_progress(s);
 	if (most == SEAT_DECIDES || !q->closed)
 		return q;

@@ -105,6 +105,7 @@ rcpt_refuse(struct session *s, struct pending *p, enum policy_action action)
 	if (action == POLICY_DISCARD) {
 		t->recipients[p->index].discarded = true;
 		t->n_discarded++;
+		session_seats_stand(s, t, p->index);
 		session_transaction_verdict(s, t, p->inquiry,
 		    buf_span(&p->reply));
 		session_recipient_fact(s, p, true, by, NULL);
@@ -131,9 +132,11 @@ rcpt_reply(struct session *s, struct pending *p, const struct mx_reply *reply)
 		return;
 	t->n_unsettled--;
 	t->recipients[p->index].accepted = accepted;
-	if (accepted)
+	if (accepted) {
 		t->n_accepted++;
-	else if (t->n_discarded == 0) {
+		session_seats_stand(s, t, p->index);
+	}
+	if (!accepted && t->n_discarded == 0) {
 		session_transaction_note(t, "mx", reply->code, reply->raw);
 		t->by_inquiry = false;
 	}

@@ -2,6 +2,7 @@
  * Questions to the policies, inside session/ only.
  *
  *	seat.c     a policy in a session: what it is at a phase, what it hears
+ *	condition.c   which mail it is asked about
  *	ask.c      inquiries: over the stages, in order
  *	vote.c     one policy's part in one: asked, answered, late, wrong
  *	verdict.c  what they come to
@@ -40,6 +41,12 @@ struct seat {
 	bool in_session;		/* CONNECT has reached its stage */
 	bool in_transaction;		/* and MAIL: else it hears nothing of
 					   the rest */
+	/* By the conditions of weir.conf: */
+	bool excluded;			/* from the session */
+	bool out;			/* of this transaction */
+	bool enforced;			/* in this transaction: not only
+					   observed */
+	unsigned standing_recipients;	/* of its domains */
 	uint32_t last_seq;
 	unsigned waiting;		/* open questions */
 	uint64_t wait_since_us, waited_us;	/* of transaction_timeout */
@@ -108,7 +115,10 @@ TAILQ_HEAD(inquiry_list, inquiry);
 /* seat.c */
 enum seat_role session_seat_role(const struct session *s, size_t policy,
 	enum policy_phase phase, unsigned index);
-bool session_seat_observes(const struct session *s, size_t policy);
+bool session_seat_observes(const struct session *s, size_t policy,
+	enum policy_phase phase);
+bool session_seat_is_out(const struct session *s, size_t policy,
+	enum policy_phase phase, unsigned index);
 bool session_has_decider(const struct session *s, enum policy_phase phase);
 bool session_has_listener(const struct session *s, enum policy_phase phase);
 bool session_wants_content(const struct session *s);
@@ -120,6 +130,11 @@ void session_seat_send(struct session *s, size_t policy,
 	const struct policy_event *event, uint32_t seq, uint32_t deadline_ms);
 void session_seats_reached(struct session *s, enum policy_phase phase,
 	size_t from, size_t to);
+void session_seats_begin(struct session *s);
+void session_seats_meet(struct session *s, const struct policy_event *event,
+	size_t from, size_t to);
+void session_seats_stand(struct session *s, const struct transaction *t,
+	unsigned index);
 void session_notify(struct session *s, struct policy_event *event);
 void session_notify_one(struct session *s, size_t policy,
 	struct policy_event *event);

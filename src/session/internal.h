@@ -55,6 +55,7 @@ struct recipient {
 	bool sent;		/* forwarded to the MX */
 	bool accepted;		/* by the MX */
 	bool discarded;		/* by a policy: answered 250, not forwarded */
+	uint16_t meets;		/* set of 1 << policy: their conditions */
 };
 
 struct content;

@@ -37,13 +37,6 @@ seat_is_behind(const struct seat *seat, enum policy_phase phase)
 	    phase == POLICY_PHASE_TRANSACTION_END);
 }
 
-/* Is what it says recorded, and that is all? */
-bool
-session_seat_observes(const struct session *s, size_t i)
-{
-	return s->config->policies[i].mode == POLICY_MODE_OBSERVE;
-}
-
 /**
  * session_seat_role - what a policy is at a phase.
  *
@@ -57,10 +50,10 @@ session_seat_role(const struct session *s, size_t i, enum policy_phase phase,
 {
 	const struct seat *seat = &s->seats[i];
 	const unsigned bit = POLICY_PHASE_BIT(phase);
+	const bool observes = session_seat_observes(s, i, phase);
 
-	const bool observes = session_seat_observes(s, i);
-
-	(void)index;
+	if (session_seat_is_out(s, i, phase, index))
+		return SEAT_OUT;
 	if (!seat->policy.known)
 		return phase != POLICY_PHASE_MAIL ? SEAT_OUT :
 		    observes ? SEAT_OBSERVES : SEAT_DECIDES;
@@ -112,10 +105,14 @@ session_wants_content(const struct session *s)
 {
 	size_t i;
 
-	for (i = 0; i < s->config->n_policies; i++)
+	for (i = 0; i < s->config->n_policies; i++) {
+		const struct config_policy *c = &s->config->policies[i];
+
 		if (s->seats[i].policy.decide & POLICY_PHASES_CONTENT &&
-		    !session_seat_observes(s, i))
+		    c->mode == POLICY_MODE_ENFORCE && c->enforce > 0 &&
+		    !s->seats[i].excluded)
 			return true;
+	}
 	return false;
 }
 
@@ -167,6 +164,10 @@ session_notify_one(struct session *s, size_t policy,
 {
 	const struct seat *seat = &s->seats[policy];
 
+	/* what it was not asked about it does not hear the answer to */
+	if (event->type == POLICY_PHASE_REPLY && session_seat_is_out(s, policy,
+	    event->u.reply.phase, event->u.reply.index))
+		return;
 	if (seat->lost || !seat->policy.known ||
 	    !session_seat_sees(s, policy, event))
 		return;
@@ -217,7 +218,8 @@ session_seats_new_transaction(struct session *s)
 
 		seat->relay_transaction = seat->spectator = false;
 		seat->applied = seat->relayed = false;
-		seat->in_transaction = false;
+		seat->in_transaction = seat->out = seat->enforced = false;
+		seat->standing_recipients = 0;
 		seat->would = seat->would_session;
 		seat->waited_us = 0;
 		if (seat->waiting > 0)

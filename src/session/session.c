@@ -105,6 +105,7 @@ session_new(const struct session_open *open)
 	s->ids = open->ids;
 	s->wall_us = open->wall_us;
 	s->client = open->client;
+	session_seats_begin(s);
 	s->destination = open->destination;
 	s->source = open->config->upstream.source[
 	    open->destination.family == ADDR_IPV6 ? 1 : 0];

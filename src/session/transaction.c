@@ -234,7 +234,7 @@ session_transaction_end(struct session *s, struct transaction *t,
 		    outcome != POLICY_OUTCOME_ABORTED &&
 		    (t->by_inquiry ? s->seats[i].applied :
 		    s->seats[i].relayed);
-		ev.u.transaction_end.if_enforced = session_seat_observes(s, i) ?
+		ev.u.transaction_end.if_enforced = session_seat_observes(s, i, POLICY_PHASE_MAIL) ?
 		    session_if_enforced(&s->seats[i], outcome) :
 		    POLICY_OUTCOME_NONE;
 		session_notify_one(s, i, &ev);

@@ -64,7 +64,7 @@ session_vote_fails(struct session *s, struct inquiry *q, size_t i,
 	v->error = error;
 	v->error_text = text;
 	v->decision = policy_fallback(
-	    policy_config(s, i)->on_error[q->phase]);
+	    policy_config(s, i)->on_failure[q->phase][error]);
 	vote_in(s, q, i);
 	a = session_act(s, SESSION_REPORT, SESSION_CLIENT);
 	a->u.report.policy = (unsigned)i;

@@ -125,6 +125,7 @@ test_values(void **state)
 	    "listener b { address = \"[::1]:0\" }\n"
 	    "policy late { endpoint = \"tcp:[::1]:9\" stage = 20 }\n"
 	    "policy one { endpoint = \"tcp:h:9\" on_error = reject\n"
+	    "  on_error_cause = {\"timeout=tempfail\"}\n"
 	    "  on_error_rcpt = relay on_error_mail = \"\"\n"
 	    "  grants = {headers, discard} required = true\n"
 	    "  delay_max = 1500ms }\n"
@@ -151,6 +152,13 @@ test_values(void **state)
 	assert_int_equal(one->on_error[POLICY_PHASE_RCPT], POLICY_RELAY);
 	assert_int_equal(one->on_error[POLICY_PHASE_MAIL], POLICY_REJECT);
 	assert_int_equal(one->on_error[POLICY_PHASE_DATA], POLICY_REJECT);
+	for (int cause = 1; cause < POLICY_ERROR_COUNT; cause++) {
+		assert_int_equal(one->on_failure[POLICY_PHASE_RCPT][cause],
+		    POLICY_RELAY);
+		assert_int_equal(one->on_failure[POLICY_PHASE_DATA][cause],
+		    cause == POLICY_ERROR_TIMEOUT ? POLICY_TEMPFAIL :
+		    POLICY_REJECT);
+	}
 	assert_int_equal(one->grants, 1u << POLICY_GRANT_HEADERS |
 	    1u << POLICY_GRANT_DISCARD);
 	assert_true(one->required);
