@@ -15,7 +15,7 @@ func Relay() *Decision {
 }
 
 // Reject refuses for good, with a 5xx code. A text of several lines separates
-// them by "\n".
+// them by "\n". Code 0 leaves the reply to weir.
 func Reject(code uint32, enhanced, text string) *Decision {
 	return refuse(Action_ACTION_REJECT, code, enhanced, text)
 }
@@ -36,6 +36,9 @@ func Discard() *Decision {
 }
 
 func refuse(action Action, code uint32, enhanced, text string) *Decision {
+	if code == 0 && text == "" {
+		return &Decision{Action: action}
+	}
 	reply := &SmtpReply{Code: code, Enhanced: enhanced}
 	if text != "" {
 		for _, line := range strings.Split(text, "\n") {
