@@ -21,6 +21,9 @@ class TestPolicy < Minitest::Test
     policy.on(:session_end) { nil }
     assert_equal false, subscriptions(policy)[:data]
     refute_includes subscriptions(policy), :headers
+    policy.on(:end_of_message) { nil }
+    assert_equal false, subscriptions(policy)[:headers]
+    assert_equal false, subscriptions(policy)[:body]
   end
 
   def test_body

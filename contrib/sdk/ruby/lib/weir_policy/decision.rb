@@ -48,7 +48,7 @@ module WeirPolicy
     end
 
     def self.reply(text, code, enhanced)
-      lines = text.b.split("\n")
+      lines = text.b.split("\n", -1)
       raise ArgumentError, "#{lines.size} lines, and 32 are allowed" if
         lines.size > 32
 
@@ -196,10 +196,10 @@ module WeirPolicy
       Decision.build(:relay, scope, "", nil, "")
     end
 
-    # Refuse for good.
+    # Refuse for good. With code: nil the whole reply is weir's.
     def reject(text = "", code: 550, enhanced: "5.7.1", scope: :command)
       raise ArgumentError, "reject takes a 5xx code, not #{code}" unless
-        (500..599).cover?(code)
+        code.nil? || (500..599).cover?(code)
 
       Decision.build(:reject, scope, text, code, enhanced)
     end
@@ -207,7 +207,7 @@ module WeirPolicy
     # Refuse for now: the client's queue tries again.
     def tempfail(text = "", code: 451, enhanced: "4.7.1", scope: :command)
       raise ArgumentError, "tempfail takes a 4xx code, not #{code}" unless
-        (400..499).cover?(code)
+        code.nil? || (400..499).cover?(code)
 
       Decision.build(:tempfail, scope, text, code, enhanced)
     end

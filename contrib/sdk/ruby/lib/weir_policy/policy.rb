@@ -81,8 +81,7 @@ module WeirPolicy
     def subscriptions
       handlers = @handlers
       wanted = handlers.keys | %i[transaction_end session_end]
-      wanted |= before(handlers.keys.map { |phase| PHASES[phase] }.max) if
-        @context && !handlers.empty?
+      wanted |= context(handlers.keys) if @context
       wanted.delete(:body) if @body_limit.zero? && !handlers.key?(:body)
       wanted.sort_by { |phase| PHASES[phase] }.map do |phase|
         handler = handlers[phase]
@@ -125,11 +124,14 @@ module WeirPolicy
 
     private
 
-    # What a session has to know of before it comes to a phase of that number.
-    def before(number)
-      last = PHASES[:end_of_message]
-      number = PHASES[:headers] if number > last
-      PHASES.select { |phase, n| n < number && phase != :command }.keys
+    # What a session has to know of before it comes to these phases. Those
+    # behind the message know of the envelope.
+    def context(phases)
+      ends = phases.map do |phase|
+        number = PHASES[phase]
+        number > PHASES[:end_of_message] ? PHASES[:headers] : number
+      end
+      PHASES.select { |phase, n| n < ends.max.to_i && phase != :command }.keys
     end
 
     def connections

@@ -1,0 +1,4 @@
+# RSET, or the client or the MX went away.
+def abort
+  state.delete(:rest)
+end

@@ -1,0 +1,5 @@
+# MAIL: the sender.
+def mail_from
+  reject "550 5.7.1 Not for #{sender}" if sender.downcase.end_with?("@bad.example")
+  change_sender "bounces@example.org" if sender == "robot@example.org"
+end

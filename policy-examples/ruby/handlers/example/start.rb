@@ -1,0 +1,5 @@
+# The server starts: what all sessions share is made here.
+def start
+  shared[:refused] = Queue.new
+  log "ready"
+end

@@ -1,0 +1,210 @@
+"""The Ruby SDK in a rough world: garbage, stops, restarts, masses."""
+
+import signal
+import time
+
+import pytest
+from policy_harness import (RELAY, REJECT, Weir, connect, frame, pb, rcpt)
+from ruby_harness import ORDER, run
+
+GARBAGE = {
+    "http": (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 'begins with "GET / HTTP'),
+    "huge": (b"\xff\xff\xff\xff", "65536 are allowed"),
+    "noise": (b"\0\0\0\x04\xff\xff\xff\xff", "no message of weir"),
+    "early": (frame(pb.ToPolicy(session=1, mail=pb.Mail())),
+              "mail came before Hello"),
+    "empty": (bytes(4), "nothing came before Hello"),
+    "version": (frame(pb.ToPolicy(hello=pb.Hello(major=2))),
+                "version 2 of the protocol"),
+    "twice": (2 * frame(pb.ToPolicy(hello=pb.Hello(major=1))),
+              "hello came before Ready"),
+}
+
+
+def test_garbage_ends_its_connection_only(run):
+    server = run(ORDER)
+    with Weir(server.endpoint) as good:
+        for data, words in GARBAGE.values():
+            with Weir(server.endpoint, handshake=False) as bad:
+                bad.send_raw(data)
+                last = bad.receive()
+                if words.startswith("hello"):
+                    assert last.WhichOneof("answer") == "welcome"
+                    last = bad.receive()
+                assert last is None
+                server.wait_for(words)
+        with Weir(server.endpoint, max_frame=100000) as bad:
+            assert bad.welcome.max_frame == 100000
+            bad.send_raw((100001).to_bytes(4, "big"))
+            assert bad.receive() is None
+            server.wait_for("a frame of 100001 bytes where 100000")
+        with Weir(server.endpoint) as bad:
+            bad.send(0, 0, 0, mail=pb.Mail())
+            assert bad.receive() is None
+            server.wait_for("mail without a session")
+        good.mail(1, b"a@b.example")
+        assert good.ask(1, 1, rcpt=rcpt(b"0")).action == RELAY
+
+
+def test_ping_and_what_nobody_knows(run):
+    with Weir(run(ORDER).endpoint, phases=[1, 7, 8, 15]) as weir:
+        assert weir.subscriptions() == {1: False, 7: False, 8: True, 15: False}
+        weir.send(ping=pb.Ping(token=2**63 + 5))
+        assert weir.receive().pong.token == 2**63 + 5
+        unknown = b"\x08\x05" + b"\x10\x01" + b"\xf2\x3f\x02hi"  # field 1022
+        weir.send_raw(len(unknown).to_bytes(4, "big") + unknown)
+        weir.send_raw(bytes(4))  # an empty frame
+        weir.mail(9, b"a@b")
+        assert weir.ask(9, 1, rcpt=rcpt(b"0")).rule == "1"
+
+
+def test_silence_is_no_handshake(run):
+    server = run("WeirPolicy::Connection.send(:remove_const,"
+                 " :HANDSHAKE_SECONDS)\n"
+                 "WeirPolicy::Connection::HANDSHAKE_SECONDS = 0.3\n" + ORDER)
+    with Weir(server.endpoint, handshake=False) as silent:
+        assert silent.receive() is None
+        server.wait_for("no handshake in time")
+
+
+def test_a_decision_too_large_is_no_decision(run):
+    server = run("policy.on(:mail) { relay.because(reason: 'x' * 3000) }")
+    with Weir(server.endpoint, max_frame=2000) as weir:
+        assert weir.mail(1, b"a@b", seq=1).action == pb.ACTION_UNSPECIFIED
+        server.wait_for("2000 are allowed")
+
+
+def test_lost_connection_ends_its_sessions(run):
+    server = run("$open = 0\n"
+                 "policy.on(:connect) { $open += 1; nil }\n"
+                 "policy.on(:mail) { |s, _| sleep 0.01 until s.cancelled? }\n"
+                 "policy.on :session_end do |_, event|\n"
+                 "  warn \"#{event.cause} #{$open -= 1}\"\nend")
+    with Weir(server.endpoint) as weir:
+        for session in (1, 2, 3):
+            weir.ask(session, 1, connect=connect("192.0.2.1"))
+        weir.send(2, 2, 60000, mail=pb.Mail(sender=b"a@b"))
+        weir.send(3, session_end=pb.SessionEnd(cause="quit"))
+        server.wait_for("quit 2")
+    server.wait_for("policy connection lost 0")
+    assert "ERROR" not in server.log()
+
+
+STOP = """
+policy.on :mail do |_, event|
+  sleep event.sender.to_f
+  reject
+end
+policy.on(:session_end) { |_, event| warn "end: #{event.cause}" }
+"""
+STOP_OPTIONS = "{stop_timeout: 1.5}"
+
+
+def test_sigterm_answers_what_was_asked(run, tmp_path):
+    server = run(STOP, options=STOP_OPTIONS)
+    with Weir(server.endpoint) as weir, Weir(server.endpoint) as idle:
+        weir.send(1, 1, 5000, mail=pb.Mail(sender=b"0.5"))
+        assert weir.silent(0.1)
+        server.signal(signal.SIGTERM)
+        assert idle.receive() is None
+        with pytest.raises(OSError):
+            Weir(server.endpoint, handshake=False)
+        assert weir.decision(1, 1).action == REJECT
+        assert weir.receive() is None
+        assert server.wait() == 0
+        assert "end: policy connection lost" in server.log()
+        assert not (tmp_path / "0.sock").exists()
+
+
+def test_sigterm_does_not_wait_for_ever(run):
+    server = run(STOP, options=STOP_OPTIONS)
+    with Weir(server.endpoint) as weir:
+        weir.send(1, 1, 60000, mail=pb.Mail(sender=b"50"))
+        assert weir.silent(0.1)
+        started = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - started < 5
+
+
+def test_drain_lets_open_sessions_finish(run):
+    server = run(STOP)
+    with Weir(server.endpoint) as weir:
+        weir.send(1, 1, 5000, mail=pb.Mail(sender=b"0.3"))
+        weir.send(drain=pb.Drain())
+        server.wait_for("weir drains: 1 sessions are open")
+        assert weir.decision(1, 1).action == REJECT
+        weir.send(1, session_end=pb.SessionEnd(cause="quit"))
+        server.wait_for("end: quit")
+
+
+def test_restart_at_the_same_place(run, tmp_path):
+    path = tmp_path / "policy.sock"
+    first = run(STOP, f"unix:{path}")
+    assert first.endpoint == f"unix:{path}"
+    second = run(STOP, f"unix:{path}")
+    assert second.wait() == 1
+    assert "another server listens" in second.log()
+    with Weir(first.endpoint) as weir:
+        assert weir.mail(1, b"0", seq=1).action == REJECT
+        first.signal(signal.SIGKILL)
+        assert weir.receive() is None
+    first.wait()
+    assert path.exists()
+    third = run(STOP, f"unix:{path}")
+    with Weir(third.endpoint) as weir:  # weir has come back
+        assert weir.mail(1, b"0", seq=1).action == REJECT
+    path.unlink()
+    path.write_text("precious")
+    assert third.stop() == 0
+    assert path.read_text() == "precious"
+
+
+@pytest.mark.parametrize("endpoint", ["tcp:127.0.0.1:0", "tcp:[::1]:0"])
+def test_tcp(run, endpoint):
+    with Weir(run(STOP, endpoint).endpoint) as weir:
+        assert weir.mail(1, b"0", seq=1).action == REJECT
+
+
+def test_ten_thousand_questions(run):
+    """MAIL and 9 RCPT for 1000 sessions on one connection, at once."""
+    server = run("policy.on(:mail) { relay }\n"
+                 "policy.on(:rcpt) { |_, e| reject if e.index.positive? }")
+    started = time.monotonic()
+    with Weir(server.endpoint) as weir:
+        for start in range(0, 1000, 100):
+            batch = bytearray()
+            for session in range(start + 1, start + 101):
+                batch += frame(pb.ToPolicy(session=session, seq=1,
+                                           deadline_ms=9000,
+                                           mail=pb.Mail(sender=b"a@b")))
+                for n in range(9):
+                    batch += frame(pb.ToPolicy(session=session, seq=n + 2,
+                                               deadline_ms=9000,
+                                               rcpt=rcpt(b"c@d", n)))
+                batch += frame(pb.ToPolicy(session=session,
+                                           session_end=pb.SessionEnd()))
+            weir.send_raw(batch)
+            last = {}
+            for _ in range(1000):
+                answer = weir.receive()
+                last[answer.session] = last.get(answer.session, 0) + 1
+                assert answer.seq == last[answer.session]
+                assert answer.decision.action == (
+                    RELAY if answer.seq <= 2 else REJECT)
+            assert len(last) == 100
+        assert time.monotonic() - started < 30
+
+
+def test_answers_that_nobody_reads_stop_the_reading(run):
+    """Back-pressure: the server takes no more than it can answer."""
+    server = run("policy.on(:mail) { relay.because(reason: 'x' * 10000) }")
+    question = frame(pb.ToPolicy(session=1, seq=1, deadline_ms=60000,
+                                 mail=pb.Mail(sender=b"a" * 1000)))
+    with Weir(server.endpoint) as weir:
+        weir.socket.settimeout(0.5)
+        sent = 0
+        with pytest.raises(TimeoutError):
+            while sent < 100_000_000:
+                sent += weir.socket.send(question * 100)
+        for _ in range(sent // len(question)):
+            assert weir.receive().decision.action == RELAY
