@@ -111,6 +111,15 @@ def test_what_never_began_is_no_verdict(run):
         assert weir.ask(1, 4, rcpt=rcpt(b"c@d")).action == 0
 
 
+def test_a_later_handler_hides_no_content(run):
+    """One at session_end needs no content; one at end_of_message does."""
+    server = run("policy = Policy()\npolicy.end_of_message(lambda s, e: None)"
+                 "\npolicy.session_end(lambda s, e: None)\n")
+    with Weir(server.endpoint) as weir:
+        assert weir.subscriptions()[pb.PHASE_HEADERS] is False
+        assert weir.subscriptions()[pb.PHASE_BODY] is False
+
+
 def test_kept_decisions_do_not_grow(run):
     server = run("policy = Policy()\nKEPT = relay()\n"
                  "@policy.end_of_message\ndef end(session, event):\n"

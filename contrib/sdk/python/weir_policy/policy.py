@@ -149,8 +149,8 @@ class Policy:
         as weir offers it."""
         wanted = {Phase.TRANSACTION_END, Phase.SESSION_END, *self.handlers}
         if self.context and self.handlers:
-            last = max(self.handlers)
-            end = last if last <= Phase.END_OF_MESSAGE else Phase.HEADERS
+            end = max(p if p <= Phase.END_OF_MESSAGE else Phase.HEADERS
+                      for p in self.handlers)
             wanted |= {p for p in Phase if 0 < p < end and p != Phase.COMMAND}
         if self.body_limit == 0 and Phase.BODY not in self.handlers:
             wanted.discard(Phase.BODY)
