@@ -380,8 +380,8 @@ driver_run(struct driver *d)
 		back_pressure(d, SESSION_CLIENT, SESSION_UPSTREAM);
 		back_pressure(d, SESSION_UPSTREAM, SESSION_CLIENT);
 		policy_pressure(d);
-		if (d->spool_waits && (d->upstream == NULL ||
-		    !stream_is_full(d->upstream)))
+		if (d->spool_waits && !d->policy_full &&
+		    (d->upstream == NULL || !stream_is_full(d->upstream)))
 			driver_spool_read(d);
 		if (d->n_queue == 0)
 			break;

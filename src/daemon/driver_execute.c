@@ -186,6 +186,9 @@ execute_one(struct driver *d, const struct session_action *a)
 		policy_pool_would_change(d->member, a->u.would_change.policy,
 		    a->u.would_change.action);
 		break;
+	case SESSION_DROPPED:
+		policy_pool_dropped(d->member, a->u.report.policy);
+		break;
 	case SESSION_SPOOL_WRITE:
 		execute_spool_write(d, a);
 		break;

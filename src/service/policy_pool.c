@@ -353,6 +353,12 @@ policy_pool_is_full(const struct policy_member *m)
 }
 
 void
+policy_pool_dropped(struct policy_member *m, unsigned policy)
+{
+	policy_server_drop(m->slots[policy].server, METRICS_DROPPED_LATE);
+}
+
+void
 policy_pool_report(struct policy_member *m, unsigned policy,
     enum policy_error error)
 {

@@ -80,4 +80,7 @@ void policy_pool_report(struct policy_member *m, unsigned policy,
 void policy_pool_would_change(struct policy_member *m, unsigned policy,
 	enum policy_action action);
 
+/* Credit of this policy came too late for the message that it names. */
+void policy_pool_dropped(struct policy_member *m, unsigned policy);
+
 #endif

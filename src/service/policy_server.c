@@ -90,10 +90,6 @@ on_welcome(void *ctx, const struct policy_answer *welcome)
 	    s->block->name,
 	    log_quote(span_str(welcome->u.welcome.software), software),
 	    log_quote(span_str(welcome->u.welcome.version), version));
-	if (welcome->u.welcome.body_credit != 0)
-		log_event(LOG_WARNING, "policy.credit", "policy=%s "
-		    "advice=\"this version sends all of a body, whatever the "
-		    "credit\"", s->block->name);
 	for (size_t i = 0; i < welcome->u.welcome.n_refused; i++)
 		log_event(LOG_WARNING, "policy.phase_unknown",
 		    "policy=%s phase=%s", s->block->name,

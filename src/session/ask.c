@@ -46,7 +46,7 @@ inquiry_put(struct session *s, struct inquiry *q, struct policy_event *event)
 	for (i = q->from; i < q->to; i++) {
 		role = session_seat_role(s, i, q->phase, q->index);
 		q->votes[i].observes = role == SEAT_OBSERVES;
-		if (role >= SEAT_OBSERVES && session_seat_sees(s, i, event))
+		if (role >= SEAT_OBSERVES && session_view_sees(s, i, event))
 			session_vote_begin(s, q, i, event);
 		else
 			session_notify_one(s, i, event);
@@ -206,24 +206,39 @@ session_ask_stage(struct session *s, enum policy_phase phase,
 /* The header section cannot be shown: for whoever had to decide on it that is
  * an overload. */
 struct inquiry *
-session_ask_overload(struct session *s, struct transaction *t)
+session_ask_overload(struct session *s, struct transaction *t, size_t from,
+    size_t to)
 {
-	struct inquiry *q = inquiry_new(s, POLICY_PHASE_HEADERS, t, 0,
-	    s->config->n_policies);
+	struct inquiry *q = inquiry_new(s, POLICY_PHASE_HEADERS, t, from, to);
 	enum seat_role role;
 	size_t i;
 
 	if (q == NULL)
 		return NULL;
 	q->to = q->end;
-	for (i = 0; i < q->n_votes; i++) {
+	for (i = from; i < to; i++) {
 		role = session_seat_role(s, i, POLICY_PHASE_HEADERS, 0);
 		q->votes[i].observes = role == SEAT_OBSERVES;
-		if (role >= SEAT_OBSERVES)
+		if (role >= SEAT_OBSERVES && !s->seats[i].view.headers)
 			session_vote_fails(s, q, i, POLICY_ERROR_OVERLOAD,
 			    "the header section is too large to be shown");
 	}
 	session_inquiry_check(s, q);
+	return q;
+}
+
+/* No question goes out: it is settled when the policy gives no credit in time,
+ * as BODY's on_error says; should it give some, it is to be freed. */
+struct inquiry *
+session_ask_credit(struct session *s, struct transaction *t, size_t policy)
+{
+	struct inquiry *q = inquiry_new(s, POLICY_PHASE_BODY, t, policy,
+	    policy + 1);
+
+	if (q == NULL)
+		return NULL;
+	q->to = q->end;
+	session_vote_await_credit(s, q, policy);
 	return q;
 }
 

@@ -134,8 +134,7 @@ data_pass(struct session *s, struct pending *p)
 	c = session_content_new(s, p);
 	if (c == NULL)
 		return;
-	c->mode = CONTENT_HOLD;
-	c->was_held = true;
+	session_content_hold(s, c);
 	session_count(s, SESSION_COUNTER_HELD, 1);
 	session_reply_local(s, p, 354, "", "End data with <CR><LF>.<CR><LF>");
 	p->interim = true;

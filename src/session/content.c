@@ -12,9 +12,6 @@
 
 #include <stdlib.h>
 
-/* So many questions about the body may be open; then the client waits. */
-#define BODY_QUESTIONS_MAX 32
-
 /* A client must bring so many octets per second, on the average, or its time
  * runs out early: 1 octet per 2 ms, as Postfix's smtpd_min_data_rate. */
 #define CONTENT_US_PER_OCTET 2000
@@ -31,8 +28,12 @@ session_content_new(struct session *s, struct pending *p)
 	smtp_data_init(&c->parser, s->config->limits.bare_newline);
 	smtp_headers_init(&c->headers);
 	buf_init(&c->head, 0);
-	buf_init(&c->unshown, 0);
 	buf_init(&c->dots, 0);
+	buf_init(&c->unsent, 0);
+	buf_init(&c->pass.waiting, 0);
+	c->pass.from = c->pass.to = s->config->n_policies;
+	c->pass.live = true;
+	smtp_data_init(&c->pass.unstuff, SMTP_BARE_PASS);
 	c->message = ++s->n_messages;
 	c->head_wanted = s->record ||
 	    session_has_listener(s, POLICY_PHASE_HEADERS) ||
@@ -47,10 +48,9 @@ session_content_free(struct session *s, struct content *c)
 {
 	if (c == NULL)
 		return;
-	session_inquiry_free(s, c->headers_inquiry);
-	session_inquiry_free(s, c->end_inquiry);
+	session_pass_free(s, c);
+	session_edit_release(s, c);
 	session_give_memory(s, &c->head);
-	session_give_memory(s, &c->unshown);
 	session_give_memory(s, &c->dots);
 	session_give_memory(s, &c->headers.fields);
 	session_later(s, free, c);
@@ -101,9 +101,7 @@ session_content_waits(const struct session *s)
 	const struct content *c = p == NULL || p->transaction == NULL ? NULL :
 	    p->transaction->content;
 
-	return c != NULL && c->mode == CONTENT_HOLD &&
-	    (c->questions >= BODY_QUESTIONS_MAX ||
-	    session_content_headers_open(s, c));
+	return c != NULL && session_pass_waits(s, c);
 }
 
 /* The 354 has left for the client. */
@@ -155,19 +153,25 @@ session_content_refuse(struct session *s, struct pending *p, unsigned code,
 	session_content_swallow(s, p);
 }
 
+/* Of the client, or of what edits made of what it sent. */
+void
+session_content_refuse_bare(struct session *s, struct pending *p)
+{
+	session_count(s, SESSION_COUNTER_BARE_NEWLINE, 1);
+	session_fact_event(s, "content refused: bare CR or LF that could be "
+	    "read as an end of data");
+	session_content_refuse(s, p, 550, "5.5.2",
+	    "Bare CR or bare LF refused: could be read as an end of data");
+}
+
 static void
 content_bare(struct session *s, struct pending *p)
 {
 	struct content *c = p->transaction->content;
 
 	smtp_data_resume(&c->parser);
-	if (c->mode == CONTENT_SWALLOW)
-		return;
-	session_count(s, SESSION_COUNTER_BARE_NEWLINE, 1);
-	session_fact_event(s, "content refused: bare CR or LF that could be "
-	    "read as an end of data");
-	session_content_refuse(s, p, 550, "5.5.2",
-	    "Bare CR or bare LF refused: could be read as an end of data");
+	if (c->mode != CONTENT_SWALLOW)
+		session_content_refuse_bare(s, p);
 }
 
 /* Octets of the message, as they were on the wire. */
@@ -177,7 +181,6 @@ content_octets(struct session *s, struct pending *p, struct span wire,
 {
 	struct content *c = p->transaction->content;
 	uint64_t max = s->config->limits.message_size;
-	bool kept;
 
 	if (c->mode == CONTENT_SWALLOW && !c->still_shown)
 		return;
@@ -191,9 +194,27 @@ content_octets(struct session *s, struct pending *p, struct span wire,
 	}
 	if (c->mode == CONTENT_STREAM)
 		session_send(s, SESSION_UPSTREAM, wire);
-	kept = c->head_wanted && session_content_show(s, p, wire, stuffed_dot);
-	if (!kept && (c->mode == CONTENT_HOLD || c->mode == CONTENT_RELEASE))
+	if (c->head_wanted && !c->head_done) {
+		session_head_take(s, p, wire, stuffed_dot);
+		return;
+	}
+	if (c->mode == CONTENT_HOLD || c->mode == CONTENT_RELEASE)
 		session_content_spool(s, c, wire);
+	if (!stuffed_dot)
+		session_pass_body(s, p, wire);
+}
+
+/* The client has sent all of it. */
+static void
+content_complete(struct session *s, struct pending *p)
+{
+	struct content *c = p->transaction->content;
+
+	c->complete = true;
+	session_head_end(s, p);
+	if (c->pass.live)
+		session_pass_all_came(s, p);
+	session_pass_end(s, p);
 }
 
 /* All of it is there. */
@@ -203,16 +224,15 @@ content_end(struct session *s, struct pending *p)
 	struct transaction *t = p->transaction;
 	struct content *c = t->content;
 
-	c->complete = true;
 	session_enter_client(s, CLIENT_COMMAND);
 	session_count(s, SESSION_COUNTER_CONTENT_BYTES, c->size);
+	if (c->mode != CONTENT_SWALLOW || c->still_shown)
+		content_complete(s, p);
 	if (c->mode == CONTENT_SWALLOW) {
-		if (c->still_shown)
-			session_content_show_end(s, p);
+		c->complete = true;
 		session_content_swallow(s, p);
 		return;
 	}
-	session_content_show_end(s, p);
 	if (c->mode == CONTENT_STREAM) {
 		t->dot_us = s->now_us;
 		session_send(s, SESSION_UPSTREAM, SPAN(".\r\n"));
@@ -265,10 +285,9 @@ chunk_end(struct session *s, struct pending *p)
 		return;
 	}
 	if (p->chunk_last) {
-		c->complete = true;
 		p->transaction->dot_us = s->now_us;
 		session_count(s, SESSION_COUNTER_CONTENT_BYTES, c->size);
-		session_content_show_end(s, p);
+		content_complete(s, p);
 	}
 	session_expect(s, EXPECT_CHUNK, p,
 	    s->config->upstream.data_done_timeout_us);

@@ -1,17 +1,20 @@
 /*
  * A message as the policies are shown it: the header section at once, the body
- * in pieces as they arrive, un-dot-stuffed.
+ * in pieces, un-dot-stuffed; in passes (content.h).
  *
- *	head: [ header section | body that came with it ]
- *
- * While the section grows it is kept in `head`, bounded by limits.header_size,
- * with the places of the dots that the client had stuffed, so that content
- * that nobody edits goes on byte for byte as it came.
+ * A pass shows each policy only what that policy has not seen yet
+ * (content_view.c), so it may begin at the beginning whatever went before. It
+ * stands still while the verdict at HEADERS is awaited of somebody who decides
+ * on the rest, too, while many pieces are unanswered, and while a decider
+ * gives no credit; then the client waits.
  */
 #include "session/content.h"
 
 /* Octets of one Body event: fits the smallest frame that a server may ask. */
 #define BODY_PIECE 32768
+
+/* So many questions about the body may be open; then the client waits. */
+#define BODY_QUESTIONS_MAX 32
 
 /* Does anybody decide on content that is still to come? */
 bool
@@ -22,41 +25,53 @@ session_content_decided(const struct session *s)
 	    session_has_decider(s, POLICY_PHASE_END_OF_MESSAGE);
 }
 
-/* head's octets from..to as they were on the wire. */
-void
-session_content_head_wire(struct session *s, struct content *c, size_t from,
-    size_t to, struct buf *out)
+/* Does somebody of this pass decide at the phase? */
+bool
+session_pass_decides(const struct session *s, const struct content *c,
+    enum policy_phase phase)
 {
-	struct span head = buf_span(&c->head);
-	struct span dots = buf_span(&c->dots);
-	size_t i, at;
+	size_t i;
 
-	(void)s;
-	for (i = 0; i < dots.len / sizeof(at); i++) {
-		memcpy(&at, dots.data + i * sizeof(at), sizeof(at));
-		if (at < from || at >= to)
-			continue;
-		buf_append(out, span_of(head.data + from, at - from));
-		buf_append_byte(out, '.');
-		from = at;
-	}
-	if (to > from)
-		buf_append(out, span_of(head.data + from, to - from));
+	for (i = c->pass.from; i < c->pass.to; i++)
+		if (session_seat_role(s, i, phase, 0) == SEAT_DECIDES)
+			return true;
+	return false;
+}
+
+/* Has this pass somebody to show the body to? */
+static bool
+pass_has_viewer(const struct session *s, const struct content *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->pass.to; i++)
+		if (!s->seats[i].lost && !s->seats[i].view.end &&
+		    session_seat_role(s, i, POLICY_PHASE_BODY, 0) != SEAT_OUT)
+			return true;
+	return false;
+}
+
+/* Need the octets of the spool be read for this pass? */
+bool
+session_pass_needs_body(const struct session *s, const struct content *c)
+{
+	return c->n_filters > 0 || (!c->head_too_large &&
+	    pass_has_viewer(s, c));
 }
 
 /* Is HEADERS still with a policy that decides on the rest, too? Whether it is
  * asked about that depends on its answer. */
-bool
-session_content_headers_open(const struct session *s, const struct content *c)
+static bool
+pass_headers_open(const struct session *s, const struct content *c)
 {
-	const struct inquiry *q = c->headers_inquiry;
+	const struct inquiry *q = c->pass.headers;
 	const unsigned later = POLICY_PHASE_BIT(POLICY_PHASE_BODY) |
 	    POLICY_PHASE_BIT(POLICY_PHASE_END_OF_MESSAGE);
 	size_t i;
 
-	if (q == NULL || c->headers_ruled)
+	if (c->mode != CONTENT_HOLD || q == NULL || c->pass.headers_ruled)
 		return false;
-	if (buf_len(&c->unshown) > 0 || c->end_unshown)
+	if (buf_len(&c->pass.waiting) > 0 || c->pass.all_came)
 		return true;	/* that comes first */
 	for (i = 0; i < q->n_votes; i++)
 		if (q->votes[i].state == VOTE_WAITING &&
@@ -66,262 +81,228 @@ session_content_headers_open(const struct session *s, const struct content *c)
 	return false;
 }
 
-static void
-show_body(struct session *s, struct pending *p, struct span body)
+/* Does what comes have to wait until policies have spoken? */
+bool
+session_pass_waits(const struct session *s, const struct content *c)
 {
-	struct content *c = p->transaction->content;
-	struct policy_event ev;
-	struct span piece;
-
-	if (c->mode == CONTENT_HOLD && session_content_headers_open(s, c)) {
-		buf_append(&c->unshown, body);
-		if (buf_failed(&c->unshown))
-			session_end(s, "internal");
-		return;
-	}
-	if (!session_has_listener(s, POLICY_PHASE_BODY)) {
-		c->body_offset += body.len;
-		return;
-	}
-	for (; body.len > 0 && s->cause == NULL;
-	    body = span_skip(body, piece.len)) {
-		piece = span_take(body, BODY_PIECE);
-		ev = (struct policy_event){ .type = POLICY_PHASE_BODY };
-		ev.u.body.offset = c->body_offset;
-		ev.u.body.message = c->message;
-		ev.u.body.data = piece;
-		if (session_ask_stage(s, POLICY_PHASE_BODY, p->transaction,
-		    &ev, 0, s->config->n_policies) != NULL)
-			c->questions++;
-		c->body_offset += piece.len;
-	}
+	return c->mode == CONTENT_HOLD &&
+	    (c->pass.questions >= BODY_QUESTIONS_MAX ||
+	    buf_len(&c->pass.waiting) > 0 || pass_headers_open(s, c));
 }
 
-static void
-show_headers(struct session *s, struct pending *p)
+/* Asks and tells whoever has not seen the end. */
+static struct inquiry *
+pass_ask(struct session *s, struct pending *p, enum policy_phase phase,
+    struct policy_event *event)
+{
+	const struct content *c = p->transaction->content;
+	struct inquiry *q;
+	size_t from = 0;
+
+	while (from < c->pass.from && s->seats[from].view.end)
+		from++;
+	q = event == NULL ? session_ask_overload(s, p->transaction, from,
+	    c->pass.to) : session_ask_stage(s, phase, p->transaction, event,
+	    from, c->pass.to);
+	if (q == NULL || c->mode == CONTENT_HOLD)
+		return q;
+	session_inquiry_free(s, q);	/* nobody is awaited any more */
+	return NULL;
+}
+
+/* ------------------------------------------------------------------ phases */
+
+void
+session_pass_headers(struct session *s, struct pending *p)
 {
 	struct policy_event ev = { .type = POLICY_PHASE_HEADERS };
 	struct content *c = p->transaction->content;
+	size_t i;
 
+	c->pass.section = c->head_too_large ? 0 : c->headers.section;
 	ev.u.headers.raw = span_take(buf_span(&c->head), c->headers.section);
 	ev.u.headers.fields = smtp_headers_fields(&c->headers,
 	    &ev.u.headers.n_fields);
 	ev.u.headers.message = c->message;
-	session_fact_lines(s, c->was_held ? FACT_CLIENT_TO_WEIR :
-	    FACT_CLIENT_TO_MX, ev.u.headers.raw);
-	c->headers_inquiry = session_ask_stage(s, POLICY_PHASE_HEADERS,
-	    p->transaction, &ev, 0, s->config->n_policies);
+	c->pass.headers = pass_ask(s, p, POLICY_PHASE_HEADERS,
+	    c->head_too_large ? NULL : &ev);
+	for (i = 0; i < c->pass.to; i++)
+		s->seats[i].view.headers = true;	/* gone or not */
 }
 
-/* The section is known: show it, and the body that came behind it. */
-static void
-head_finish(struct session *s, struct pending *p)
+/* As much of the body as may be shown now. Returns the rest. */
+static struct span
+pass_show(struct session *s, struct pending *p, struct span body)
 {
 	struct content *c = p->transaction->content;
-	size_t section = c->headers.section, all = buf_len(&c->head);
-	struct span head = buf_span(&c->head);
-	struct buf *wire;
+	struct policy_event ev;
+	struct span piece;
+	uint64_t room;
 
-	c->head_done = true;
-	c->body_folds = section == 0 && all > 0 &&
-	    (head.data[0] == ' ' || head.data[0] == '\t');
-	show_headers(s, p);
-	if (c->mode == CONTENT_HOLD && all > section) {
-		wire = session_scratch_buf(s);
-		session_content_head_wire(s, c, section, all, wire);
-		session_content_spool(s, c, buf_span(wire));
+	while (body.len > 0 && s->cause == NULL && !pass_headers_open(s, c)) {
+		if (!pass_has_viewer(s, c)) {
+			c->pass.offset += body.len;
+			return span_of(NULL, 0);
+		}
+		room = session_view_room(s, c);
+		if (room == 0)
+			break;
+		piece = span_take(body, room < BODY_PIECE ? (size_t)room :
+		    BODY_PIECE);
+		ev = (struct policy_event){ .type = POLICY_PHASE_BODY };
+		ev.u.body.offset = c->pass.offset;
+		ev.u.body.message = c->message;
+		ev.u.body.data = piece;
+		if (pass_ask(s, p, POLICY_PHASE_BODY, &ev) != NULL)
+			c->pass.questions++;
+		c->pass.offset += piece.len;
+		body = span_skip(body, piece.len);
 	}
-	show_body(s, p, span_skip(head, section));
-	if (c->mode == CONTENT_STREAM) {
-		session_give_memory(s, &c->head);
-		session_give_memory(s, &c->dots);
-		session_give_memory(s, &c->headers.fields);
-	} else
-		buf_truncate(&c->head, section);
+	return body;
 }
 
-/* Is the last thing that came a dot whose line has not gone on yet? */
-static bool
-head_ends_in_dot(const struct content *c)
-{
-	struct span dots = buf_span(&c->dots);
-	size_t at;
-
-	if (dots.len == 0)
-		return false;
-	memcpy(&at, dots.data + dots.len - sizeof(at), sizeof(at));
-	return at == buf_len(&c->head);
-}
-
-/* More header than anybody may be shown: whoever had to decide on it has an
- * error, and the message goes on without being kept here. */
+/* More of the body, as this pass sees it. */
 static void
-head_overflow(struct session *s, struct pending *p)
+pass_feed(struct session *s, struct pending *p, struct span body)
 {
 	struct content *c = p->transaction->content;
-	struct buf *wire;
 
-	c->head_too_large = c->head_done = true;
-	session_fact_event(s, "header section larger than limits.header_size "
-	    "(%zu octets): not shown to policies", s->config->limits.header_size);
-	if (c->mode == CONTENT_HOLD) {
-		wire = session_scratch_buf(s);
-		session_content_head_wire(s, c, 0, buf_len(&c->head), wire);
-		if (head_ends_in_dot(c))
-			buf_append_byte(wire, '.');
-		session_content_spool(s, c, buf_span(wire));
-	}
-	session_give_memory(s, &c->head);
-	session_give_memory(s, &c->dots);
-	session_give_memory(s, &c->headers.fields);
-	c->headers_inquiry = session_ask_overload(s, p->transaction);
-}
-
-/* Octets of the header section, or of what may be it: as many as the limit
- * allows are kept, wherever a read ends. */
-static void
-head_take(struct session *s, struct pending *p, struct span bytes, bool dot)
-{
-	struct content *c = p->transaction->content;
-	size_t at = buf_len(&c->head);
-	size_t room = s->config->limits.header_size - at;
-	struct span rest = span_skip(bytes, room);
-
-	if (dot) {
-		buf_append(&c->dots, span_of(&at, sizeof(at)));
-		rest = span_of(NULL, 0);
-	} else
-		buf_append(&c->head, span_take(bytes, room));
-	if (buf_failed(&c->head) || buf_failed(&c->dots)) {
+	if (buf_len(&c->pass.waiting) == 0)
+		body = pass_show(s, p, body);
+	buf_append(&c->pass.waiting, body);
+	if (buf_failed(&c->pass.waiting))
 		session_end(s, "internal");
-		return;
-	}
-	if (dot)
-		return;
-	if (smtp_headers_scan(&c->headers, buf_span(&c->head), false) != 0)
-		head_overflow(s, p);	/* more fields than it counts */
-	else if (c->headers.done)
-		head_finish(s, p);
-	else if (rest.len > 0)
-		head_overflow(s, p);
-	if (rest.len == 0)
-		return;
-	if (c->mode == CONTENT_HOLD)
-		session_content_spool(s, c, rest);
-	if (!c->head_too_large)
-		show_body(s, p, rest);
 }
 
-/**
- * session_content_show - octets of the content, and whether they are one dot
- * that is on the wire only. Returns whether they were kept in head (and the
- * spool has what it needs of them already).
- */
-bool
-session_content_show(struct session *s, struct pending *p, struct span bytes,
-    bool dot)
+/* More of the body, from the client. */
+void
+session_pass_body(struct session *s, struct pending *p, struct span body)
+{
+	const struct content *c = p->transaction->content;
+
+	if (c->pass.live && c->head_wanted && !c->head_too_large)
+		pass_feed(s, p, body);
+}
+
+/* Octets of the spool. Returns them as this pass sees them. */
+struct span
+session_pass_spooled(struct session *s, struct pending *p, struct span wire)
 {
 	struct content *c = p->transaction->content;
+	struct buf *content;
+	struct span body;
 
-	if (!c->head_done) {
-		head_take(s, p, bytes, dot);
-		return true;
-	}
-	if (!dot && !c->head_too_large)
-		show_body(s, p, bytes);
-	return false;
+	c->pass.spool_read += wire.len;
+	if (c->n_filters == 0 && (c->pass.live ||
+	    !session_pass_needs_body(s, c)))
+		return span_of(NULL, 0);
+	content = session_scratch_buf(s);
+	smtp_data_unstuff(content, wire, &c->pass.unstuff);
+	if (buf_failed(content))
+		session_end(s, "internal");
+	body = session_edit_filter(s, c, buf_span(content), false);
+	pass_feed(s, p, body);
+	return body;
 }
 
-/* The content is complete. */
-void
-session_content_show_end(struct session *s, struct pending *p)
+/* Nothing more comes; returns what the filters make of that. */
+struct span
+session_pass_all_came(struct session *s, struct pending *p)
+{
+	struct content *c = p->transaction->content;
+	struct span body = session_edit_filter(s, c, span_of(NULL, 0), true);
+
+	pass_feed(s, p, body);
+	c->pass.all_came = true;
+	return body;
+}
+
+static void
+pass_show_end(struct session *s, struct pending *p)
 {
 	struct policy_event ev = { .type = POLICY_PHASE_END_OF_MESSAGE };
 	struct content *c = p->transaction->content;
+	size_t i;
 
-	if (c->head_wanted && !c->head_done) {
-		if (smtp_headers_scan(&c->headers, buf_span(&c->head),
-		    true) != 0) {
-			session_end(s, "internal");
-			return;
-		}
-		head_finish(s, p);
-	}
-	c->end_unshown = c->mode == CONTENT_HOLD &&
-	    session_content_headers_open(s, c);
-	if (c->end_unshown)
-		return;
-	ev.u.end_of_message.size = c->size;
+	/* as it came, where nobody had to be shown it */
+	if (c->n_filters == 0)
+		c->pass.offset = c->size - c->section;
+	ev.u.end_of_message.size = c->pass.section + c->pass.offset;
 	ev.u.end_of_message.truncated = c->head_too_large;
-	s->body_shown = c->body_offset;
-	c->end_inquiry = session_ask_stage(s, POLICY_PHASE_END_OF_MESSAGE,
-	    p->transaction, &ev, 0, s->config->n_policies);
+	s->body_shown = c->head_too_large ? 0 : c->pass.offset;
+	c->pass.end_shown = true;
+	c->pass.end = pass_ask(s, p, POLICY_PHASE_END_OF_MESSAGE, &ev);
+	for (i = 0; i < c->pass.to; i++)
+		s->seats[i].view.end = true;
 }
 
-/* HEADERS is settled: show what came meanwhile. */
-void
-session_content_show_rest(struct session *s, struct pending *p)
+/* The end is shown when all before it was. Returns whether it is now. */
+bool
+session_pass_end(struct session *s, struct pending *p)
 {
 	struct content *c = p->transaction->content;
 
-	show_body(s, p, session_keep(s, buf_span(&c->unshown)));
-	session_give_memory(s, &c->unshown);
-	if (c->end_unshown)
-		session_content_show_end(s, p);
+	if (!c->pass.all_came || c->pass.end_shown || s->cause != NULL ||
+	    buf_len(&c->pass.waiting) > 0)
+		return false;
+	if (c->mode == CONTENT_HOLD && c->pass.headers != NULL &&
+	    !c->pass.headers_ruled)
+		return false;
+	pass_show_end(s, p);
+	return true;
 }
 
-/* ------------------------------------------------------------------ edits */
+/* ---------------------------------------------------------------- progress */
 
-/* Do a decision's edits fit the message that it was shown? */
-const char *
-session_content_edits_wrong(const struct inquiry *q,
-    const struct policy_decision *d)
-{
-	const struct content *c;
-	const struct smtp_field *fields;
-	size_t n;
-
-	if (d->n_edits == 0)
-		return NULL;
-	c = q->transaction == NULL ? NULL : q->transaction->content;
-	if (c == NULL || c->head_too_large)
-		return "header edits where there is no header section";
-	fields = smtp_headers_fields(&c->headers, &n);
-	return policy_edits_check(buf_span(&c->head), fields, n, d->edits,
-	    d->n_edits);
-}
-
-/* The section as the policies of q want it. Returns whether that worked. */
+/* What waited is shown. Returns whether any of it was. */
 bool
-session_content_edit(struct session *s, struct content *c,
-    const struct inquiry *q)
+session_pass_flush(struct session *s, struct pending *p)
 {
-	struct policy_edit_list lists[POLICY_MAX];
-	const struct smtp_field *fields;
-	size_t i, n_fields, n = 0;
-	struct buf edited;
+	struct content *c = p->transaction->content;
+	struct buf *waiting = &c->pass.waiting;
+	uint64_t room = session_view_room(s, c);
+	struct span body, rest;
 
-	for (i = 0; i < q->n_votes; i++) {
-		const struct vote *v = &q->votes[i];
+	if (buf_len(waiting) == 0 || room == 0)
+		return false;
+	body = buf_span(waiting);
+	if (room < body.len)
+		body = span_take(body, (size_t)room);
+	body = session_keep(s, body);
+	rest = pass_show(s, p, body);
+	buf_consume(waiting, body.len - rest.len);
+	if (buf_len(waiting) == 0)
+		session_give_memory(s, waiting);
+	return rest.len < body.len;
+}
 
-		if (v->state != VOTE_IN || v->standing || v->observes ||
-		    v->decision->n_edits == 0)
-			continue;
-		lists[n].edits = v->decision->edits;
-		lists[n++].n = v->decision->n_edits;
-	}
-	if (n == 0)
+/* The next octets of the spool. Returns whether the pass has seen the last. */
+static bool
+pass_read(struct session *s, struct pending *p)
+{
+	struct content *c = p->transaction->content;
+
+	if (c->pass.live || c->pass.all_came || c->reading ||
+	    session_pass_waits(s, c))
+		return false;
+	if (session_pass_needs_body(s, c) && c->pass.spool_read < c->spooled)
+		session_content_read(s, c);
+	else if (c->complete) {
+		session_pass_all_came(s, p);
 		return true;
-	fields = smtp_headers_fields(&c->headers, &n_fields);
-	buf_init(&edited, 0);
-	policy_edits_apply(&edited, buf_span(&c->head), fields, n_fields,
-	    lists, n);
-	session_give_memory(s, &c->head);
-	session_give_memory(s, &c->dots);
-	session_give_memory(s, &c->headers.fields);
-	c->head = edited;
-	c->head_edited = true;
-	smtp_headers_init(&c->headers);
-	return !buf_failed(&c->head) && smtp_headers_scan(&c->headers,
-	    buf_span(&c->head), true) == 0;
+	}
+	return false;
+}
+
+/* While it is held: shows what can be shown. Returns whether any was. */
+bool
+session_pass_progress(struct session *s, struct pending *p)
+{
+	bool moved = session_view_pauses(s, p);
+
+	moved |= session_pass_flush(s, p);
+	moved |= session_view_pauses(s, p);	/* anew, if need be */
+	moved |= pass_read(s, p);
+	moved |= session_pass_end(s, p);
+	return moved;
 }

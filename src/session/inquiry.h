@@ -34,6 +34,17 @@ enum seat_role {
 	SEAT_DECIDES,		/* is asked, awaited and obeyed */
 };
 
+struct inquiry;
+
+/* Where a policy is in the content of the message under way. */
+struct seat_view {
+	bool headers, end;		/* were shown */
+	uint64_t offset;		/* of the body, up to here */
+	uint64_t credit;		/* and no further than this */
+	struct buf gaps;		/* struct policy_gap: what it missed */
+	struct inquiry *pause;		/* the pass waits for its credit */
+};
+
 /* A policy in a session. */
 struct seat {
 	struct session_policy policy;
@@ -61,6 +72,7 @@ struct seat {
 	/* The strictest that its decisions would have changed something to, in
 	 * the transaction and in the whole session. */
 	enum policy_action would, would_session;
+	struct seat_view view;
 };
 
 /* ---------------------------------------------------------------- inquiry */
@@ -124,8 +136,6 @@ bool session_has_listener(const struct session *s, enum policy_phase phase);
 bool session_wants_content(const struct session *s);
 bool session_phase_is_of_transaction(enum policy_phase phase);
 size_t session_stage_end(const struct session *s, size_t policy);
-bool session_seat_sees(const struct session *s, size_t policy,
-	const struct policy_event *event);
 void session_seat_send(struct session *s, size_t policy,
 	const struct policy_event *event, uint32_t seq, uint32_t deadline_ms);
 void session_seats_reached(struct session *s, enum policy_phase phase,
@@ -148,7 +158,9 @@ struct inquiry *session_ask_stage(struct session *s, enum policy_phase phase,
 	struct transaction *t, struct policy_event *event, size_t from,
 	size_t to);
 struct inquiry *session_ask_overload(struct session *s,
-	struct transaction *t);
+	struct transaction *t, size_t from, size_t to);
+struct inquiry *session_ask_credit(struct session *s, struct transaction *t,
+	size_t policy);
 bool session_stages_progress(struct session *s);
 void session_inquiry_free(struct session *s, struct inquiry *q);
 void session_inquiry_voted(struct session *s, struct inquiry *q);
@@ -158,8 +170,12 @@ void session_observers_end(struct session *s, const struct transaction *t);
 /* vote.c */
 void session_vote_begin(struct session *s, struct inquiry *q, size_t policy,
 	struct policy_event *event);
+void session_vote_await_credit(struct session *s, struct inquiry *q,
+	size_t policy);
 void session_vote_fails(struct session *s, struct inquiry *q, size_t policy,
 	enum policy_error error, const char *text);
+void session_vote_invalid(struct session *s, struct inquiry *q, size_t policy,
+	const struct policy_decision *d, const char *wrong);
 void session_answer(struct session *s, const struct session_event *ev);
 void session_policy_lost(struct session *s, unsigned policy,
 	enum policy_error error);
@@ -182,5 +198,19 @@ enum policy_outcome session_if_enforced(const struct seat *seat,
 void session_decision_free(void *d);
 const char *session_decision_unserved(enum policy_phase phase,
 	const struct policy_decision *d);
+
+/* content_view.c: what a policy is shown of a message */
+void session_views_reset(struct session *s);
+bool session_view_sees(const struct session *s, size_t policy,
+	const struct policy_event *event);
+void session_view_fit(struct session *s, size_t policy,
+	struct policy_event *event);
+void session_view_credit(struct session *s, unsigned policy,
+	uint64_t max_offset, uint32_t message);
+
+/* content_edit.c: may it be edited so? */
+const char *session_content_edits_wrong(const struct inquiry *q,
+	const struct policy_decision *d);
+void session_content_votes_in(struct session *s, struct inquiry *q);
 
 #endif

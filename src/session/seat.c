@@ -116,32 +116,6 @@ session_wants_content(const struct session *s)
 	return false;
 }
 
-/* body_prefix: the body's first octets only, and `truncated` at its end. */
-bool
-session_seat_sees(const struct session *s, size_t i,
-    const struct policy_event *event)
-{
-	uint64_t prefix = s->seats[i].policy.body_prefix;
-
-	return event->type != POLICY_PHASE_BODY || prefix == 0 ||
-	    event->u.body.offset < prefix;
-}
-
-static void
-seat_prefix(const struct session *s, size_t i, struct policy_event *event)
-{
-	uint64_t prefix = s->seats[i].policy.body_prefix;
-
-	if (prefix == 0)
-		return;
-	if (event->type == POLICY_PHASE_BODY)
-		event->u.body.data = span_take(event->u.body.data,
-		    (size_t)(prefix - event->u.body.offset));
-	else if (event->type == POLICY_PHASE_END_OF_MESSAGE &&
-	    s->body_shown > prefix)
-		event->u.end_of_message.truncated = true;
-}
-
 void
 session_seat_send(struct session *s, size_t policy,
     const struct policy_event *event, uint32_t seq, uint32_t deadline_ms)
@@ -150,7 +124,7 @@ session_seat_send(struct session *s, size_t policy,
 	struct session_action *a;
 
 	*copy = *event;
-	seat_prefix(s, policy, copy);
+	session_view_fit(s, policy, copy);
 	copy->seq = seq;
 	copy->deadline_ms = deadline_ms;
 	a = session_act(s, SESSION_ASK, SESSION_CLIENT);
@@ -169,7 +143,7 @@ session_notify_one(struct session *s, size_t policy,
 	    event->u.reply.phase, event->u.reply.index))
 		return;
 	if (seat->lost || !seat->policy.known ||
-	    !session_seat_sees(s, policy, event))
+	    !session_view_sees(s, policy, event))
 		return;
 	if (session_seat_role(s, policy, (enum policy_phase)event->type,
 	    event->type == POLICY_PHASE_RCPT ? event->u.rcpt.index : 0) !=

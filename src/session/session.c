@@ -166,8 +166,10 @@ session_free(struct session *s)
 	s->out = &unseen;
 	session_drop(s);
 	session_actions_release(&unseen);
-	for (i = 0; i < s->config->n_policies; i++)
+	for (i = 0; i < s->config->n_policies; i++) {
 		policy_decision_free(s->seats[i].standing);
+		buf_release(&s->seats[i].view.gaps);
+	}
 	buf_release(&s->client_in);
 	buf_release(&s->upstream_in);
 	buf_release(&s->reply);

@@ -107,6 +107,8 @@ enum session_action_type {
 				   breaker */
 	SESSION_WOULD_CHANGE,	/* u.would_change: an observer's decision, had
 				   it counted, and what it had come to */
+	SESSION_DROPPED,	/* u.report: an answer of that policy came too
+				   late for what it was about */
 	SESSION_SPOOL_WRITE,	/* u.send: append to this session's spool */
 	SESSION_SPOOL_READ,	/* u.read: give these back as SPOOL_BYTES */
 	SESSION_SPOOL_DROP,	/* empty the spool */
@@ -184,7 +186,7 @@ struct session_policy {
 	enum policy_error error;	/* not ready: why */
 	unsigned decide, notify;	/* sets of POLICY_PHASE_BIT */
 	uint64_t body_prefix;	/* 0: all */
-	uint64_t body_credit;	/* as Welcome said; not used yet */
+	uint64_t body_credit;	/* as Welcome said; 0: no limit */
 	const char *version;	/* of its rules; "" */
 };
 

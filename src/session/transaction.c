@@ -26,6 +26,7 @@ session_transaction_new(struct session *s, struct span sender)
 	s->n_transactions++;
 	session_count(s, SESSION_COUNTER_TRANSACTIONS, 1);
 	session_seats_new_transaction(s);
+	session_views_reset(s);
 	return t;
 }
 

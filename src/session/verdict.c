@@ -26,6 +26,17 @@ inquiry_merge(const struct inquiry *q, struct policy_merge *merge_r)
 	policy_merge_stage(merge_r, &stage, (int)q->from);
 }
 
+static bool
+votes_are_open(const struct inquiry *q)
+{
+	size_t i;
+
+	for (i = q->from; i < q->to; i++)
+		if (q->votes[i].state == VOTE_WAITING && !q->votes[i].observes)
+			return true;
+	return false;
+}
+
 /* Looks whether the votes so far decide it: all, or the present stage. */
 void
 session_inquiry_check(struct session *s, struct inquiry *q)
@@ -34,6 +45,8 @@ session_inquiry_check(struct session *s, struct inquiry *q)
 
 	if (q->closed || q->passed)
 		return;
+	if (!votes_are_open(q))
+		session_content_votes_in(s, q);
 	inquiry_merge(q, &merge);
 	if (!merge.settled)
 		return;
@@ -258,8 +271,6 @@ session_decision_unserved(enum policy_phase phase,
 	if (d->outbound.set && phase != POLICY_PHASE_CONNECT)
 		return "an outbound choice at MAIL or RCPT is not served by "
 		    "this version of weir";
-	if (d->n_splices > 0)
-		return "body splices are not served by this version of weir";
 	if (d->rewrite_set)
 		return "rewrite is not served by this version of weir";
 	if (d->outbound.next_hop)

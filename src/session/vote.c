@@ -50,8 +50,9 @@ vote_in(struct session *s, struct inquiry *q, size_t i)
 
 	if (v->state == VOTE_WAITING)
 		seat_wait_ends(s, &s->seats[i]);
+	if (v->state != VOTE_IN && v->seq != 0)
+		v->latency_us = s->now_us - v->asked_us;
 	v->state = VOTE_IN;
-	v->latency_us = v->seq == 0 ? 0 : s->now_us - v->asked_us;
 }
 
 void
@@ -77,16 +78,15 @@ vote_cancel(struct session *s, size_t i, struct vote *v)
 	struct policy_event ev = { .type = POLICY_EVENT_CANCEL };
 
 	ev.u.cancel.seq = v->seq;
-	if (!s->seats[i].lost)
+	if (!s->seats[i].lost && v->seq != 0)
 		session_seat_send(s, i, &ev, 0, 0);
 }
 
-static void
-vote_ask(struct session *s, struct inquiry *q, size_t i,
-    struct policy_event *event)
+/* Returns how long is waited. */
+static uint64_t
+vote_wait(struct session *s, struct inquiry *q, size_t i)
 {
 	const struct config_policy *c = policy_config(s, i);
-	struct seat *seat = &s->seats[i];
 	struct vote *v = &q->votes[i];
 	uint64_t time_us = q->phase == POLICY_PHASE_END_OF_MESSAGE ?
 	    c->message_timeout_us : c->timeout_us;
@@ -95,13 +95,30 @@ vote_ask(struct session *s, struct inquiry *q, size_t i,
 	if (session_phase_is_of_transaction(q->phase) && budget_us < time_us)
 		time_us = budget_us;
 	v->state = VOTE_WAITING;
-	v->seq = ++seat->last_seq;
 	v->asked_us = s->now_us;
 	v->deadline_us = s->now_us + time_us;
 	v->latest_us = v->deadline_us + c->max_extension_us;
-	seat_wait_begins(s, seat);
+	seat_wait_begins(s, &s->seats[i]);
+	return time_us;
+}
+
+static void
+vote_ask(struct session *s, struct inquiry *q, size_t i,
+    struct policy_event *event)
+{
+	uint64_t time_us = vote_wait(s, q, i);
+	struct vote *v = &q->votes[i];
+
+	v->seq = ++s->seats[i].last_seq;
 	session_seat_send(s, i, event, v->seq,
 	    (uint32_t)((time_us + CLOCK_US_PER_MS - 1) / CLOCK_US_PER_MS));
+}
+
+/* Like a question, but without one: its seq stays 0. */
+void
+session_vote_await_credit(struct session *s, struct inquiry *q, size_t i)
+{
+	vote_wait(s, q, i);
 }
 
 void
@@ -130,7 +147,7 @@ list_find(struct inquiry_list *list, unsigned policy, uint32_t seq)
 	struct inquiry *q;
 
 	TAILQ_FOREACH(q, list, link)
-		if (q->votes[policy].state == VOTE_WAITING &&
+		if (seq != 0 && q->votes[policy].state == VOTE_WAITING &&
 		    q->votes[policy].seq == seq)
 			return q;
 	return NULL;
@@ -142,6 +159,16 @@ inquiry_find(struct session *s, unsigned policy, uint32_t seq)
 	struct inquiry *q = list_find(&s->inquiries, policy, seq);
 
 	return q != NULL ? q : list_find(&s->observed, policy, seq);
+}
+
+void
+session_vote_invalid(struct session *s, struct inquiry *q, size_t i,
+    const struct policy_decision *d, const char *wrong)
+{
+	session_fact_event(s, "policy %s: invalid decision: %s",
+	    policy_config(s, i)->name, wrong);
+	q->votes[i].rejected = d;
+	session_vote_fails(s, q, i, POLICY_ERROR_INVALID, wrong);
 }
 
 static void
@@ -169,10 +196,7 @@ answer_decision(struct session *s, struct inquiry *q, unsigned i,
 	if (wrong == NULL && !v->observes)
 		wrong = session_content_edits_wrong(q, d);
 	if (wrong != NULL) {
-		session_fact_event(s, "policy %s: invalid decision: %s",
-		    c->name, wrong);
-		v->rejected = d;
-		session_vote_fails(s, q, i, POLICY_ERROR_INVALID, wrong);
+		session_vote_invalid(s, q, i, d, wrong);
 		return;
 	}
 	if (d->delay_ms > c->delay_max_ms)
@@ -214,6 +238,10 @@ session_answer(struct session *s, const struct session_event *ev)
 		f->u.annotation.policy = policy_config(s, i)->name;
 		f->u.annotation.annotations = answer->u.annotate.annotations;
 		f->u.annotation.n = answer->u.annotate.n_annotations;
+		return;
+	} else if (answer->type == POLICY_ANSWER_CREDIT) {
+		session_view_credit(s, i, answer->u.credit.max_offset,
+		    answer->u.credit.message);
 		return;
 	} else if (q == NULL) {
 		return;
@@ -265,6 +293,7 @@ list_timer(struct session *s, struct inquiry_list *list)
 				continue;
 			vote_cancel(s, i, v);
 			session_vote_fails(s, q, i, POLICY_ERROR_TIMEOUT,
+			    v->seq == 0 ? "no credit in time" :
 			    "no answer in time");
 		}
 		session_inquiry_voted(s, q);

@@ -71,6 +71,17 @@ put_edit(struct buf *out, const struct answer_edit *e)
 }
 
 static void
+put_splice(struct buf *out, const struct answer_splice *s)
+{
+	struct buf splice = { 0 };
+
+	put_number(&splice, 1, s->offset);
+	put_number(&splice, 2, s->remove);
+	put_bytes(&splice, 3, s->insert);
+	put_message(out, 5, &splice);
+}
+
+static void
 put_outbound(struct buf *out, const struct answer *a)
 {
 	struct buf outbound = { 0 }, endpoint = { 0 };
@@ -98,7 +109,7 @@ put_envelope(struct buf *out, uint32_t seq)
 void
 answer_decision(struct buf *out, uint32_t seq, const struct answer *a)
 {
-	struct buf d = { 0 }, splice = { 0 };
+	struct buf d = { 0 };
 	size_t i;
 
 	put_number(&d, 1, a->action);
@@ -106,10 +117,8 @@ answer_decision(struct buf *out, uint32_t seq, const struct answer *a)
 	put_reply(&d, a);
 	for (i = 0; i < a->n_edits; i++)
 		put_edit(&d, &a->edits[i]);
-	if (a->splice) {
-		put_bytes(&splice, 3, SPAN("x"));
-		put_message(&d, 5, &splice);
-	}
+	for (i = 0; i < a->n_splices; i++)
+		put_splice(&d, &a->splices[i]);
 	put_outbound(&d, a);
 	if (a->rewrite) {
 		put_bytes(&d, 7, SPAN("new@example.com"));
@@ -130,6 +139,17 @@ answer_working(struct buf *out, uint32_t seq, uint32_t extra_ms)
 	put_number(&w, 1, extra_ms);
 	put_envelope(out, seq);
 	put_message(out, 21, &w);
+}
+
+void
+answer_credit(struct buf *out, uint64_t max_offset, uint32_t message)
+{
+	struct buf credit = { 0 };
+
+	put_number(&credit, 1, max_offset);
+	put_number(&credit, 2, message);
+	put_envelope(out, 0);
+	put_message(out, 22, &credit);
 }
 
 void

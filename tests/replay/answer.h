@@ -14,6 +14,11 @@ struct answer_edit {
 	uint32_t index;
 };
 
+struct answer_splice {
+	uint64_t offset, remove;
+	struct span insert;
+};
+
 #define ANSWER_LINES_MAX 40
 #define ANSWER_EDITS_MAX 16
 
@@ -25,7 +30,9 @@ struct answer {
 	size_t n_lines;
 	struct answer_edit edits[ANSWER_EDITS_MAX];
 	size_t n_edits;
-	bool outbound, rewrite, splice, next_hop;
+	struct answer_splice splices[ANSWER_EDITS_MAX];
+	size_t n_splices;
+	bool outbound, rewrite, next_hop;
 	struct span source, pool, ehlo_name;
 	unsigned tls;
 	uint32_t delay_ms;
@@ -34,6 +41,7 @@ struct answer {
 
 void answer_decision(struct buf *out, uint32_t seq, const struct answer *a);
 void answer_working(struct buf *out, uint32_t seq, uint32_t extra_ms);
+void answer_credit(struct buf *out, uint64_t max_offset, uint32_t message);
 void answer_annotate(struct buf *out, struct span key, struct span value);
 
 #endif

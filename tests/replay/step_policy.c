@@ -65,7 +65,8 @@ policies_so_far(const struct run *r)
 	return n;
 }
 
-/* policy NAME [decide=..] [notify=..] [prefix=N] [unknown] [away=CAUSE]
+/* policy NAME [decide=..] [notify=..] [prefix=N] [credit=N] [unknown]
+ * [away=CAUSE]
  * [{ lines of weir.conf }] */
 bool
 script_policy_setup(struct run *r, const char *text)
@@ -97,6 +98,9 @@ script_policy_setup(struct run *r, const char *text)
 		else if (key_is(w.list[i], "prefix", &v) &&
 		    span_to_u64(v, &n) == 0)
 			seat->body_prefix = n;
+		else if (key_is(w.list[i], "credit", &v) &&
+		    span_to_u64(v, &n) == 0)
+			seat->body_credit = n;
 		else if (key_is(w.list[i], "away", &v)) {
 			seat->ready = false;
 			seat->error = error_parse(v);
@@ -311,6 +315,23 @@ answer_edit(struct answer *a, struct span word)
 	return true;
 }
 
+/* "OFFSET/REMOVE:INSERT" */
+static bool
+answer_splice(struct answer *a, struct span v)
+{
+	struct answer_splice *s = &a->splices[a->n_splices];
+	size_t slash = span_find(v, '/'), colon = span_find(v, ':');
+
+	if (a->n_splices == ANSWER_EDITS_MAX || slash > colon ||
+	    span_to_u64(span_take(v, slash), &s->offset) != 0 ||
+	    span_to_u64(span_skip(span_take(v, colon), slash + 1),
+	    &s->remove) != 0)
+		return false;
+	s->insert = span_skip(v, colon + 1);
+	a->n_splices++;
+	return true;
+}
+
 static bool
 answer_option(struct answer *a, struct span word)
 {
@@ -348,8 +369,8 @@ answer_option(struct answer *a, struct span word)
 		a->reason = v;
 	else if (span_eq(word, SPAN("rewrite")))
 		a->rewrite = true;
-	else if (span_eq(word, SPAN("splice")))
-		a->splice = true;
+	else if (key_is(word, "splice", &v))
+		return answer_splice(a, v);
 	else if (span_eq(word, SPAN("next-hop")))
 		a->outbound = a->next_hop = true;
 	else
@@ -380,7 +401,7 @@ answer_read(struct run *r, const struct words *w, size_t i, struct answer *a)
 		    a->n_lines < ANSWER_LINES_MAX)
 			a->lines[a->n_lines++] = w->list[i];
 	}
-	r->world.may_edit |= a->n_edits > 0;
+	r->world.may_edit |= a->n_edits > 0 || a->n_splices > 0;
 }
 
 static void
@@ -454,6 +475,22 @@ annotate(struct run *r, const struct words *w, int policy)
 	buf_release(&frame);
 }
 
+/* P! POLICY credit MAX_OFFSET [MESSAGE] */
+static void
+give_credit(struct run *r, const struct words *w, int policy)
+{
+	struct buf frame = { 0 };
+	uint64_t max = 0, message = 0;
+
+	script_quiet(r);
+	if (w->n < 4 || span_to_u64(w->list[3], &max) != 0 ||
+	    (w->n > 4 && span_to_u64(w->list[4], &message) != 0))
+		script_fails(r, "how much credit?");
+	answer_credit(&frame, max, (uint32_t)message);
+	world_answer(&r->world, (unsigned)policy, buf_span(&frame));
+	buf_release(&frame);
+}
+
 /* Returns whether the line is one of these. */
 bool
 script_policy_step(struct run *r, const struct words *w)
@@ -490,7 +527,10 @@ script_policy_step(struct run *r, const struct words *w)
 	case '!':
 		if (w->n < 4)
 			return false;
-		answer(r, w, policy);
+		if (span_eq(w->list[2], SPAN("credit")))
+			give_credit(r, w, policy);
+		else
+			answer(r, w, policy);
 		return true;
 	case '+':
 		script_quiet(r);

@@ -44,6 +44,19 @@ tell_num(struct buf *out, const char *key, uint64_t value)
 	buf_printf(out, "%s=%" PRIu64 "\n", key, value);
 }
 
+/* "10+5,20+1": offset and length of each */
+static void
+tell_gaps(struct buf *out, const struct policy_gap *gaps, size_t n)
+{
+	size_t i;
+
+	buf_append_str(out, "gaps=");
+	for (i = 0; i < n; i++)
+		buf_printf(out, "%s%" PRIu64 "+%" PRIu64, i > 0 ? "," : "",
+		    gaps[i].offset, gaps[i].length);
+	buf_append_byte(out, '\n');
+}
+
 static void
 tell_addr(struct buf *out, const char *key, const struct addr *a)
 {
@@ -188,6 +201,8 @@ tell_transaction(struct buf *out, const struct policy_event *ev)
 	case POLICY_PHASE_END_OF_MESSAGE:
 		tell_num(out, "size", ev->u.end_of_message.size);
 		tell_num(out, "truncated", ev->u.end_of_message.truncated);
+		tell_gaps(out, ev->u.end_of_message.gaps,
+		    ev->u.end_of_message.n_gaps);
 		break;
 	case POLICY_PHASE_REPLY:
 		tell_str(out, "phase", policy_phase_name(ev->u.reply.phase));

@@ -249,6 +249,11 @@ world_act(struct world *w, const struct session_action *a)
 		    policy_action_name(a->u.would_change.action));
 		note_text(w, text);
 		break;
+	case SESSION_DROPPED:
+		snprintf(text, sizeof(text), "dropped\npolicy=%s\n",
+		    w->config->policies[a->u.report.policy].name);
+		note_text(w, text);
+		break;
 	case SESSION_SPOOL_WRITE:
 		buf_append(&w->spool, a->u.send);
 		break;
