@@ -192,6 +192,8 @@ func TestSubscriptions(t *testing.T) {
 		{&Policy{EndOfMessage: end}, []Phase{PhaseRcpt, PhaseMail}, "mail rcpt"},
 		{&Policy{TransactionEnd: func(context.Context, *Session, *TransactionEnd) {}}, nil,
 			before + "rcpt data" + after},
+		{&Policy{EndOfMessage: end, SessionEnd: func(context.Context, *Session, *SessionEnd) {}}, nil,
+			before + "rcpt data headers body END_OF_MESSAGE" + after},
 	} {
 		equal(t, "phases", phases(c.policy.subscriptions(c.offered)), c.expected)
 	}

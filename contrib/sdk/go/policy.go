@@ -145,12 +145,12 @@ func (p *Policy) subscriptions(offered []Phase) []*Subscription {
 	handled := p.handled()
 	last := Phase_PHASE_UNSPECIFIED
 	for phase := range handled {
+		if phase > Phase_PHASE_END_OF_MESSAGE {
+			phase = Phase_PHASE_HEADERS // the envelope, but no content
+		}
 		if phase > last {
 			last = phase
 		}
-	}
-	if last > Phase_PHASE_END_OF_MESSAGE {
-		last = Phase_PHASE_HEADERS // the envelope, but no content
 	}
 	var list []*Subscription
 	for phase := Phase_PHASE_CONNECT; phase <= Phase_PHASE_SESSION_END; phase++ {
