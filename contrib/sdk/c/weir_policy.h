@@ -230,7 +230,8 @@ enum weir_how { WEIR_NOTIFY, WEIR_DECIDE };
  * how  WEIR_DECIDE: weir waits for the answer, where it can (doc/POLICY.md)
  * fn   NULL unsubscribes
  *
- * While the server runs: weir_policy_update() afterwards.
+ * Does nothing without a policy, so that only weir_policy_run() need be asked
+ * whether there is one. While the server runs: weir_policy_update() afterwards.
  */
 void weir_on(struct weir_policy *policy, enum weir_phase phase,
     enum weir_how how, weir_event_fn *fn);
