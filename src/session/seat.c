@@ -37,12 +37,25 @@ seat_is_behind(const struct seat *seat, enum policy_phase phase)
 	    phase == POLICY_PHASE_TRANSACTION_END);
 }
 
+/* An observer without which mail would do as it does with it. Some are there
+ * for an hour and then not for weeks (weir-policy capture): no row for each
+ * message, no breaker that opens again and again. */
+static bool
+seat_is_idle(const struct session *s, size_t i)
+{
+	const struct config_policy *c = &s->config->policies[i];
+
+	return c->mode == POLICY_MODE_OBSERVE &&
+	    c->on_error[POLICY_PHASE_MAIL] == POLICY_RELAY;
+}
+
 /**
  * session_seat_role - what a policy is at a phase.
  *
  * index  RCPT: of the recipient
  *
- * One that is lost is still asked: its vote is an error then.
+ * One that is lost is still asked: its vote is an error then. So is one that
+ * was never there, once for each message, if that could say anything.
  */
 enum seat_role
 session_seat_role(const struct session *s, size_t i, enum policy_phase phase,
@@ -55,8 +68,8 @@ session_seat_role(const struct session *s, size_t i, enum policy_phase phase,
 	if (session_seat_is_out(s, i, phase, index))
 		return SEAT_OUT;
 	if (!seat->policy.known)
-		return phase != POLICY_PHASE_MAIL ? SEAT_OUT :
-		    observes ? SEAT_OBSERVES : SEAT_DECIDES;
+		return phase != POLICY_PHASE_MAIL || seat_is_idle(s, i) ?
+		    SEAT_OUT : observes ? SEAT_OBSERVES : SEAT_DECIDES;
 	if (seat_is_behind(seat, phase))
 		return SEAT_OUT;
 	/* A refusal for the session also speaks where its policy does not. */

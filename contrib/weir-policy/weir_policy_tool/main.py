@@ -8,10 +8,11 @@ from types import ModuleType
 
 from weir_policy import wire
 
-from . import check, send
+from . import capture, check, replay, send
 from .peer import Problem, client_tls
 
-COMMANDS: dict[str, ModuleType] = {"check": check, "send": send}
+COMMANDS: dict[str, ModuleType] = {
+    "check": check, "send": send, "capture": capture, "replay": replay}
 SERVER = {"check", "send", "replay"}  # the commands that connect
 
 

@@ -54,6 +54,7 @@ class _Transaction:
     answer: Answer | None = None  # a verdict that repeats itself
     refused: dict[int, Answer] = field(default_factory=dict)  # by RCPT's index
     asked: bool = True  # False after RELAY for the transaction
+    headers: int = 0  # bytes
     body: int = 0  # offset of the next byte
     truncated: bool = False
 
@@ -102,11 +103,17 @@ class Player:
             return self._body(value)
         if phase == Phase.HEADERS:
             self.message = value.get("message", self.message + 1)
-            self.transaction.body = 0
+            self.transaction.headers = len(value.get("raw", b""))
             self.credit = self.peer.welcome.body_credit or None
-        if phase == Phase.END_OF_MESSAGE and self.transaction.truncated:
+        if phase == Phase.END_OF_MESSAGE and self._lacks(value):
             event = {kind: {**value, "truncated": True}}
         return self._put(phase, event)
+
+    def _lacks(self, end: dict[str, Any]) -> bool:
+        """There was more of the body than this policy was shown."""
+        t = self.transaction
+        return t.truncated or (Phase.BODY in self.subscriptions and
+                               t.headers + t.body < end.get("size", 0))
 
     def _repeated(self, phase: Phase, event: dict[str, Any]) -> Answer | None:
         old = self.transaction.answer
@@ -168,8 +175,8 @@ class Player:
         if subscription is None:
             return None
         data: bytes = value["data"]
-        offset = self.transaction.body
-        self.transaction.body += len(data)
+        offset: int = value.get("offset", self.transaction.body)
+        self.transaction.body = offset + len(data)
         prefix = subscription.body_prefix
         if prefix and offset + len(data) > prefix:
             data = data[:max(prefix - offset, 0)]
