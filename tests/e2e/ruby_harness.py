@@ -24,10 +24,10 @@ def run(tmp_path):
     """run(source): a policy from source, served; gives its Server."""
     servers = []
 
-    def start(source, endpoint=None, options="{}"):
+    def start(source, endpoint=None, options="{}", tls="nil"):
         script = tmp_path / f"policy{len(servers)}.rb"
         script.write_text(HEAD.replace("{options}", options) + source
-                          + "\npolicy.run(ARGV.fetch(0))\n")
+                          + f"\npolicy.run(ARGV.fetch(0), tls: {tls})\n")
         servers.append(Server("-w", LIB, script, endpoint or
                               f"unix:{tmp_path}/{len(servers)}.sock",
                               program=RUBY))

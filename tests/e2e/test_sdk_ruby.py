@@ -340,6 +340,28 @@ def test_body_credit_follows_the_handler(run):
                 assert weir.receive().WhichOneof("answer") == "credit"
 
 
+def test_a_large_body_with_weir(run, bench):
+    """Far more than the window, of which nothing is lost, and an edit."""
+    server = run("seen = 0\n"
+                 "policy.on(:body) { |_, event| seen += event.data.bytesize }\n"
+                 "policy.on :end_of_message do |session, event|\n"
+                 "  whole = session.message.raw.bytesize == event.size &&\n"
+                 "          seen == session.message.body.bytesize\n"
+                 "  relay.splice(0, insert: \"whole: #{whole}\\r\\n\")\n"
+                 "end", options="{body_window: 50_000}")
+    weir = bench.weir(more=f'policy "b" {{ endpoint = "{server.endpoint}" '
+                      'grants = {"body"} }')
+    weir.wait_log(r"event=policy\.ready ")
+    body = b"".join(b"%07d\r\n" % n for n in range(300_000))
+    with weir.connect() as client:
+        client.envelope("a@b.example", "c@d.example")
+        client.ask("DATA")
+        assert client.raw(b"Subject: x\r\n\r\n" + body + b".\r\n"
+                          ).startswith("250"), server.log()
+    got = wait_for(lambda: bench.server.messages, "message")[0].data
+    assert got == b"Subject: x\r\n\r\nwhole: true\r\n" + body
+
+
 def test_update_and_handlers_that_come_and_go(run):
     server = run("policy.on :mail do |_, event|\n"
                  "  case event.sender\n"

@@ -1,11 +1,13 @@
 """The Ruby SDK in a rough world: garbage, stops, restarts, masses."""
 
 import signal
+import ssl
 import time
 
 import pytest
 from policy_harness import (RELAY, REJECT, Weir, connect, frame, pb, rcpt)
 from ruby_harness import ORDER, run
+from test_policy_sdk_whole import certificate, client, welcomed
 
 GARBAGE = {
     "http": (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 'begins with "GET / HTTP'),
@@ -163,6 +165,42 @@ def test_restart_at_the_same_place(run, tmp_path):
 def test_tcp(run, endpoint):
     with Weir(run(STOP, endpoint).endpoint) as weir:
         assert weir.mail(1, b"0", seq=1).action == REJECT
+
+
+def test_tls(run, tmp_path, bench):
+    """TLS 1.3, no weir without a certificate of the CA; and real weir."""
+    mine, weirs = (certificate(tmp_path, n) for n in ("localhost", "weir"))
+    server = run("policy.on(:rcpt) { reject 'Over TLS' }", "tls:127.0.0.1:0",
+                 tls=f"WeirPolicy::Wire.tls('{mine}', client_ca: '{weirs}')")
+    endpoint = server.endpoint
+    assert endpoint.startswith("tls:127.0.0.1:")
+    with Weir(endpoint, tls=client(mine, weirs)) as weir:
+        assert weir.socket.version() == "TLSv1.3"
+        large = b"x" * 400_000  # many TLS records
+        assert weir.ask(1, 1, rcpt=rcpt(large)).action == REJECT
+    old = client(mine, weirs)
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    for where, tls in [(endpoint, client(mine)), (endpoint, old),
+                       (endpoint.replace("tls:", "tcp:"), None)]:
+        assert not welcomed(where, tls)
+    server.wait_for("closing weir's connection: SSL_accept ")
+    weir = bench.weir(more=f'policy "t" {{ endpoint = "{endpoint}" tls_ca = '
+                      f'"{mine}" tls_certificate = "{weirs}" tls_name = '
+                      '"localhost" }')
+    weir.wait_log(r"event=policy\.ready ")
+    with weir.connect() as smtp:
+        smtp.ask("MAIL FROM:<a@b.example>")
+        assert smtp.ask("RCPT TO:<c@d.example>") == "550 5.7.1 Over TLS\r\n"
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("endpoint, tls", [
+    ("tls:127.0.0.1:0", "nil"),
+    ("tcp:127.0.0.1:0", "OpenSSL::SSL::SSLContext.new")])
+def test_tls_and_its_certificate_go_together(run, endpoint, tls):
+    server = run(STOP, endpoint, tls=tls)
+    assert server.wait() == 1
+    assert "go together" in server.log()
 
 
 def test_ten_thousand_questions(run):

@@ -12,6 +12,7 @@ class TestTypes < Minitest::Test
     @definitions ||= begin
       loader = RBS::EnvironmentLoader.new
       loader.add(library: "logger", version: nil)
+      loader.add(library: "openssl", version: nil)
       loader.add(path: Pathname("#{__dir__}/../sig"))
       environment = RBS::Environment.from_loader(loader).resolve_type_names
       RBS::DefinitionBuilder.new(env: environment)

@@ -86,14 +86,33 @@ module WeirPolicy
     end
 
     def receive
-      patience = Runner.now + HANDSHAKE_SECONDS
+      @patience = Runner.now + HANDSHAKE_SECONDS
+      in_time { @socket.accept_nonblock(exception: false) } if
+        @socket.is_a?(OpenSSL::SSL::SSLSocket)
       loop do
-        unless @state == :ready || @socket.wait_readable(patience - Runner.now)
+        @frames.feed(read) { |frame| take(Wire.decode(frame), frame.bytesize) }
+        throttle
+      end
+    rescue OpenSSL::SSL::SSLError => e
+      raise ProtocolError, e.message
+    end
+
+    def read
+      return @socket.readpartial(Wire::READ_SIZE) if @state == :ready
+
+      in_time { @socket.read_nonblock(Wire::READ_SIZE, exception: false) } or
+        raise EOFError
+    end
+
+    # Tries until there is something, while there is still time for the
+    # handshake.
+    def in_time
+      loop do
+        result = yield
+        return result unless result == :wait_readable
+        unless @socket.to_io.wait_readable([@patience - Runner.now, 0].max)
           raise ProtocolError, "no handshake in time"
         end
-        data = @socket.readpartial(Wire::READ_SIZE)
-        @frames.feed(data) { |frame| take(Wire.decode(frame), frame.bytesize) }
-        throttle
       end
     end
 

@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require "openssl"
+
 module WeirPolicy
   # What waits to be written to weir. Whoever answers only appends; a thread
   # writes, all that is there at once. So a weir that does not read stops
@@ -53,7 +55,7 @@ module WeirPolicy
       while (data = take)
         @socket.write(data)
       end
-    rescue IOError, SystemCallError
+    rescue IOError, SystemCallError, OpenSSL::SSL::SSLError
       close # weir has left: the reader learns it, too
     ensure
       shutdown
@@ -70,7 +72,8 @@ module WeirPolicy
     end
 
     def shutdown
-      @socket.shutdown
+      @socket.close if @socket.is_a?(OpenSSL::SSL::SSLSocket) # says goodbye
+      @socket.to_io.shutdown
     rescue IOError, SystemCallError
       nil # it is down already
     end

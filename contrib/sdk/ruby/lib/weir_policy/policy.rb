@@ -90,24 +90,28 @@ module WeirPolicy
       end
     end
 
-    # Serve at "unix:/path" or "tcp:host:port" until SIGTERM or SIGINT.
-    def run(endpoint)
+    # Serve at "unix:/path", "tcp:host:port" or, with what Wire.tls makes,
+    # "tls:host:port", until SIGTERM or SIGINT.
+    def run(endpoint, tls: nil)
       %w[TERM INT].each { |name| trap(name) { stop } }
-      serve(endpoint)
+      serve(endpoint, tls: tls)
     rescue ArgumentError, SocketError, SystemCallError => e
       abort("#{endpoint}: #{e.message}")
     end
 
     # Serve until `stop`; then answer what was asked, and close. Yields when it
     # listens.
-    def serve(endpoint)
+    def serve(endpoint, tls: nil)
+      raise ArgumentError, "a certificate and tls: go together" if
+        tls.nil? == endpoint.start_with?("tls:")
+
       listener = Wire.listen(endpoint)
-      where = Wire.endpoint_of(listener)
+      where = Wire.endpoint_of(listener, tls: tls)
       socket_file = identify(where)
       WeirPolicy.log.info("listening on #{where}")
       @threads.times { Thread.new { work } }
       yield where if block_given?
-      accept(listener)
+      accept(listener, tls)
       WeirPolicy.log.info("stopping")
     ensure
       if listener
@@ -144,21 +148,22 @@ module WeirPolicy
       end
     end
 
-    def accept(listener)
+    def accept(listener, tls)
       loop do
         ready, = IO.select([listener, @stop_reader])
         return if ready.include?(@stop_reader)
 
         socket = listener.accept_nonblock(exception: false)
-        carry(socket) unless socket == :wait_readable
+        carry(socket, tls) unless socket == :wait_readable
       rescue Errno::ECONNABORTED, Errno::EMFILE, Errno::ENFILE => e
         WeirPolicy.log.error("a connection from weir: #{e.message}")
         sleep(0.1)
       end
     end
 
-    def carry(socket)
+    def carry(socket, tls)
       socket.setsockopt(:TCP, :NODELAY, true) if socket.is_a?(TCPSocket)
+      socket = OpenSSL::SSL::SSLSocket.new(socket, tls) if tls
       connection = Connection.new(self, socket)
       @lock.synchronize { @connections[connection] = true }
       Thread.new do

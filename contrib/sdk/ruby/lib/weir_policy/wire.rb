@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "openssl"
 require "socket"
 require_relative "policy_pb"
 
@@ -81,17 +82,33 @@ module WeirPolicy
       end
     end
 
-    # A listening socket for "unix:/path" or "tcp:host:port". A unix socket
-    # that a dead server left behind is replaced; one that somebody still
-    # answers is an error.
+    # What "tls:host:port" needs: TLS 1.3 with a certificate and its key, PEM,
+    # by default in one file. With client_ca only a weir with a certificate of
+    # that CA is served.
+    def self.tls(certificate, key: certificate, client_ca: nil)
+      context = OpenSSL::SSL::SSLContext.new
+      context.min_version = OpenSSL::SSL::TLS1_3_VERSION
+      first, *chain = OpenSSL::X509::Certificate.load(File.binread(certificate))
+      context.add_certificate(first, OpenSSL::PKey.read(File.binread(key)), chain)
+      if client_ca
+        context.ca_file = client_ca
+        context.verify_mode = OpenSSL::SSL::VERIFY_PEER |
+                              OpenSSL::SSL::VERIFY_FAIL_IF_NO_PEER_CERT
+      end
+      context
+    end
+
+    # A listening socket for "unix:/path", "tcp:host:port" or "tls:host:port".
+    # A unix socket that a dead server left behind is replaced; one that
+    # somebody still answers is an error.
     def self.listen(endpoint)
       case endpoint
       when /\Aunix:(.+)\z/m then listen_unix($1)
-      when /\Atcp:(?:\[([^\]]+)\]|([^:]+)):(\d+)\z/
+      when /\A(?:tcp|tls):(?:\[([^\]]+)\]|([^:]+)):(\d+)\z/
         TCPServer.new($1 || $2, $3.to_i).tap { |server| server.listen(128) }
       else
         raise ArgumentError, "#{endpoint.inspect} is no endpoint: write " \
-                             "unix:/path or tcp:host:port"
+                             "unix:/path, tcp:host:port or tls:host:port"
       end
     end
 
@@ -115,11 +132,11 @@ module WeirPolicy
     private_class_method :alive?
 
     # Where a socket really listens, in the words of weir.conf.
-    def self.endpoint_of(server)
+    def self.endpoint_of(server, tls: nil)
       address = server.local_address
       return "unix:#{address.unix_path}" if address.unix?
 
-      "tcp:#{address.inspect_sockaddr}"
+      "#{tls ? 'tls' : 'tcp'}:#{address.inspect_sockaddr}"
     end
   end
 end
