@@ -34,7 +34,8 @@ enum policy_frame_type policy_frame_next(struct span in, uint32_t max,
 
 /* What bytes that are no frame look like, in words for the log: "this looks
  * like HTTP", "this looks like TLS", "this looks like an SMTP server", "this
- * looks like a milter", ...; "no frame of this protocol" otherwise. Static. */
+ * looks like a milter", ..., and what to do about it; "no frame of this
+ * protocol" otherwise. Static. */
 const char *policy_frame_guess(struct span first_bytes);
 
 /* --------------------------------------------------------------- messages */
@@ -54,6 +55,9 @@ enum policy_answer_type {
 	POLICY_ANSWER_DECISION, POLICY_ANSWER_WORKING, POLICY_ANSWER_CREDIT,
 	POLICY_ANSWER_ANNOTATE,
 };
+
+/* "a Decision", for the log. */
+const char *policy_answer_name(enum policy_answer_type type);
 
 /* One FromPolicy; owns what it points to: policy_answer_free(). */
 struct policy_answer {
@@ -75,6 +79,8 @@ struct policy_answer {
 			const char *version;
 			const struct policy_subscription *subscriptions;
 			size_t n_subscriptions;
+			const char *const *refused;
+			size_t n_refused;
 		} update;
 		uint64_t pong_token;
 		struct policy_decision decision;	/* memory belongs to

@@ -142,8 +142,8 @@ c_string(const char *s)
 	return s == NULL || has_nul(string(s)) ? "" : s;
 }
 
-/* Phases that this weir knows; the names of others go to refused_r, if that
- * is wanted. Returns 0, or -1 at the end of the budget. */
+/* Phases that this weir knows; the names of others go to refused_r. Returns 0,
+ * or -1 at the end of the budget. */
 static int
 subscriptions(struct arena *a, PB(Subscription) *const *in, size_t n,
     const struct policy_subscription **list_r, size_t *n_r,
@@ -175,10 +175,8 @@ subscriptions(struct arena *a, PB(Subscription) *const *in, size_t n,
 	}
 	*list_r = list;
 	*n_r = known;
-	if (refused_r != NULL) {
-		*refused_r = refused;
-		*n_refused_r = unknown;
-	}
+	*refused_r = refused;
+	*n_refused_r = unknown;
 	return 0;
 }
 
@@ -363,7 +361,7 @@ read_update(struct arena *a, const PB(Update) *in, struct policy_answer *out)
 	out->u.update.version = c_string(in->version);
 	return subscriptions(a, in->subscriptions, in->n_subscriptions,
 	    &out->u.update.subscriptions, &out->u.update.n_subscriptions,
-	    NULL, NULL);
+	    &out->u.update.refused, &out->u.update.n_refused);
 }
 
 /* Annotations with a NUL in them are left out. */
@@ -444,6 +442,23 @@ policy_decode(struct span frame, struct policy_answer *answer_r)
 	answer_r->seq = message->seq;
 	answer_r->memory = arena.chunks;
 	return 0;
+}
+
+const char *
+policy_answer_name(enum policy_answer_type type)
+{
+	static const char *const names[] = {
+		[POLICY_ANSWER_UNKNOWN] = "an answer of an unknown kind",
+		[POLICY_ANSWER_WELCOME] = "a Welcome",
+		[POLICY_ANSWER_PONG] = "a Pong",
+		[POLICY_ANSWER_UPDATE] = "an Update",
+		[POLICY_ANSWER_DECISION] = "a Decision",
+		[POLICY_ANSWER_WORKING] = "a Working",
+		[POLICY_ANSWER_CREDIT] = "a Credit",
+		[POLICY_ANSWER_ANNOTATE] = "an Annotate",
+	};
+
+	return names[type];
 }
 
 void

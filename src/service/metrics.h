@@ -56,7 +56,9 @@ struct metrics_policy {
 	_Atomic uint64_t connects;		/* handshakes done */
 	_Atomic int state;			/* enum metrics_policy_state */
 	_Atomic int breaker;			/* enum policy_breaker_state */
+	_Atomic uint64_t pong_us;		/* the last Pong took */
 	struct histogram latency_us;
+	struct histogram late_us;	/* after the deadline, of answers */
 	char software[METRICS_TEXT_MAX];	/* of the last Welcome, by */
 	char version[METRICS_TEXT_MAX];		/* metrics_set_text(); a reader
 				may see a torn one, never an unended one */
@@ -82,6 +84,11 @@ metrics_add(_Atomic uint64_t *counter, uint64_t n)
 }
 
 void metrics_init(struct metrics *m);
+
+/* Brings the figures of the policies, by name, into the order of another
+ * configuration; a new name begins at nothing. -1 without memory. */
+int metrics_move_policies(struct metrics *m, const struct config *old,
+	const struct config *new) MUSTUSE;
 
 /* Writes (cut to fit) and reads a text field, each from its own thread. */
 void metrics_set_text(char field[METRICS_TEXT_MAX], const char *text);

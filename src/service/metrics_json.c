@@ -129,6 +129,13 @@ json_policy(struct buf *out, const struct metrics_sum *s, size_t p,
 	metrics_table_histogram(s, metrics_table_policy(p,
 	    offsetof(struct metrics_policy, latency_us)), &h);
 	json_latency(out, &h);
+	json_u64(out, false, "pong_us", metrics_table_slowest(s,
+	    metrics_table_policy(p, offsetof(struct metrics_policy,
+	    pong_us))));
+	metrics_table_histogram(s, metrics_table_policy(p,
+	    offsetof(struct metrics_policy, late_us)), &h);
+	json_u64(out, false, "late_p50_us", histogram_quantile(&h, 0.5));
+	json_u64(out, false, "late_p99_us", histogram_quantile(&h, 0.99));
 	for (i = 0; i < ARRAY_LEN(metrics_table_groups); i++) {
 		const struct metrics_group *g = &metrics_table_groups[i];
 

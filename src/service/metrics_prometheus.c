@@ -157,12 +157,32 @@ prometheus_states(struct buf *out, const struct metrics_sum *s,
 		buf_printf(out, " %u\n", (unsigned)s->n -
 		    metrics_table_in_breaker(s, p, POLICY_BREAKER_CLOSED));
 	}
+	prometheus_head(out, "policy_pong_seconds", "gauge",
+	    "How long the last answer to a Ping took, in the slowest worker.");
+	for (p = 0; p < metrics_table_n_policies(config); p++) {
+		uint64_t us = metrics_table_slowest(s, metrics_table_policy(p,
+		    offsetof(struct metrics_policy, pong_us)));
+
+		prometheus_policy_name(out, "policy_pong_seconds",
+		    config->policies[p].name, NULL, NULL);
+		buf_printf(out, " %llu.%06llu\n",
+		    (unsigned long long)(us / CLOCK_US_PER_S),
+		    (unsigned long long)(us % CLOCK_US_PER_S));
+	}
 }
 
 static void
 prometheus_policies(struct buf *out, const struct metrics_sum *s,
     const struct config *config)
 {
+	static const struct metrics_plain histograms[] = {
+		{ NULL, "policy_latency_seconds",
+		    "Time from a request to its valid decision.",
+		    offsetof(struct metrics_policy, latency_us) },
+		{ NULL, "policy_late_seconds",
+		    "How long after the deadline a late decision came.",
+		    offsetof(struct metrics_policy, late_us) },
+	};
 	struct histogram h;
 	size_t i, p;
 
@@ -181,13 +201,15 @@ prometheus_policies(struct buf *out, const struct metrics_sum *s,
 	for (i = 0; i < ARRAY_LEN(metrics_table_groups); i++)
 		prometheus_group(out, s, &metrics_table_groups[i], config);
 	prometheus_states(out, s, config);
-	prometheus_head(out, "policy_latency_seconds", "histogram",
-	    "Time from a request to its valid decision.");
-	for (p = 0; p < metrics_table_n_policies(config); p++) {
-		metrics_table_histogram(s, metrics_table_policy(p,
-		    offsetof(struct metrics_policy, latency_us)), &h);
-		prometheus_histogram(out, "policy_latency_seconds",
-		    config->policies[p].name, &h);
+	for (i = 0; i < ARRAY_LEN(histograms); i++) {
+		prometheus_head(out, histograms[i].family, "histogram",
+		    histograms[i].help);
+		for (p = 0; p < metrics_table_n_policies(config); p++) {
+			metrics_table_histogram(s, metrics_table_policy(p,
+			    histograms[i].offset), &h);
+			prometheus_histogram(out, histograms[i].family,
+			    config->policies[p].name, &h);
+		}
 	}
 }
 

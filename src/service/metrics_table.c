@@ -186,6 +186,20 @@ metrics_table_counter(const struct metrics_sum *s, size_t offset)
 	return total;
 }
 
+uint64_t
+metrics_table_slowest(const struct metrics_sum *s, size_t offset)
+{
+	uint64_t most = 0, value;
+	size_t i;
+
+	for (i = 0; i < s->n; i++) {
+		value = metrics_table_load(field_of(s, i, offset));
+		if (value > most)
+			most = value;
+	}
+	return most;
+}
+
 int64_t
 metrics_table_gauge(const struct metrics_sum *s, size_t offset)
 {

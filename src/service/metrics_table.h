@@ -59,8 +59,10 @@ struct metrics_sum {
 
 uint64_t metrics_table_load(const void *field);	/* _Atomic uint64_t */
 
-/* Sums over the workers of the field at offset in struct metrics. */
+/* Sums over the workers of the field at offset in struct metrics; slowest: not
+ * the sum but the largest. */
 uint64_t metrics_table_counter(const struct metrics_sum *s, size_t offset);
+uint64_t metrics_table_slowest(const struct metrics_sum *s, size_t offset);
 int64_t metrics_table_gauge(const struct metrics_sum *s, size_t offset);
 void metrics_table_histogram(const struct metrics_sum *s, size_t offset,
 	struct histogram *total_r);

@@ -19,15 +19,14 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "config.h"
 #include "net/stream.h"
 #include "service/policy_dial.h"
+#include "service/policy_hello.h"
 #include "service/policy_peer.h"
 #include "service/policy_report.h"
 #include "service/policy_tls.h"
 
 #define SECOND ((uint64_t)CLOCK_US_PER_S)
-#define MAJOR 1			/* of the protocol that this weir speaks */
 #define KEEP_BYTES 65536	/* a buffer above this is given back */
 #define WHY_MAX 400		/* bytes of what the log says */
 
@@ -52,8 +51,8 @@ struct policy_client {
 	uint32_t max_out;		/* largest frame that the server takes */
 	uint64_t retry_us;
 	uint64_t random;
-	uint64_t heard_us;		/* when bytes came last */
 	uint64_t ping;			/* token of the last Ping */
+	uint64_t ping_us;		/* when that was sent */
 	bool pinging;			/* and nothing came since */
 	bool flushing;			/* on_flush is under way */
 	bool full;			/* as on_flow was told */
@@ -127,7 +126,7 @@ lose(struct policy_client *c, const char *why, struct span sample)
 static void
 lose_no_frame(struct policy_client *c, struct span bytes)
 {
-	char why[160];
+	char why[WHY_MAX];
 
 	snprintf(why, sizeof(why), "it sent what is no frame: %s",
 	    policy_frame_guess(bytes));
@@ -198,47 +197,18 @@ policy_client_send(struct policy_client *c, const struct policy_event *event)
 	return queue_event(c, event, c->max_out);
 }
 
-static enum policy_error
-send_hello(struct policy_client *c)
-{
-	const struct config_policy *block = c->setup.block;
-	struct policy_event hello = {
-		.type = POLICY_EVENT_HELLO,
-		.u.hello = {
-			.software = "weir/" PACKAGE_VERSION,
-			.instance = c->setup.instance,
-			.policy = block->name,
-			.mode = block->mode,
-			.phases = POLICY_PHASES_ALL,
-			.grants = block->grants,
-			.pools = c->setup.pools,
-			.n_pools = c->setup.n_pools,
-			.max_frame = block->max_frame,
-		},
-	};
-
-	return queue_event(c, &hello, POLICY_FRAME_HANDSHAKE_MAX);
-}
-
 /* --------------------------------------------------------------- receiving */
 
-/* Returns 0, or -1 when the connection has been given up. */
-static int
-on_welcome(struct policy_client *c, const struct policy_answer *a)
+static void
+on_welcome(struct policy_client *c, const struct policy_answer *a,
+    size_t length)
 {
-	char why[160];
+	char words[WHY_MAX];
+	const char *why = policy_hello_wrong(a, length, words, sizeof(words));
 
-	if (a->type != POLICY_ANSWER_WELCOME || a->session != 0) {
-		lose(c, "its first answer to Hello is no Welcome",
-		    (struct span){ 0 });
-		return -1;
-	}
-	if (a->u.welcome.major != MAJOR) {
-		snprintf(why, sizeof(why), "it speaks version %u of the policy "
-		    "protocol, this weir version %u: update the older of the "
-		    "two", a->u.welcome.major, MAJOR);
+	if (why != NULL) {
 		lose(c, why, (struct span){ 0 });
-		return -1;
+		return;
 	}
 	c->max_out = c->setup.block->max_frame;
 	if (a->u.welcome.max_frame != 0 && a->u.welcome.max_frame < c->max_out)
@@ -246,10 +216,10 @@ on_welcome(struct policy_client *c, const struct policy_answer *a)
 	c->retry_us = c->setup.timing->retry_min_us;
 	c->said.last_why[0] = '\0';
 	c->pinging = false;
+	c->ping_us = now(c);
 	start_timer(c, c->setup.timing->idle_us);
 	enter(c, METRICS_POLICY_READY);
 	c->setup.handlers->on_welcome(c->setup.ctx, a);
-	return 0;
 }
 
 static void
@@ -266,10 +236,12 @@ on_frame(struct policy_client *c, struct span whole, struct span frame)
 		return;
 	}
 	if (c->state == METRICS_POLICY_HANDSHAKE)
-		(void)on_welcome(c, &a);
+		on_welcome(c, &a, frame.len);
 	else if (a.type != POLICY_ANSWER_PONG || a.session != 0 ||
-	    a.u.pong_token != c->ping)
+	    a.u.pong_token != c->ping || c->ping == 0)
 		c->setup.handlers->on_answer(c->setup.ctx, &a);
+	else if (c->setup.handlers->on_pong != NULL)
+		c->setup.handlers->on_pong(c->setup.ctx, now(c) - c->ping_us);
 	policy_answer_free(&a);
 }
 
@@ -340,7 +312,6 @@ on_bytes(void *ctx, struct span bytes)
 {
 	struct policy_client *c = ctx;
 
-	c->heard_us = now(c);
 	c->pinging = false;
 	while (bytes.len > 0 && c->stream != NULL)
 		bytes = buf_len(&c->in) > 0 ? continue_frame(c, bytes) :
@@ -360,9 +331,8 @@ on_eof(void *ctx, const char *error)
 	else if (error[0] != '\0')
 		snprintf(why, sizeof(why), "%s", error);
 	else if (c->state == METRICS_POLICY_HANDSHAKE)
-		snprintf(why, sizeof(why), "it closed the connection on Hello: "
-		    "its log may say why; perhaps it does not speak version %u "
-		    "of the policy protocol", MAJOR);
+		snprintf(why, sizeof(why), "%s", policy_hello_closed(
+		    buf_span(&c->in)));
 	else
 		snprintf(why, sizeof(why), "it closed the connection%s",
 		    buf_len(&c->in) > 0 ? " in the middle of a frame" : "");
@@ -380,8 +350,11 @@ on_drained(void *ctx)
 static void
 begin_handshake(struct policy_client *c)
 {
+	struct policy_event hello;
+
+	policy_hello_make(&c->setup, &hello);
 	start_timer(c, c->setup.timing->handshake_us);
-	if (send_hello(c) != POLICY_OK)
+	if (queue_event(c, &hello, POLICY_FRAME_HANDSHAKE_MAX) != POLICY_OK)
 		lose(c, "Hello does not fit into a frame: "
 		    "there are too many source addresses in the pools",
 		    (struct span){ 0 });
@@ -464,20 +437,22 @@ begin_connect(struct policy_client *c)
 		enter(c, METRICS_POLICY_CONNECTING);
 }
 
-/* Ready, and the time has come to look whether the server is alive. */
+/* Ready, and the time has come to look whether the server is alive. It is if
+ * anything at all came since the last Ping; how long the Pong takes says how
+ * much it has to do. */
 static void
 check_alive(struct policy_client *c)
 {
 	const struct policy_client_timing *timing = c->setup.timing;
-	uint64_t silent_us = now(c) - c->heard_us;
+	uint64_t since_us = now(c) - c->ping_us;
 	struct policy_event ping = { .type = POLICY_EVENT_PING };
 
 	if (c->pinging) {
 		lose(c, "it did not answer Ping", (struct span){ 0 });
 		return;
 	}
-	if (silent_us < timing->idle_us) {
-		start_timer(c, timing->idle_us - silent_us);
+	if (since_us < timing->idle_us) {
+		start_timer(c, timing->idle_us - since_us);
 		return;
 	}
 	ping.u.ping.token = ++c->ping;
@@ -486,6 +461,7 @@ check_alive(struct policy_client *c)
 		    (struct span){ 0 });
 		return;
 	}
+	c->ping_us = now(c);
 	c->pinging = true;
 	start_timer(c, timing->pong_us);
 }
@@ -494,7 +470,7 @@ static void
 on_timer(void *ctx)
 {
 	struct policy_client *c = ctx;
-	char why[160];
+	char why[WHY_MAX];
 
 	switch (c->state) {
 	case METRICS_POLICY_DOWN:
@@ -503,9 +479,8 @@ on_timer(void *ctx)
 	case METRICS_POLICY_CONNECTING:
 		break;		/* the dial has its own time */
 	case METRICS_POLICY_HANDSHAKE:
-		snprintf(why, sizeof(why), "no Welcome came in time%s%s",
-		    buf_len(&c->in) > 0 ? ": " : "", buf_len(&c->in) > 0 ?
-		    policy_frame_guess(buf_span(&c->in)) : "");
+		snprintf(why, sizeof(why), "no Welcome came in time: %s",
+		    policy_hello_silence(buf_span(&c->in)));
 		lose(c, why, buf_span(&c->in));
 		break;
 	case METRICS_POLICY_READY:

@@ -21,6 +21,8 @@ struct policy_client_handlers {
 	void (*on_welcome)(void *ctx, const struct policy_answer *welcome);
 	/* Any other answer but Pong. The receiver may take its decision. */
 	void (*on_answer)(void *ctx, struct policy_answer *answer);
+	/* The answer to a Ping, so long after it. NULL: nobody minds. */
+	void (*on_pong)(void *ctx, uint64_t took_us);
 	/* A frame without a message. */
 	void (*on_empty)(void *ctx);
 	/* The connection, which was ready, is gone. */
@@ -35,7 +37,7 @@ struct policy_client_handlers {
 /* How long things may take; microseconds. */
 struct policy_client_timing {
 	uint64_t connect_us, handshake_us;
-	uint64_t idle_us;		/* silence before a Ping */
+	uint64_t idle_us;		/* from one Ping to the next */
 	uint64_t pong_us;		/* silence after it: lost */
 	uint64_t retry_min_us, retry_max_us;	/* doubles from one to the
 						   other, with jitter */

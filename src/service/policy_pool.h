@@ -21,9 +21,15 @@ struct policy_pool_handlers {
 	/* The connection that carried this session is gone. */
 	void (*on_lost)(void *session, unsigned policy,
 		enum policy_error error);
-	/* policy_pool_is_full() may have changed; called for all sessions on
-	 * that connection. With full it is called out of somebody's
-	 * policy_pool_send(): only stop reading then. NULL: nobody minds. */
+	/* The session has a place on a connection again, as policy says, and
+	 * nothing is known of it there; what was asked before is not awaited
+	 * any more, and seq may begin anew. NULL: it then fails as it did. */
+	void (*on_back)(void *session, unsigned policy,
+		const struct session_policy *subscribed);
+	/* policy_pool_is_full() may have changed; called for sessions that
+	 * send content, or found it full. With full it is called out of
+	 * somebody's policy_pool_send(): only stop reading then. NULL: nobody
+	 * minds. */
 	void (*on_flow)(void *session, bool full);
 };
 
@@ -48,7 +54,7 @@ bool policy_pool_is_ready(const struct policy_pool *p);
 
 /* One session's membership. join: fills policies_r[config->n_policies] as
  * session_open wants it, by the pool's newest config; the texts in it are good
- * until leave. NULL without memory. leave: may be called from a handler. */
+ * until leave, or until on_back gave others. NULL without memory. leave: may be called from a handler. */
 struct policy_member;
 struct policy_member *policy_pool_join(struct policy_pool *p, void *session,
 	struct session_policy *policies_r);
@@ -67,7 +73,7 @@ enum policy_error policy_pool_send(struct policy_member *m, unsigned policy,
 
 /* Is a policy that decides on the session's content behind with what it was
  * sent? Then its client had better wait. */
-bool policy_pool_is_full(const struct policy_member *m);
+bool policy_pool_is_full(struct policy_member *m);
 
 /* How an awaited request of this session ended, for breaker and metrics: once
  * per request, also if it was never sent. With POLICY_OK, call it before the

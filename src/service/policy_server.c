@@ -38,6 +38,19 @@ learn(struct policy_server *s, const struct policy_subscription *list,
 	}
 	s->subscribed.notify &= ~s->subscribed.decide;
 	metrics_set_text(s->metrics->version, version);
+	if (n == 0)
+		log_event(LOG_WARNING, "policy.subscriptions", "policy=%s "
+		    "reason=\"it subscribes to no phase: it is neither asked "
+		    "nor told anything\"", s->block->name);
+}
+
+static void
+log_refused(const struct policy_server *s, const char *const *refused,
+    size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		log_event(LOG_WARNING, "policy.phase_unknown",
+		    "policy=%s phase=%s", s->block->name, refused[i]);
 }
 
 static enum policy_error
@@ -90,10 +103,23 @@ on_welcome(void *ctx, const struct policy_answer *welcome)
 	    s->block->name,
 	    log_quote(span_str(welcome->u.welcome.software), software),
 	    log_quote(span_str(welcome->u.welcome.version), version));
-	for (size_t i = 0; i < welcome->u.welcome.n_refused; i++)
-		log_event(LOG_WARNING, "policy.phase_unknown",
-		    "policy=%s phase=%s", s->block->name,
-		    welcome->u.welcome.refused[i]);
+	log_refused(s, welcome->u.welcome.refused,
+	    welcome->u.welcome.n_refused);
+	loop_timer_start(s->back, 0);
+}
+
+/* For sessions that begin from now on; those that are open keep subscriptions
+ * and version. */
+static void
+on_update(struct policy_server *s, const struct policy_answer *a)
+{
+	char version[LOG_QUOTE_MAX];
+
+	learn(s, a->u.update.subscriptions, a->u.update.n_subscriptions,
+	    a->u.update.version);
+	log_event(LOG_INFO, "policy.update", "policy=%s version=%s",
+	    s->block->name, log_quote(span_str(a->u.update.version), version));
+	log_refused(s, a->u.update.refused, a->u.update.n_refused);
 }
 
 /* -------------------------------------------------------------- connections */
@@ -107,8 +133,7 @@ on_answer(void *ctx, struct policy_answer *a)
 	if (a->session != 0)
 		s->handlers->on_answer(connection, a);
 	else if (a->type == POLICY_ANSWER_UPDATE)
-		learn(s, a->u.update.subscriptions, a->u.update.n_subscriptions,
-		    a->u.update.version);
+		on_update(s, a);
 	else if (a->type == POLICY_ANSWER_PONG)
 		policy_server_drop(s, METRICS_DROPPED_LATE);
 	else if (a->type == POLICY_ANSWER_UNKNOWN ||
@@ -116,6 +141,15 @@ on_answer(void *ctx, struct policy_answer *a)
 		policy_server_drop(s, METRICS_DROPPED_KIND);
 	else
 		policy_server_drop(s, METRICS_DROPPED_SESSION);
+}
+
+static void
+on_pong(void *ctx, uint64_t took_us)
+{
+	struct policy_connection *connection = ctx;
+
+	atomic_store_explicit(&connection->server->metrics->pong_us, took_us,
+	    memory_order_relaxed);
 }
 
 static void
@@ -142,6 +176,16 @@ on_flow(void *ctx, bool full)
 	connection->server->handlers->on_flow(connection, full);
 }
 
+/* Some sessions come back, and in the next turn some more. */
+static void
+on_back(void *ctx)
+{
+	struct policy_server *s = ctx;
+
+	if (s->handlers->on_back(s))
+		loop_timer_start(s->back, 0);
+}
+
 /* The best of its connections is what it is. */
 static void
 on_state(void *ctx)
@@ -163,6 +207,7 @@ on_state(void *ctx)
 static const struct policy_client_handlers client_handlers = {
 	.on_welcome = on_welcome,
 	.on_answer = on_answer,
+	.on_pong = on_pong,
 	.on_empty = on_empty,
 	.on_lost = on_lost,
 	.on_state = on_state,
@@ -193,6 +238,7 @@ open_connections(struct policy_server *s, const char *instance)
 		struct policy_connection *connection = &s->connections[i];
 
 		connection->server = s;
+		TAILQ_INIT(&connection->flowing);
 		connection->sessions = idtable_new();
 		setup.ctx = connection;
 		connection->client = policy_client_new(&setup);
@@ -220,9 +266,11 @@ policy_server_new(struct loop *loop, struct config *config,
 	s->version = calloc(1, 1);
 	s->n_connections = block->connections == 0 ? 1 : block->connections;
 	s->connections = calloc(s->n_connections, sizeof(*s->connections));
+	TAILQ_INIT(&s->away);
+	s->back = loop_timer_new(loop, on_back, s);
 	policy_breaker_init(&s->breaker, block->breaker_failures,
 	    block->breaker_time_us);
-	if (s->version == NULL || s->connections == NULL ||
+	if (s->version == NULL || s->connections == NULL || s->back == NULL ||
 	    open_connections(s, instance) != 0) {
 		policy_server_free(s);
 		return NULL;
@@ -241,6 +289,7 @@ policy_server_free(struct policy_server *s)
 		idtable_free(s->connections[i].sessions);
 	}
 	free(s->connections);
+	loop_timer_free(s->back);
 	free(s->version);
 	config_unref(s->config);
 	free(s);

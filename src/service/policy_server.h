@@ -6,12 +6,16 @@
 #ifndef WEIR_SERVICE_POLICY_SERVER_H
 #define WEIR_SERVICE_POLICY_SERVER_H
 
+#include <sys/queue.h>
+
 #include "base/idtable.h"
 #include "policy/breaker.h"
 #include "service/policy_client.h"
+#include "service/policy_late.h"
 #include "session/session.h"
 
 struct policy_server;
+TAILQ_HEAD(policy_slot_list, policy_slot);	/* a session's; the pool's */
 
 /* One of its connections. */
 struct policy_connection {
@@ -19,6 +23,8 @@ struct policy_connection {
 	struct policy_client *client;
 	struct idtable *sessions;	/* on it, by id; the pool's */
 	uint64_t last_session;		/* ids count up, and are never reused */
+	struct policy_slot_list flowing;	/* sessions with content */
+	struct policy_late late;
 };
 
 struct policy_server_handlers {
@@ -29,6 +35,9 @@ struct policy_server_handlers {
 		enum policy_error error);
 	/* policy_client_is_full() of it has changed. */
 	void (*on_flow)(struct policy_connection *connection, bool full);
+	/* A connection is ready: sessions that are away may come back. Returns
+	 * whether to call it again, in the next turn of the loop. */
+	bool (*on_back)(struct policy_server *s);
 };
 
 struct policy_server {
@@ -43,6 +52,8 @@ struct policy_server {
 	struct session_policy subscribed;	/* as last heard */
 	char *version;				/* of its rules; never NULL */
 	size_t sessions;			/* that may still name it */
+	struct policy_slot_list away;		/* of them: lost a connection */
+	struct loop_timer *back;		/* calls on_back */
 	struct policy_server *next_retired;
 };
 

@@ -1,0 +1,207 @@
+/*
+ * Ten thousand sessions on one policy connection: what one of them does costs
+ * nothing for the others, and when the connection dies, all come back without
+ * keeping the loop busy for long.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <time.h>
+#include <cmocka.h>
+
+#include "policy_world.h"
+
+#define CROWD 10000
+
+static struct guest *
+crowd_join(struct world *w)
+{
+	struct guest *crowd = calloc(CROWD, sizeof(*crowd));
+
+	assert_non_null(crowd);
+	for (size_t i = 0; i < CROWD; i++)
+		join(w, &crowd[i]);
+	return crowd;
+}
+
+static void
+crowd_leave(struct guest *crowd)
+{
+	for (size_t i = 0; i < CROWD; i++)
+		policy_pool_leave(crowd[i].member);
+	free(crowd);
+}
+
+static double
+cpu_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* n questions of the first session, each answered. */
+static double
+busy(struct world *w, struct guest *g, unsigned n)
+{
+	double before = cpu_s();
+
+	for (uint32_t seq = 1; seq <= n; seq++) {
+		uint64_t session;
+
+		g->answers = 0;
+		assert_int_equal(ask(g, seq), POLICY_OK);
+		session = peer_expect(&w->peer, 0, TO(MAIL), seq);
+		answer(w, 0, session, seq);
+		assert_true(peer_run(&w->peer, has_answer, g));
+	}
+	return cpu_s() - before;
+}
+
+static void
+idle_sessions_cost_nothing(void **state)
+{
+	struct guest alone, *crowd;
+	struct world w;
+	double few, many;
+
+	(void)state;
+	start(&w, "", " breaker_failures = 1000000\n");
+	shake_hands(&w, 0, is_connected);
+	join(&w, &alone);
+	few = busy(&w, &alone, 300);
+	policy_pool_leave(alone.member);
+	crowd = crowd_join(&w);
+	many = busy(&w, &crowd[CROWD / 2], 300);
+	/* a walk over all would cost a thousand times as much */
+	if (many > 10 * few + 0.2)
+		fail_msg("%.3f s alone, %.3f s in a crowd", few, many);
+	crowd_leave(crowd);
+	end(&w);
+}
+
+static bool
+all_lost(void *ctx)
+{
+	struct guest *crowd = ctx;
+
+	return crowd[0].losses > 0 && crowd[CROWD - 1].losses > 0;
+}
+
+struct fair { struct loop_timer *turn; struct guest *crowd; size_t most, back; };
+
+/* In every turn of the loop: how many came back since the last? */
+static void
+on_turn(void *ctx)
+{
+	struct fair *f = ctx;
+	size_t back = 0;
+
+	for (size_t i = 0; i < CROWD; i++)
+		back += f->crowd[i].returns > 0;
+	if (back - f->back > f->most)
+		f->most = back - f->back;
+	f->back = back;
+	if (back < CROWD)
+		loop_timer_start(f->turn, 0);
+}
+
+static bool
+all_back(void *ctx)
+{
+	return ((struct fair *)ctx)->back == CROWD;
+}
+
+static void
+all_come_back_some_at_a_time(void **state)
+{
+	struct guest *crowd;
+	struct world w;
+	struct fair fair;
+
+	(void)state;
+	start(&w, "", "");
+	shake_hands(&w, 0, is_connected);
+	crowd = crowd_join(&w);
+	/* one asked, and one leaves while they are away, another when told */
+	assert_int_equal(ask(&crowd[7], 1), POLICY_OK);
+	peer_expect(&w.peer, 0, TO(MAIL), 1);
+	peer_close(&w.peer, 0);
+	assert_true(peer_run(&w.peer, all_lost, crowd));
+	assert_int_equal(ask(&crowd[7], 2), POLICY_ERROR_CONNECT);
+	policy_pool_leave(crowd[8].member);
+	join(&w, &crowd[8]);		/* begins meanwhile, and stays so */
+	crowd[8].returns = 1;
+	crowd[9].leave = true;
+	fair = (struct fair){ .crowd = crowd, .back = 1 };
+	fair.turn = loop_timer_new(w.peer.loop, on_turn, &fair);
+	loop_timer_start(fair.turn, 0);
+	shake_hands(&w, 0, is_connected_twice);
+	assert_true(peer_run(&w.peer, all_back, &fair));
+	if (fair.most > 64)
+		fail_msg("%zu came back in one turn", fair.most);
+	loop_timer_free(fair.turn);
+	crowd[9].member = NULL;
+	assert_int_equal(crowd[7].returns, 1);
+	assert_true(crowd[7].policies[0].ready);
+	assert_string_equal(crowd[7].policies[0].version, "rules-1");
+	/* a number may be used again in the session that is new there */
+	assert_int_equal(ask(&crowd[7], 1), POLICY_OK);
+	answer(&w, 0, peer_expect(&w.peer, 0, TO(MAIL), 1), 1);
+	assert_true(peer_run(&w.peer, has_answer, &crowd[7]));
+	assert_int_equal(ask(&crowd[8], 1), POLICY_ERROR_CONNECT);
+	crowd_leave(crowd);
+	end(&w);
+}
+
+static bool
+is_unlost(void *ctx)
+{
+	return ((struct guest *)ctx)->losses == 2;
+}
+
+static bool
+is_back(void *ctx)
+{
+	return ((struct guest *)ctx)->returns == 2;
+}
+
+static void
+a_session_comes_back_twice(void **state)
+{
+	struct guest g;
+	struct world w;
+
+	(void)state;
+	start(&w, "", "");
+	shake_hands(&w, 0, is_connected);
+	join(&w, &g);
+	for (unsigned i = 1; i <= 2; i++) {
+		struct figure f = { &w.metrics.policies[0].connects, i + 1 };
+
+		peer_close(&w.peer, 0);
+		peer_expect(&w.peer, 0, TO(HELLO), 0);
+		peer_welcome(&w.peer, 0, 1, 0);
+		assert_true(peer_run(&w.peer, is_figure, &f));
+		peer_expect(&w.peer, 0, TO(READY), 0);
+	}
+	assert_true(peer_run(&w.peer, is_unlost, &g));
+	assert_true(peer_run(&w.peer, is_back, &g));
+	policy_pool_leave(g.member);
+	end(&w);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(idle_sessions_cost_nothing),
+		cmocka_unit_test(all_come_back_some_at_a_time),
+		cmocka_unit_test(a_session_comes_back_twice),
+	};
+
+	return cmocka_run_group_tests_name("service/policy_crowd", tests, NULL,
+	    NULL);
+}
