@@ -11,12 +11,12 @@ mail_event(struct session *s, const struct pending *p,
 {
 	struct smtp_path path;
 
-	(void)rewrite;
 	if (smtp_path_parse(p->parsed.args, SPAN("FROM"), &path) != 0)
 		return;		/* never: it was read before */
 	ev->u.mail.transaction_id = p->transaction->id.text;
-	ev->u.mail.raw = p->parsed.args;
-	ev->u.mail.sender = path.address;
+	ev->u.mail.raw = rewrite == NULL ? p->parsed.args :
+	    session_rewrite_args(s, p->parsed.args, &path, *rewrite);
+	ev->u.mail.sender = rewrite == NULL ? path.address : *rewrite;
 	ev->u.mail.params = session_params(s, &path);
 	ev->u.mail.n_params = path.n_params;
 }
@@ -44,6 +44,7 @@ static void
 mail_parse(struct session *s, struct pending *p)
 {
 	struct smtp_path path;
+	struct span value;
 
 	s->mail_refused = true;		/* until it is not */
 	if (s->tls_missing != NULL) {
@@ -78,6 +79,8 @@ mail_parse(struct session *s, struct pending *p)
 	}
 	p->transaction = s->transaction;
 	p->transaction->references++;
+	p->transaction->smtputf8 = smtp_path_param(&path, SPAN("SMTPUTF8"),
+	    &value);
 	session_violations(s, path.violations & ~p->parsed.violations);
 	p->inquiry = session_ask(s, POLICY_PHASE_MAIL, p, mail_event);
 }
@@ -85,8 +88,14 @@ mail_parse(struct session *s, struct pending *p)
 static void
 mail_pass(struct session *s, struct pending *p)
 {
-	p->transaction->mail_sent = true;
-	session_forward(s, p, span_of(p->line, p->line_len));
+	struct transaction *t = p->transaction;
+	struct span address;
+
+	t->mail_sent = true;
+	t->is_rewritten = session_rewritten(p->inquiry, &address);
+	if (t->is_rewritten)
+		buf_append(&t->rewritten, address);
+	session_forward_envelope(s, p, SPAN("FROM"));
 	session_expect(s, EXPECT_COMMAND, p,
 	    s->config->upstream.mail_timeout_us);
 }

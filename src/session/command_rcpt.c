@@ -14,11 +14,11 @@ rcpt_event(struct session *s, const struct pending *p,
 {
 	struct smtp_path path;
 
-	(void)rewrite;
 	if (smtp_path_parse(p->parsed.args, SPAN("TO"), &path) != 0)
 		return;		/* never: it was read before */
-	ev->u.rcpt.raw = p->parsed.args;
-	ev->u.rcpt.recipient = path.address;
+	ev->u.rcpt.raw = rewrite == NULL ? p->parsed.args :
+	    session_rewrite_args(s, p->parsed.args, &path, *rewrite);
+	ev->u.rcpt.recipient = rewrite == NULL ? path.address : *rewrite;
 	ev->u.rcpt.params = session_params(s, &path);
 	ev->u.rcpt.n_params = path.n_params;
 	ev->u.rcpt.index = p->index;
@@ -78,7 +78,7 @@ rcpt_pass(struct session *s, struct pending *p)
 		t->n_sent++;
 		t->n_unsettled++;
 	}
-	session_forward(s, p, span_of(p->line, p->line_len));
+	session_forward_envelope(s, p, SPAN("TO"));
 	session_expect(s, EXPECT_COMMAND, p,
 	    s->config->upstream.rcpt_timeout_us);
 }

@@ -64,6 +64,9 @@ struct transaction {
 	unsigned references;	/* pending commands and the session */
 	struct ulid id;
 	struct buf sender;	/* as the client sent it */
+	struct buf rewritten;	/* as the MX was told, if another one */
+	bool is_rewritten;
+	bool smtputf8;		/* the client asked for it */
 	struct recipient *recipients;
 	size_t n_recipients, cap_recipients;
 	size_t n_sent, n_unsettled, n_accepted, n_discarded;
@@ -320,6 +323,9 @@ bool session_pending_release(struct session *s);
 void session_pending_flush(struct session *s);	/* delays or not */
 void session_pending_free(struct session *s, struct pending *p);
 void session_forward(struct session *s, struct pending *p, struct span line);
+/* Another line than the client's. */
+void session_forward_instead(struct session *s, struct pending *p,
+	struct span line);
 /* Answer locally; enhanced "" for none. Does not send: the turn does. */
 void session_reply_local(struct session *s, struct pending *p, unsigned code,
 	const char *enhanced, const char *text);
@@ -372,6 +378,15 @@ void session_starttls_reply(struct session *s, struct pending *p,
 void session_tls_done(struct session *s, const struct session_tls *tls);
 void session_tls_failed(struct session *s, const char *why);
 void session_ehlo_greeted_again(struct session *s);
+
+/* rewrite.c */
+bool session_rewritten(const struct inquiry *q, struct span *address_r);
+struct span session_rewrite_args(struct session *s, struct span args,
+	const struct smtp_path *path, struct span address);
+const char *session_rewrite_wrong(struct session *s, const struct inquiry *q,
+	const struct policy_decision *d);
+void session_forward_envelope(struct session *s, struct pending *p,
+	struct span keyword);
 
 /* transaction.c */
 struct transaction *session_transaction_new(struct session *s,

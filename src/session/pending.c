@@ -76,6 +76,15 @@ session_forward(struct session *s, struct pending *p, struct span line)
 }
 
 void
+session_forward_instead(struct session *s, struct pending *p, struct span line)
+{
+	pending_record(s, p, FACT_CLIENT_TO_WEIR);
+	session_fact_lines(s, FACT_WEIR_TO_MX, line);
+	session_send(s, SESSION_UPSTREAM, line);
+	p->state = PENDING_SENT;
+}
+
+void
 session_reply_raw(struct session *s, struct pending *p, struct span raw)
 {
 	(void)s;

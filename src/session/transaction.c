@@ -19,6 +19,7 @@ session_transaction_new(struct session *s, struct span sender)
 	t->begin_us = s->now_us;
 	t->decided_by = "weir";
 	buf_init(&t->sender, SMTP_LINE_MAX);
+	buf_init(&t->rewritten, SMTP_LINE_MAX);
 	buf_init(&t->last_reply, SMTP_REPLY_MAX);
 	buf_init(&t->doom, SMTP_REPLY_MAX);
 	buf_init(&t->discard_reply, SMTP_REPLY_MAX);
@@ -37,6 +38,7 @@ session_transaction_unref(struct session *s, struct transaction *t)
 		return;
 	session_content_free(s, t->content);
 	session_give_memory(s, &t->sender);
+	session_give_memory(s, &t->rewritten);
 	session_give_memory(s, &t->last_reply);
 	session_give_memory(s, &t->doom);
 	session_give_memory(s, &t->discard_reply);
@@ -140,6 +142,9 @@ session_recipient_fact(struct session *s, struct pending *p, bool accepted,
 	f->u.recipient.index = p->index;
 	if (smtp_path_parse(p->parsed.args, SPAN("TO"), &path) == 0)
 		f->u.recipient.address = path.address;
+	if (reply != NULL)	/* else the MX was not told */
+		f->u.recipient.is_rewritten = session_rewritten(p->inquiry,
+		    &f->u.recipient.rewritten);
 	f->u.recipient.accepted = accepted;
 	f->u.recipient.decided_by = by;
 	f->u.recipient.code = r.code;
@@ -160,6 +165,8 @@ transaction_fact(struct session *s, const struct transaction *t,
 	f = session_fact(s, FACT_TRANSACTION);
 	f->u.transaction.transaction_id = t->id.text;
 	f->u.transaction.sender = buf_span(&t->sender);
+	f->u.transaction.is_rewritten = t->is_rewritten;
+	f->u.transaction.rewritten = buf_span(&t->rewritten);
 	f->u.transaction.recipients = (unsigned)t->n_recipients;
 	f->u.transaction.accepted = (unsigned)t->n_accepted;
 	f->u.transaction.outcome = outcome;
@@ -235,8 +242,8 @@ session_transaction_end(struct session *s, struct transaction *t,
 		    outcome != POLICY_OUTCOME_ABORTED &&
 		    (t->by_inquiry ? s->seats[i].applied :
 		    s->seats[i].relayed);
-		ev.u.transaction_end.if_enforced = session_seat_observes(s, i, POLICY_PHASE_MAIL) ?
-		    session_if_enforced(&s->seats[i], outcome) :
+		ev.u.transaction_end.if_enforced = session_seat_observes(s, i,
+		    POLICY_PHASE_MAIL) ? session_if_enforced(&s->seats[i], outcome) :
 		    POLICY_OUTCOME_NONE;
 		session_notify_one(s, i, &ev);
 	}

@@ -271,8 +271,6 @@ session_decision_unserved(enum policy_phase phase,
 	if (d->outbound.set && phase != POLICY_PHASE_CONNECT)
 		return "an outbound choice at MAIL or RCPT is not served by "
 		    "this version of weir";
-	if (d->rewrite_set)
-		return "rewrite is not served by this version of weir";
 	if (d->outbound.next_hop)
 		return "next_hop is not served by this version of weir";
 	if (d->outbound.verification || d->outbound.tls == POLICY_TLS_VERIFY ||

@@ -192,6 +192,8 @@ answer_decision(struct session *s, struct inquiry *q, unsigned i,
 	wrong = policy_decision_check(d, &rules);
 	if (wrong == NULL)
 		wrong = session_decision_unserved(q->phase, d);
+	if (wrong == NULL)
+		wrong = session_rewrite_wrong(s, q, d);
 	/* what an observer was shown may have changed or gone since */
 	if (wrong == NULL && !v->observes)
 		wrong = session_content_edits_wrong(q, d);

@@ -20,7 +20,8 @@
 	"limits { message_size = 4000 header_size = 1KB pipeline = 20 }\n" \
 	"pool \"clean\" { addresses = {\"203.0.113.10\"} }\n" \
 	"policy \"p\" { endpoint = \"unix:/p\" on_error = \"tempfail\"\n" \
-	" grants = {\"headers\", \"outbound\", \"discard\"} }\n" \
+	" grants = {\"headers\", \"outbound\", \"discard\",\n" \
+	" \"envelope\"} }\n" \
 	"policy \"q\" { endpoint = \"unix:/q\" on_error = \"relay\"\n" \
 	" on_error_rcpt = \"disconnect\" on_error_body = \"reject\"\n" \
 	" grants = {\"headers\"} stage = 20 }\n" \
@@ -124,6 +125,11 @@ policy_answers(struct world *w, unsigned which, unsigned how)
 	if (how & 128 && w->notes[i].phase == POLICY_PHASE_CONNECT) {
 		a.outbound = true;
 		a.pool = SPAN("clean");
+	}
+	if (how & 128 && (w->notes[i].phase == POLICY_PHASE_MAIL ||
+	    w->notes[i].phase == POLICY_PHASE_RCPT)) {
+		a.rewrite_set = true;
+		a.rewrite = how & 64 ? SPAN("n@w") : SPAN("");
 	}
 	w->may_discard |= a.action == POLICY_DISCARD;
 	answer_decision(&frame, w->notes[i].last_seq, &a);

@@ -120,8 +120,8 @@ answer_decision(struct buf *out, uint32_t seq, const struct answer *a)
 	for (i = 0; i < a->n_splices; i++)
 		put_splice(&d, &a->splices[i]);
 	put_outbound(&d, a);
-	if (a->rewrite) {
-		put_bytes(&d, 7, SPAN("new@example.com"));
+	if (a->rewrite_set) {
+		put_bytes(&d, 7, a->rewrite);
 		put_number(&d, 8, 1);
 	}
 	put_number(&d, 9, a->delay_ms);

@@ -32,8 +32,8 @@ struct answer {
 	size_t n_edits;
 	struct answer_splice splices[ANSWER_EDITS_MAX];
 	size_t n_splices;
-	bool outbound, rewrite, next_hop;
-	struct span source, pool, ehlo_name;
+	bool outbound, rewrite_set, next_hop;
+	struct span source, pool, ehlo_name, rewrite;
 	unsigned tls;
 	uint32_t delay_ms;
 	struct span rule, reason;

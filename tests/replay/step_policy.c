@@ -367,9 +367,10 @@ answer_option(struct answer *a, struct span word)
 		a->rule = v;
 	else if (key_is(word, "reason", &v))
 		a->reason = v;
-	else if (span_eq(word, SPAN("rewrite")))
-		a->rewrite = true;
-	else if (key_is(word, "splice", &v))
+	else if (key_is(word, "rewrite", &v)) {
+		a->rewrite_set = true;
+		a->rewrite = v;
+	} else if (key_is(word, "splice", &v))
 		return answer_splice(a, v);
 	else if (span_eq(word, SPAN("next-hop")))
 		a->outbound = a->next_hop = true;

@@ -259,6 +259,8 @@ static void
 tell_fact_transaction(struct buf *out, const struct fact *f)
 {
 	tell_span(out, "sender", f->u.transaction.sender);
+	if (f->u.transaction.is_rewritten)
+		tell_span(out, "rewritten", f->u.transaction.rewritten);
 	tell_num(out, "recipients", f->u.transaction.recipients);
 	tell_num(out, "accepted", f->u.transaction.accepted);
 	tell_str(out, "outcome", policy_outcome_name(
@@ -277,6 +279,8 @@ tell_fact_recipient(struct buf *out, const struct fact *f)
 {
 	tell_num(out, "index", f->u.recipient.index);
 	tell_span(out, "address", f->u.recipient.address);
+	if (f->u.recipient.is_rewritten)
+		tell_span(out, "rewritten", f->u.recipient.rewritten);
 	tell_num(out, "accepted", f->u.recipient.accepted);
 	tell_str(out, "decided_by", f->u.recipient.decided_by);
 	tell_num(out, "code", f->u.recipient.code);
