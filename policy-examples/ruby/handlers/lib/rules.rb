@@ -38,7 +38,9 @@ module Handlers
       @folder = folder
       @problems = []
       @files = {}
-      stamps.each { |name, stamp| take(name, stamp, before&.files&.fetch(name, nil)) }
+      stamps.each do |name, stamp|
+        take(name, stamp, before && before[name])
+      end
       @files.freeze
       @phases = @files.keys.flat_map { |name| PHASES[name] }.uniq.freeze
       text = @files.sort.map { |name, file| "#{name}\0#{file.source}\0" }.join

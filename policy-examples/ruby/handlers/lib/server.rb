@@ -64,7 +64,7 @@ module Handlers
       track = track_of(session, name)
       return if track.done? && name != :close
 
-      visit = Visit.new(session, track, @shared, name, event)
+      visit = visit(session, name, event)
       status = call(visit)
       track.done! if status&.action == :accept
       return status&.decision unless visit.address && passes?(status)
@@ -76,18 +76,16 @@ module Handlers
       track = track_of(session, :headers)
       return if track.done? || track.message.nil?
 
-      status = each_header(session, track, event)
-      status ||= call(Visit.new(session, track, @shared, :end_of_headers, event))
+      status = each_header(session, event) if track.rules[:header]
+      status ||= call(visit(session, :end_of_headers, event))
       track.done! if status
       later = track.rules[:body] || track.rules[:end_of_message]
       finish(track.message, status) if status || !later
     end
 
-    def each_header(session, track, event)
-      return unless track.rules[:header]
-
+    def each_header(session, event)
       event.items.each do |header|
-        status = call(Visit.new(session, track, @shared, :header, event, header))
+        status = call(visit(session, :header, event, header))
         return status if status && status.action != :skip
         break if status
       end
@@ -100,7 +98,7 @@ module Handlers
       message = track.message
       return if track.done? || message.nil? || message.skipped
 
-      status = call(Visit.new(session, track, @shared, :body, event))
+      status = call(visit(session, :body, event))
       message.skipped = true if status
       message.status = status unless status&.action == :skip
     end
@@ -110,7 +108,7 @@ module Handlers
       return if track.done? || track.message.nil?
 
       status = track.message.status ||
-               call(Visit.new(session, track, @shared, :end_of_message, event))
+               call(visit(session, :end_of_message, event))
       finish(track.message, status)
     end
 
@@ -125,8 +123,7 @@ module Handlers
 
     def transaction_end(session, event)
       track = track_of(session, :abort)
-      call(Visit.new(session, track, @shared, :abort, event)) if
-        event.outcome == :aborted
+      call(visit(session, :abort, event)) if event.outcome == :aborted
       track.message = nil
     end
 
@@ -138,6 +135,10 @@ module Handlers
     end
 
     # ------------------------------------------------------------ calls, errors
+
+    def visit(session, name, event, header = nil)
+      Visit.new(session, session.state[:track], @shared, name, event, header)
+    end
 
     def call(visit)
       visit.call if visit.file

@@ -73,7 +73,8 @@ module WeirPolicy
     end
 
     def inspect
-      "#<#{self.class} #{@message.to_h.reject { |_, v| [nil, [], {}].include?(v) }}>"
+      said = @message.to_h.reject { |_, value| [nil, [], {}].include?(value) }
+      "#<#{self.class} #{said}>"
     end
 
     def ==(other)
@@ -191,7 +192,7 @@ module WeirPolicy
   module Decisions
     module_function
 
-    # Let it pass. With :transaction: and do not ask me about this message again.
+    # Let it pass. With :transaction: and do not ask about this message again.
     def relay(scope: :command)
       Decision.build(:relay, scope, "", nil, "")
     end

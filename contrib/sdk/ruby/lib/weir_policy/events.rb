@@ -61,7 +61,8 @@ module WeirPolicy
           method(:convert).to_proc
         when :enum then word(field.subtype)
         when :bytes
-          EXACT.include?(field.name) ? :itself.to_proc : WeirPolicy.method(:text)
+          exact = EXACT.include?(field.name)
+          exact ? :itself.to_proc : WeirPolicy.method(:text)
         else :itself.to_proc
         end
       end

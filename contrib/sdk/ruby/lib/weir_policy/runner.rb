@@ -6,7 +6,7 @@ require_relative "session"
 module WeirPolicy
   # A session's events, one after the other. Whichever thread of the pool is
   # free takes the next session that has some; while it does, no other thread
-  # takes the same one, so order is kept and a handler has its session to itself.
+  # takes the same one: order is kept, and a handler has its session to itself.
   class Runner
     # An event that waits for its turn; seq 0 awaits no answer.
     Question = Struct.new(:seq, :phase, :event, :deadline, :size, :cancelled)

@@ -88,8 +88,9 @@ module WeirPolicy
     def self.tls(certificate, key: certificate, client_ca: nil)
       context = OpenSSL::SSL::SSLContext.new
       context.min_version = OpenSSL::SSL::TLS1_3_VERSION
-      first, *chain = OpenSSL::X509::Certificate.load(File.binread(certificate))
-      context.add_certificate(first, OpenSSL::PKey.read(File.binread(key)), chain)
+      key = OpenSSL::PKey.read(File.binread(key))
+      mine, *chain = OpenSSL::X509::Certificate.load(File.binread(certificate))
+      context.add_certificate(mine, key, chain)
       if client_ca
         context.ca_file = client_ca
         context.verify_mode = OpenSSL::SSL::VERIFY_PEER |
