@@ -290,7 +290,7 @@ from_later_weirs(void)
 static void
 largest(void)
 {
-	size_t length = POLICY_FRAME_HANDSHAKE_MAX - 12;
+	size_t length = POLICY_FRAME_HANDSHAKE_MAX - 14;
 	char *name = malloc(length + 1);
 
 	if (name == NULL)
@@ -299,7 +299,7 @@ largest(void)
 	name[length] = '\0';
 	EVENT("hello, as large as it may be", .type = POLICY_EVENT_HELLO,
 	    .u.hello = { .software = name, .instance = "", .policy = "",
-		.max_frame = 1 });
+		.max_frame = POLICY_FRAME_HANDSHAKE_MAX });
 	free(name);
 }
 

@@ -125,8 +125,8 @@ on_hello(struct connection *c, const to_policy *m)
 	max = m->hello->max_frame;
 	c->max_frame = max > 0 && max < FRAME_MAX ? max : FRAME_MAX;
 	c->state = CONNECTION_GREETED;
-	policy_welcome(c->policy, c);
-	return NULL;
+	return policy_welcome(c->policy, c) ? NULL :
+	    "its max_frame leaves no room for a Welcome";
 }
 
 static const char *

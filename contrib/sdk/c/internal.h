@@ -77,8 +77,8 @@ struct weir_policy {
 void policy_log(const struct weir_policy *p, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* A frame with the subscriptions: answers Hello, or changes them. */
-void policy_welcome(const struct weir_policy *p, struct connection *c);
+/* Answers Hello. False: it does not fit into a frame. */
+bool policy_welcome(const struct weir_policy *p, struct connection *c);
 
 /* Something that weir_policy_stop() waits for may have happened. */
 void policy_settled(struct weir_policy *p);

@@ -166,7 +166,7 @@ subscribe(const struct weir_policy *p, struct subscriptions *s)
 	}
 }
 
-void
+bool
 policy_welcome(const struct weir_policy *p, struct connection *c)
 {
 	Weir__Policy__V1__Welcome welcome = WEIR__POLICY__V1__WELCOME__INIT;
@@ -183,7 +183,7 @@ policy_welcome(const struct weir_policy *p, struct connection *c)
 	welcome.body_credit = p->on[WEIR_BODY].fn != NULL ? p->body_window : 0;
 	message.answer_case = WEIR__POLICY__V1__FROM_POLICY__ANSWER_WELCOME;
 	message.welcome = &welcome;
-	connection_send(c, &message);
+	return connection_send(c, &message);
 }
 
 void
