@@ -20,11 +20,11 @@
 	"limits { message_size = 4000 header_size = 1KB pipeline = 20 }\n" \
 	"pool \"clean\" { addresses = {\"203.0.113.10\"} }\n" \
 	"policy \"p\" { endpoint = \"unix:/p\" on_error = \"tempfail\"\n" \
-	" grants = {\"headers\", \"outbound\", \"discard\",\n" \
+	" grants = {\"headers\", \"body\", \"outbound\", \"discard\",\n" \
 	" \"envelope\"} }\n" \
 	"policy \"q\" { endpoint = \"unix:/q\" on_error = \"relay\"\n" \
 	" on_error_rcpt = \"disconnect\" on_error_body = \"reject\"\n" \
-	" grants = {\"headers\"} stage = 20 }\n" \
+	" grants = {\"headers\", \"body\"} stage = 20 }\n" \
 	"policy \"o\" { endpoint = \"unix:/o\" mode = \"observe\"\n" \
 	" grants = {\"headers\", \"discard\"} }\n"
 
@@ -101,6 +101,10 @@ policy_answers(struct world *w, unsigned which, unsigned how)
 	static const enum policy_action actions[8] = { POLICY_RELAY,
 	    POLICY_RELAY, POLICY_RELAY, POLICY_REJECT, POLICY_TEMPFAIL,
 	    POLICY_DISCONNECT, POLICY_DISCARD, POLICY_ACTION_NONE };
+	static const struct answer_splice splices[] = {
+		{ 0, 0, SPAN("X") }, { 1, 1, SPAN("") },
+		{ 2, 0, SPAN(".\r\n") }, { 4, 3, SPAN("\r\nY") },
+	};
 	struct answer a = { .action = actions[how & 7],
 	    .scope = (how >> 3) % 3 };
 	struct buf frame = { 0 };
@@ -122,6 +126,11 @@ policy_answers(struct world *w, unsigned which, unsigned how)
 		    .name = SPAN("A"), .value = SPAN("new") };
 		w->may_edit = true;
 	}
+	if (how & 128 && w->notes[i].phase == POLICY_PHASE_END_OF_MESSAGE) {
+		a.n_splices = 1;
+		a.splices[0] = splices[which / 4 % ARRAY_LEN(splices)];
+		w->may_edit = true;
+	}
 	if (how & 128 && w->notes[i].phase == POLICY_PHASE_CONNECT) {
 		a.outbound = true;
 		a.pool = SPAN("clean");
@@ -134,6 +143,16 @@ policy_answers(struct world *w, unsigned which, unsigned how)
 	w->may_discard |= a.action == POLICY_DISCARD;
 	answer_decision(&frame, w->notes[i].last_seq, &a);
 	world_answer(w, (unsigned)w->notes[i].policy, buf_span(&frame));
+	buf_release(&frame);
+}
+
+static void
+policy_credits(struct world *w, unsigned how)
+{
+	struct buf frame = { 0 };
+
+	answer_credit(&frame, how / 8, how / 3 % 3);
+	world_answer(w, how % 3, buf_span(&frame));
 	buf_release(&frame);
 }
 
@@ -225,6 +244,10 @@ step(struct world *w, struct input *in)
 		policy_answers(w, op / 16, arg);
 		break;
 	case 11:
+		if (op / 16 % 2 == 1) {
+			policy_credits(w, arg);
+			break;
+		}
 		w->may_discard = w->may_edit = true;	/* who knows */
 		world_answer(w, arg & 1, take_bytes(in, arg / 2));
 		break;
@@ -273,7 +296,7 @@ leave(struct world *w)
 }
 
 static void
-seats(struct world *w, struct input *in)
+seats(struct world *w, struct input *in, bool content)
 {
 	unsigned i, bits;
 
@@ -290,6 +313,11 @@ seats(struct world *w, struct input *in)
 			w->seats[i].known = w->seats[i].ready = false;
 		if ((bits & 60) == 60)
 			w->seats[i].body_prefix = 3;
+		if (!content)
+			continue;
+		bits = take(in);
+		w->seats[i].decide |= bits << 10 & POLICY_PHASES_CONTENT;
+		w->seats[i].body_credit = bits >> 4;
 	}
 }
 
@@ -321,7 +349,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned first = take(&in);
 
 	world_init_config(&w, config_of(first % 3));
-	seats(&w, &in);
+	seats(&w, &in, first & 16);
 	open = world_open(&w);
 	open.tls_failed_before = first & 4;
 	open.record = (first & 8) == 0;
