@@ -135,7 +135,7 @@ read_headers(const Weir__Policy__V1__Headers *in, struct arena *arena,
 	    in->n_fields * sizeof *fields);
 
 	if (fields == NULL)
-		return "no memory";
+		return "an event that takes too much memory";
 	e->headers.raw = bytes(in->raw);
 	for (size_t i = 0; i < in->n_fields; i++)
 		if (!read_field(e->headers.raw, in->fields[i], fields + i))
@@ -279,7 +279,7 @@ event_read(const to_policy *m, struct arena *arena, struct weir_event *e)
 	default:
 		wrong = read_transaction(m, arena, e, &failed);
 	}
-	return failed ? "no memory" : wrong;
+	return failed ? "an event that takes too much memory" : wrong;
 }
 
 /* What weir says of itself stays for as long as the connection: copied. */
@@ -328,7 +328,7 @@ event_read_hello(const Weir__Policy__V1__Hello *in, struct arena *arena,
 		return "it speaks another version of the protocol";
 	pools = arena_alloc(arena, in->n_pools * sizeof *pools);
 	if (pools == NULL)
-		return "no memory";
+		return "an event that takes too much memory";
 	for (size_t i = 0; i < in->n_pools; i++)
 		pools[i] = pool(in->pools[i], arena, &failed);
 	*out = (struct weir_hello){
@@ -340,5 +340,5 @@ event_read_hello(const Weir__Policy__V1__Hello *in, struct arena *arena,
 		.phases = bits((const int *)in->phases, in->n_phases),
 		.pools = pools, .n_pools = in->n_pools,
 	};
-	return failed ? "no memory" : NULL;
+	return failed ? "an event that takes too much memory" : NULL;
 }
