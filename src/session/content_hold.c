@@ -141,8 +141,6 @@ hold_rule_body(struct session *s, struct pending *p)
 		if (c->mode != CONTENT_HOLD)
 			return true;	/* the transaction's end frees q */
 		session_inquiry_free(s, q);
-		if (session_content_waits(s))
-			session_content_clock_reset(s);
 		c->pass.questions--;
 	}
 	return true;
@@ -159,7 +157,6 @@ hold_rules(struct session *s, struct pending *p)
 			return false;
 		pass->headers_ruled = true;
 		hold_rule(s, p, pass->headers);
-		session_content_clock_reset(s);
 	}
 	if (!session_content_is_held(s) || !hold_rule_body(s, p))
 		return false;
@@ -303,7 +300,7 @@ pass_is_over(const struct session *s, const struct content *c)
 }
 
 static bool
-hold_progress(struct session *s, struct pending *p)
+hold_step(struct session *s, struct pending *p)
 {
 	struct content *c = p->transaction->content;
 	unsigned questions = c->pass.questions;
@@ -326,6 +323,17 @@ hold_progress(struct session *s, struct pending *p)
 	moved = session_pass_progress(s, p);
 	return moved || c->pass.questions != questions ||
 	    c->pass.headers_ruled != ruled;
+}
+
+static bool
+hold_progress(struct session *s, struct pending *p)
+{
+	bool waited = session_content_waits(s);
+	bool moved = hold_step(s, p);
+
+	if (waited && !session_content_waits(s))
+		session_content_clock_reset(s);	/* it was not the client */
+	return moved;
 }
 
 static void

@@ -38,15 +38,16 @@ session_pass_decides(const struct session *s, const struct content *c,
 	return false;
 }
 
-/* Has this pass somebody to show the body to? */
+/* Has this pass somebody to show the body to, or to miss? */
 static bool
 pass_has_viewer(const struct session *s, const struct content *c)
 {
 	size_t i;
 
 	for (i = 0; i < c->pass.to; i++)
-		if (!s->seats[i].lost && !s->seats[i].view.end &&
-		    session_seat_role(s, i, POLICY_PHASE_BODY, 0) != SEAT_OUT)
+		if (!s->seats[i].view.end &&
+		    session_seat_role(s, i, POLICY_PHASE_BODY, 0) >=
+		    (s->seats[i].lost ? SEAT_OBSERVES : SEAT_LISTENS))
 			return true;
 	return false;
 }
