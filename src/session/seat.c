@@ -195,6 +195,19 @@ session_seats_applied(struct session *s, const struct inquiry *q)
 		    q->votes[i].error == POLICY_OK;
 }
 
+/* What observers are compared with is then only its action. */
+static void
+standing_leaves(struct inquiry_list *list, size_t i,
+    const struct policy_decision *standing)
+{
+	struct inquiry *q;
+
+	TAILQ_FOREACH(q, list, link)
+		if (q->votes[i].decision == standing)
+			q->votes[i].decision =
+			    policy_fallback(standing->action);
+}
+
 void
 session_seats_new_transaction(struct session *s)
 {
@@ -213,6 +226,8 @@ session_seats_new_transaction(struct session *s)
 			seat->wait_since_us = s->now_us;
 		if (seat->standing != NULL &&
 		    seat->standing_scope == POLICY_SCOPE_TRANSACTION) {
+			standing_leaves(&s->inquiries, i, seat->standing);
+			standing_leaves(&s->observed, i, seat->standing);
 			session_later(s, session_decision_free,
 			    seat->standing);
 			seat->standing = NULL;
