@@ -87,11 +87,12 @@ inquiry_is_under_way(const struct inquiry *q)
 bool
 session_stages_progress(struct session *s)
 {
+	const struct config_policy *p = s->config->policies;
 	struct inquiry *q;
 	size_t reached = s->config->n_policies;	/* by all before q */
 	bool moved = false;
 
-	if (reached == 0 || session_stage_end(s, 0) == reached)
+	if (reached == 0 || p[0].stage == p[reached - 1].stage)
 		return false;
 	TAILQ_FOREACH(q, &s->inquiries, link) {
 		while (inquiry_is_under_way(q) && q->passed &&

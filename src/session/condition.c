@@ -76,14 +76,26 @@ static void
 seat_meets_mail(struct seat *seat, const struct config_policy *c,
     const struct policy_event *event)
 {
-	struct span domain = smtp_path_domain(event->u.mail.sender);
+	struct span domain;
 	uint64_t size;
 
-	seat->out = !policy_domain_is_listed(domain, c->senders,
-	    c->n_senders) || !policy_bucket_is_in(domain, c->sample) ||
-	    (announced_size(event, &size) && !size_is_meant(c, size));
+	seat->out = (c->size_min > 0 || c->size_max > 0) &&
+	    announced_size(event, &size) && !size_is_meant(c, size);
+	seat->enforced = true;
+	if (c->n_senders == 0 && c->sample == 100 && c->enforce == 100)
+		return;
+	domain = smtp_path_domain(event->u.mail.sender);
+	seat->out |= !policy_domain_is_listed(domain, c->senders,
+	    c->n_senders) || !policy_bucket_is_in(domain, c->sample);
 	seat->enforced = c->enforce == 100 || (domain.len > 0 &&
 	    policy_bucket_is_in(domain, c->enforce));
+}
+
+static bool
+recipient_is_meant(const struct config_policy *c, struct span recipient)
+{
+	return c->n_recipients == 0 || policy_domain_is_listed(
+	    smtp_path_domain(recipient), c->recipients, c->n_recipients);
 }
 
 /**
@@ -106,8 +118,7 @@ session_seats_meet(struct session *s, const struct policy_event *event,
 		if (event->type != POLICY_PHASE_RCPT || s->transaction == NULL)
 			continue;
 		r = &s->transaction->recipients[event->u.rcpt.index];
-		if (policy_domain_is_listed(smtp_path_domain(
-		    event->u.rcpt.recipient), c->recipients, c->n_recipients))
+		if (recipient_is_meant(c, event->u.rcpt.recipient))
 			r->meets |= bit;
 		else
 			r->meets &= (uint16_t)~bit;

@@ -63,8 +63,13 @@ session_seat_role(const struct session *s, size_t i, enum policy_phase phase,
 {
 	const struct seat *seat = &s->seats[i];
 	const unsigned bit = POLICY_PHASE_BIT(phase);
-	const bool observes = session_seat_observes(s, i, phase);
+	bool observes;
 
+	/* asked often, and mostly this is all */
+	if (seat->policy.known && seat->standing == NULL &&
+	    !((seat->policy.decide | seat->policy.notify) & bit))
+		return SEAT_OUT;
+	observes = session_seat_observes(s, i, phase);
 	if (session_seat_is_out(s, i, phase, index))
 		return SEAT_OUT;
 	if (!seat->policy.known)
