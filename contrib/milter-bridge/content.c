@@ -106,14 +106,17 @@ send_field(struct milter_session *s, struct milter_member *m)
 	return true;
 }
 
-/* Sends what there is of the body; false: nothing (more). */
+/* Sends the next piece of the body: a full one, but for the last. False: there
+ * is none (yet). */
 static bool
 send_body(struct milter_session *s, struct milter_member *m)
 {
 	struct milter_content *c = &s->content;
+	uint64_t rest = source(c)->size - c->offset;
 	struct buf chunk, packet;
 
-	if (c->skip || !milter_negotiate_wants(&m->filter.terms, MILTER_BODY))
+	if (c->skip || !milter_negotiate_wants(&m->filter.terms, MILTER_BODY) ||
+	    rest == 0 || (rest < MILTER_PAYLOAD_MAX && !c->ended))
 		return false;
 	buf_init(&chunk, 0);
 	buf_init(&packet, 0);
@@ -125,8 +128,7 @@ send_body(struct milter_session *s, struct milter_member *m)
 	}
 	buf_release(&packet);
 	buf_release(&chunk);
-	return c->offset < source(c)->size || m->filter.waiting != 0 ||
-	    m->filter.full;
+	return true;
 }
 
 /* One step with an idle member. False: more of the message must come. */

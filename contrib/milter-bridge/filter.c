@@ -79,8 +79,10 @@ is_change(const struct milter_reply *reply)
 	return milter_reply_right(reply->type) != 0;
 }
 
+/* more: something stands behind it already. */
 static const char *
-answered(struct milter_filter *f, const struct milter_packet *packet)
+answered(struct milter_filter *f, const struct milter_packet *packet,
+    bool more)
 {
 	struct milter_reply reply;
 	const char *why;
@@ -96,6 +98,8 @@ answered(struct milter_filter *f, const struct milter_packet *packet)
 		return "it changes what it did not ask to change";
 	if (is_change(&reply) || reply.type == MILTER_PROGRESS) {
 		arm(f, patience(f));
+	} else if (more) {
+		return "it answers twice";
 	} else {
 		f->waiting = 0;
 		event_del(f->timer);
@@ -124,7 +128,8 @@ on_read(struct bufferevent *stream, void *arg)
 		why = type == MILTER_PACKET_BAD ?
 		    "a packet has no length that makes sense" :
 		    f->state == MILTER_FILTER_OPENING ?
-		    negotiated(f, &packet) : answered(f, &packet);
+		    negotiated(f, &packet) :
+		    answered(f, &packet, length > consumed);
 		if (why != NULL) {
 			fail(f, why);
 			return;

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import blackbox
+import bridge
 import mta
 import mx
 import netns
@@ -140,5 +141,16 @@ def bench(place):
     if reason:
         pytest.skip(reason)
     made = blackbox.Bench(place)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def desk(bench, place):
+    """A weir before a bridge to milters; see bridge.py."""
+    reason = bridge.why_not()
+    if reason:
+        pytest.skip(reason)
+    made = bridge.Desk(bench, place)
     yield made
     made.close()
