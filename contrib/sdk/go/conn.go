@@ -224,7 +224,10 @@ func (c *conn) frame(in *bufio.Reader, buffer []byte) ([]byte, error) {
 	}
 	length := binary.BigEndian.Uint32(head[:])
 	if uint64(length) > uint64(c.limit) {
-		more, _ := in.Peek(12)
+		more, _ := in.Peek(in.Buffered()) // what is here: waits for no more
+		if len(more) > 12 {
+			more = more[:12]
+		}
 		return nil, fmt.Errorf("a frame of %d bytes where %d are allowed; it begins with %q",
 			length, c.limit, append(head[:], more...))
 	}

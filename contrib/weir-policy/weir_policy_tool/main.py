@@ -8,11 +8,12 @@ from types import ModuleType
 
 from weir_policy import wire
 
-from . import capture, check, replay, send
+from . import capture, check, new, replay, send
 from .peer import Problem, client_tls
 
 COMMANDS: dict[str, ModuleType] = {
-    "check": check, "send": send, "capture": capture, "replay": replay}
+    "new": new, "check": check, "send": send, "capture": capture,
+    "replay": replay}
 SERVER = {"check", "send", "replay"}  # the commands that connect
 
 
