@@ -4,12 +4,14 @@ install it; and how it lives with weirs that come, go, and misbehave.
 For the latter tests/golden/probe.c is the policy: it answers when it is told.
 """
 
+import contextlib
 import json
-import os
+import random
 import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import c_policy
@@ -67,6 +69,30 @@ def test_the_hello_of_the_manual(bench, library, place):
         MANUAL.read_text().replace("\\&", "")))
 
 
+def test_the_bench(library, place):
+    """tests/bench/sdk_bench measures any policy server."""
+    subprocess.run(["make", "-s", "-C", c_policy.BUILD,
+                    "tests/bench/sdk_bench"], check=True, timeout=300)
+    program, command = hello(README.read_text())
+    (place / "hello.c").write_text(program)
+    library.compile(command, place)
+
+    def measure(*options):
+        return subprocess.run(
+            [c_policy.BUILD / "tests" / "bench" / "sdk_bench", "-t", "0.2",
+             *options, f"unix:{place}/hello.sock"], capture_output=True,
+            text=True, timeout=60)
+    assert "cannot connect" in measure().stderr
+    with library.server(place / "hello", f"unix:{place}/hello.sock") as server:
+        server.wait_for("listening on ")
+        for sessions in ("1", "50"):
+            done = measure("-c", sessions)
+            found = re.search(r"^rcpt +(\d+) +[\d.]+ +[\d.]+\nall +(\d+)\n$",
+                              done.stdout, re.M)
+            assert found and 100 < int(found[1]) == int(found[2]), done
+        assert server.stop() == 0
+
+
 # ------------------------------------------------------------------- its life
 
 class Probe:
@@ -75,8 +101,7 @@ class Probe:
         self.process = subprocess.Popen(
             [library.probe, *options, self.endpoint], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "LD_LIBRARY_PATH": str(library.libraries)},
-            **popen)
+            errors="replace", env=library.environment, **popen)
         line = self.log()
         assert "listening on " in line, line
 
@@ -367,6 +392,32 @@ def test_frames_whole_and_byte_by_byte(probe):
             assert weir.decision(1, n).action == RELAY
 
 
+def test_mutated_frames(probe):
+    """Whatever comes, somebody is told off, and the next one is served. With
+    sanitizers this is worth most."""
+    chance = random.Random(3)
+    vectors = json.loads((PROBE.parent / "vectors.json").read_text())
+    frames = [bytes.fromhex(entry["frame"])[4:]
+              for entry in vectors["to_policy"] if len(entry["frame"]) < 2000]
+    one = probe("-r")
+    for stream in (one.process.stdout, one.process.stderr):
+        threading.Thread(target=stream.read, daemon=True).start()
+    for _ in range(400):
+        with Weir(one.endpoint) as weir, contextlib.suppress(OSError):
+            for data in chance.sample(frames, 5):
+                data = bytearray(data)
+                for _ in range(chance.randrange(3)):
+                    if data:
+                        data[chance.randrange(len(data))] = chance.choice(
+                            (0, 1, 0x7f, 0x80, 0xff, chance.randrange(256)))
+                weir.send_raw(len(data).to_bytes(4, "big") + data)
+    with Weir(one.endpoint) as weir:
+        weir.send(ping=pb.Ping(token=3))
+        assert weir.receive().pong.token == 3
+    one.terminate()
+    assert one.process.wait(PATIENCE) == 0
+
+
 def test_what_is_not_read_is_not_piled_up(probe):
     """Questions stay in the socket while the answers are not taken."""
     one = probe()
@@ -387,8 +438,7 @@ def test_sockets(probe, library, tmp_path):
     one = probe()
     taken = subprocess.run(
         [library.probe, one.endpoint], capture_output=True, text=True,
-        env={**os.environ, "LD_LIBRARY_PATH": str(library.libraries),
-             "ASAN_OPTIONS": "detect_leaks=0"}, timeout=PATIENCE)
+        env=library.environment, timeout=PATIENCE)
     assert "Address already in use" in taken.stderr     # alive: left alone
     one.process.kill()
     one.process.wait()
@@ -402,8 +452,7 @@ def test_sockets(probe, library, tmp_path):
         refused = subprocess.run(
             [library.probe, endpoint], stdin=socket.socket(),
             capture_output=True, text=True, timeout=PATIENCE,
-            env={**os.environ, "LD_LIBRARY_PATH": str(library.libraries),
-                 "ASAN_OPTIONS": "detect_leaks=0"})
+            env=library.environment)
         assert refused.returncode == 1 and words in refused.stderr, refused
     assert (tmp_path / "file").read_text() == "mine"
 

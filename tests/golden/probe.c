@@ -3,7 +3,8 @@
  * line of JSON, in policy.proto's names, bytes in hex, and answers as the lines
  * on its stdin say. With it, tests see what libweir-policy makes of frames.
  *
- *	probe [-m] ENDPOINT...		(-m: credit only by command)
+ *	probe [-m] [-r] ENDPOINT	(-m: credit only by command
+ *					 -r: relays at once)
  *
  * A line is a command and its words; text is in hex, "-" is none. The answer
  * goes to the oldest request that is open, or to the one with the seq that
@@ -29,6 +30,7 @@ struct probe {
 		struct weir_request *request;
 		unsigned number;
 	} open[REQUESTS];
+	bool relays;
 	unsigned count;			/* requests so far */
 	size_t picked;
 	char line[65536];
@@ -369,7 +371,9 @@ on_event(struct weir_session *session, const struct weir_event *event,
 	    request != NULL, event->deadline_ms, names[event->phase]);
 	put_event(event);
 	printf("\"\": 0}}\n");
-	if (request != NULL)
+	if (probe->relays)
+		weir_relay(request);
+	else if (request != NULL)
 		keep(probe, request);
 }
 
@@ -581,24 +585,26 @@ int
 main(int argc, char **argv)
 {
 	struct probe probe = { .picked = REQUESTS };
-	bool by_hand = argc > 1 && strcmp(argv[1], "-m") == 0;
-	int result;
+	bool by_hand = false;
+	int c;
 
+	while ((c = getopt(argc, argv, "mr")) != -1)
+		if (c == 'm')
+			by_hand = true;
+		else
+			probe.relays = true;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	probe.policy = weir_policy_new("demo/1", &probe);
-	if (probe.policy == NULL)
+	if (probe.policy == NULL || optind + 1 != argc)
 		return 1;
 	for (int phase = WEIR_CONNECT; phase <= WEIR_SESSION_END; phase++)
 		weir_on(probe.policy, (enum weir_phase)phase, WEIR_DECIDE,
 		    on_event);
 	weir_policy_version(probe.policy, "7");
 	weir_policy_body_window(probe.policy, 262144, by_hand);
-	for (int i = by_hand ? 2 : 1; i < argc; i++)
-		if (weir_policy_listen(probe.policy, argv[i]) < 0)
-			return 1;
 	probe.commands = weir_watch(probe.policy, 0, POLLIN, on_commands,
 	    &probe);
-	result = weir_policy_run(probe.policy, NULL);
-	printf("{\"end\": %d}\n", result);
-	return result;
+	c = weir_policy_run(probe.policy, argv[optind]);
+	printf("{\"end\": %d}\n", c);
+	return c;
 }
