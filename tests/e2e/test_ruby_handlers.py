@@ -301,6 +301,26 @@ def test_changes_that_cannot_be_are_named(served):
             assert "end_of_headers.rb:2: " in server.wait_for(words)
 
 
+def test_changes_of_the_envelope_with_weir(served, bench):
+    """The MX has the new ones; the facts keep what the client said."""
+    server, weir = served(
+        mail_from='change_sender "new@x.example" if sender == "a@x.example"',
+        rcpt_to='change_recipient "other@y.example" if recipient =~ /^b@/',
+        end_of_message="log [sender, recipients].inspect")
+    with weir.connect() as client:
+        assert deliver(client, recipients=["b@y.example", "c@y.example"]
+                       )[-1].startswith("250")
+        message = wait_for(lambda: bench.server.messages, "message")[0]
+        assert message.sender == "new@x.example"
+        assert message.recipients == ["other@y.example", "c@y.example"]
+        server.change(mail_from='change_sender ""; accept')
+        assert deliver(client)[-1].startswith("250")
+    wait_for(lambda: len(bench.server.messages) == 2, "second message")
+    assert bench.server.messages[1].sender == ""
+    assert bench.server.messages[1].recipients == ["b@y.example"]
+    server.wait_for('["a@x.example", ["b@y.example", "c@y.example"]]')
+
+
 def test_changes_of_the_envelope(handlers):
     server = handlers(mail_from='change_sender "new@x"; accept',
                       rcpt_to='change_recipient "other@y"')

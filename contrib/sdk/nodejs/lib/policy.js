@@ -47,8 +47,10 @@ class Policy {
   /** What the handlers need: their phases, and the ones before, so that the
    * session knows what happened; as far as weir offers them. */
   subscriptions (offered = []) {
-    const last = Math.max(-1, ...[...this.handlers.keys()].map(phase => PHASES.indexOf(phase)))
-    const end = last > PHASES.indexOf('endOfMessage') ? PHASES.indexOf('headers') : last
+    const end = Math.max(-1, ...[...this.handlers.keys()].map(phase => {
+      const index = PHASES.indexOf(phase) // behind the message: the envelope, but no content
+      return index > PHASES.indexOf('endOfMessage') ? PHASES.indexOf('headers') : index
+    }))
     return PHASES.filter((phase, index) => {
       if (offered.length && !offered.includes(phase)) return false
       if (this.handlers.has(phase) || phase === 'transactionEnd' || phase === 'sessionEnd') return true

@@ -103,6 +103,8 @@ test('subscriptions follow from the handlers', () => {
   assert.equal(make({ bodyLimit: 0 }, 'body'), `${before} rcpt data headers body ${after}`)
   const policy = new Policy('x', { bodyLimit: 9 }).on('rcpt', { decide: false }, () => {}).on('endOfMessage', () => {})
   assert.equal(phases(policy.subscriptions(['rcpt', 'mail'])), 'mail rcpt')
+  const both = new Policy('x').on('endOfMessage', () => {}).on('sessionEnd', () => {})
+  assert.ok(both.subscriptions().some(({ phase }) => phase === 'body'))
   assert.equal(policy.subscriptions(['body'])[0].bodyPrefix, 9)
   assert.throws(() => policy.on('rcpt', () => {}), /has a handler already/)
   assert.throws(() => policy.on('recipient', () => {}), /no phase recipient/)
