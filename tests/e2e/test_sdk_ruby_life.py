@@ -1,10 +1,13 @@
 """The Ruby SDK in a rough world: garbage, stops, restarts, masses."""
 
+import re
 import signal
 import ssl
+import threading
 import time
 
 import pytest
+from blackbox import wait_for
 from policy_harness import (RELAY, REJECT, Weir, connect, frame, pb, rcpt)
 from ruby_harness import ORDER, run
 from test_policy_sdk_whole import certificate, client, welcomed
@@ -246,3 +249,57 @@ def test_answers_that_nobody_reads_stop_the_reading(run):
                 sent += weir.socket.send(question * 100)
         for _ in range(sent // len(question)):
             assert weir.receive().decision.action == RELAY
+
+
+def test_killed_again_and_again_while_mail_flows(run, bench, tmp_path):
+    """Clients that try again after a 4xx get everything through, once; only
+    what the policy has seen to its end."""
+    source = ("policy.on :end_of_message do |session, _|\n"
+              "  relay.add_header('X-Seen', session.envelope.id)\nend")
+    endpoint = f"unix:{tmp_path}/killed.sock"
+    server = run(source, endpoint)
+    server.wait_for("listening on ")
+    weir = bench.weir(more=f'policy "k" {{ endpoint = "{endpoint}" grants = '
+                      '{"headers"} timeout = 500ms breaker_time = 100ms }')
+    weir.wait_log(r"event=policy\.ready ")
+    done, over, errors = [], threading.Event(), []
+
+    def send(number):
+        message = b"X-Number: %d\r\n\r\nbody\r\n.\r\n" % number
+        with weir.connect() as smtp:
+            for command in ("MAIL FROM:<a@b>", "RCPT TO:<c@d>", "DATA"):
+                answer = smtp.ask(command)
+                if not answer.startswith(("2", "3")):
+                    return answer
+            return smtp.raw(message)
+
+    def client(which):
+        number = which
+        while not over.is_set():
+            answer = send(number)
+            if answer.startswith("250"):
+                done.append(number)
+                number += 3
+            elif not answer.startswith("4"):
+                errors.append(answer)
+                return
+
+    threads = [threading.Thread(target=client, args=(n,)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for sign in [signal.SIGKILL, signal.SIGTERM] * 3:
+            before = len(done)
+            wait_for(lambda: len(done) > before + 20, "mail that flows", 15)
+            server.signal(sign)
+            server.wait()
+            server = run(source, endpoint)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(20)
+    assert not errors
+    numbers = [int(re.search(rb"X-Number: (\d+)", m.data)[1])
+               for m in bench.server.messages]
+    assert sorted(numbers) == sorted(done)
+    assert all(b"X-Seen: " in m.data for m in bench.server.messages)
