@@ -46,7 +46,8 @@ inquiry_put(struct session *s, struct inquiry *q, struct policy_event *event)
 	for (i = q->from; i < q->to; i++) {
 		role = session_seat_role(s, i, q->phase, q->index);
 		q->votes[i].observes = role == SEAT_OBSERVES;
-		if (role >= SEAT_OBSERVES && session_view_sees(s, i, event))
+		if (role >= SEAT_OBSERVES && session_view_sees(s, i, event) &&
+		    !session_view_repeats(s, i, event))
 			session_vote_begin(s, q, i, event);
 		else
 			session_notify_one(s, i, event);

@@ -5,6 +5,7 @@
  *	content_head.c    the header section, while it comes in
  *	content_show.c    what the policies are shown, in passes
  *	content_view.c    where each policy is in it: prefix, credit, gaps
+ *	content_again.c   what a policy that is back is shown again
  *	content_hold.c    held content: verdicts, the next pass, the release
  *	content_edit.c    header edits and splices, and what they make of it
  *
@@ -55,6 +56,7 @@ struct content_pass {
 				   or for credit */
 	bool all_came;		/* nothing follows what waits */
 	bool end_shown;
+	uint64_t body_size;	/* as shown, when the end is */
 	unsigned questions;	/* about pieces of the body, open */
 	struct inquiry *headers, *end;
 	bool headers_ruled, end_ruled;
@@ -147,6 +149,11 @@ bool session_pass_decides(const struct session *s, const struct content *c,
 	enum policy_phase phase);
 bool session_pass_needs_body(const struct session *s, const struct content *c);
 bool session_pass_waits(const struct session *s, const struct content *c);
+void session_pass_headers_event(const struct content *c,
+	struct policy_event *event);
+void session_pass_end_event(struct session *s, struct content *c,
+	struct policy_event *event);
+void session_pass_restart(struct session *s, struct content *c);
 void session_pass_free(struct session *s, struct content *c);
 void session_pass_headers(struct session *s, struct pending *p);
 void session_pass_body(struct session *s, struct pending *p,
@@ -158,6 +165,9 @@ bool session_pass_end(struct session *s, struct pending *p);
 bool session_pass_flush(struct session *s, struct pending *p);
 bool session_pass_progress(struct session *s, struct pending *p);
 
+/* content_again.c */
+bool session_pass_end_again(struct session *s, struct content *c);
+
 /* content_view.c */
 uint64_t session_view_room(const struct session *s, const struct content *c);
 bool session_view_pauses(struct session *s, struct pending *p);
@@ -167,6 +177,8 @@ void session_view_pause_ends(struct session *s, const struct inquiry *q);
 void session_content_hold(struct session *s, struct content *c);
 bool session_content_progress(struct session *s);
 bool session_content_is_held(const struct session *s);
+struct content *session_content_under_way(const struct session *s,
+	struct pending **p_r);
 void session_content_spool(struct session *s, struct content *c,
 	struct span wire);
 void session_content_read(struct session *s, struct content *c);

@@ -43,7 +43,7 @@ session_content_edits_wrong(const struct inquiry *q,
 	    d->n_edits);
 	if (wrong == NULL)
 		wrong = policy_splices_check(d->splices, d->n_splices,
-		    c->pass.offset);
+		    c->pass.body_size);
 	return wrong;
 }
 

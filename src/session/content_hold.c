@@ -14,8 +14,8 @@
 #define SPOOL_READ_OCTETS 65536
 
 /* The content under way, if there is one in the fifo's head. */
-static struct content *
-hold_content(const struct session *s, struct pending **p_r)
+struct content *
+session_content_under_way(const struct session *s, struct pending **p_r)
 {
 	struct pending *p = TAILQ_FIRST(&s->pending);
 
@@ -29,7 +29,7 @@ bool
 session_content_is_held(const struct session *s)
 {
 	struct pending *p;
-	struct content *c = hold_content(s, &p);
+	struct content *c = session_content_under_way(s, &p);
 
 	return c != NULL && c->mode == CONTENT_HOLD;
 }
@@ -49,7 +49,7 @@ void
 session_content_spool_failed(struct session *s, const char *why)
 {
 	struct pending *p;
-	struct content *c = hold_content(s, &p);
+	struct content *c = session_content_under_way(s, &p);
 
 	session_fact_event(s, "spool: %s", why);
 	if (c == NULL)
@@ -229,12 +229,26 @@ pass_shows_all(const struct session *s, const struct content *c)
 	return c->pass.live;
 }
 
+/* The body comes from its beginning, out of the spool. */
+void
+session_pass_restart(struct session *s, struct content *c)
+{
+	struct content_pass *pass = &c->pass;
+
+	session_give_memory(s, &pass->waiting);
+	smtp_data_init(&pass->unstuff, SMTP_BARE_PASS);
+	pass->live = pass->all_came = false;
+	pass->spool_read = pass->offset = 0;
+	c->read_void = c->reading;
+	session_edit_restart(c);
+}
+
 /* From the beginning, to the next ones who decide, or to all. */
 static void
 pass_next(struct session *s, struct pending *p)
 {
 	struct content *c = p->transaction->content;
-	struct content_pass next = { .live = false };
+	struct content_pass next = { .from = 0 };
 
 	pass_range(s, &next, c->pass.to);
 	if (next.from == s->config->n_policies && pass_shows_all(s, c)) {
@@ -245,11 +259,8 @@ pass_next(struct session *s, struct pending *p)
 		return;
 	}
 	session_pass_free(s, c);
-	buf_init(&next.waiting, 0);
-	smtp_data_init(&next.unstuff, SMTP_BARE_PASS);
 	c->pass = next;
-	c->read_void = c->reading;
-	session_edit_restart(c);
+	session_pass_restart(s, c);
 	if (c->pass.from == s->config->n_policies)
 		c->mode = CONTENT_RELEASE;
 	if (c->head_done)
@@ -404,7 +415,7 @@ void
 session_content_spooled(struct session *s, struct span wire)
 {
 	struct pending *p;
-	struct content *c = hold_content(s, &p);
+	struct content *c = session_content_under_way(s, &p);
 	struct span body;
 
 	if (c == NULL || !c->reading)
@@ -426,7 +437,7 @@ bool
 session_content_progress(struct session *s)
 {
 	struct pending *p;
-	struct content *c = hold_content(s, &p);
+	struct content *c = session_content_under_way(s, &p);
 
 	if (c != NULL && c->mode == CONTENT_HOLD)
 		return hold_progress(s, p);

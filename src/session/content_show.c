@@ -114,17 +114,24 @@ pass_ask(struct session *s, struct pending *p, enum policy_phase phase,
 /* ------------------------------------------------------------------ phases */
 
 void
+session_pass_headers_event(const struct content *c, struct policy_event *ev)
+{
+	*ev = (struct policy_event){ .type = POLICY_PHASE_HEADERS };
+	ev->u.headers.raw = span_take(buf_span(&c->head), c->headers.section);
+	ev->u.headers.fields = smtp_headers_fields(&c->headers,
+	    &ev->u.headers.n_fields);
+	ev->u.headers.message = c->message;
+}
+
+void
 session_pass_headers(struct session *s, struct pending *p)
 {
-	struct policy_event ev = { .type = POLICY_PHASE_HEADERS };
+	struct policy_event ev;
 	struct content *c = p->transaction->content;
 	size_t i;
 
 	c->pass.section = c->head_too_large ? 0 : c->headers.section;
-	ev.u.headers.raw = span_take(buf_span(&c->head), c->headers.section);
-	ev.u.headers.fields = smtp_headers_fields(&c->headers,
-	    &ev.u.headers.n_fields);
-	ev.u.headers.message = c->message;
+	session_pass_headers_event(c, &ev);
 	c->pass.headers = pass_ask(s, p, POLICY_PHASE_HEADERS,
 	    c->head_too_large ? NULL : &ev);
 	for (i = 0; i < c->pass.to; i++)
@@ -137,6 +144,7 @@ pass_show(struct session *s, struct pending *p, struct span body)
 {
 	struct content *c = p->transaction->content;
 	struct policy_event ev;
+	struct inquiry *q;
 	struct span piece;
 	uint64_t room;
 
@@ -154,8 +162,11 @@ pass_show(struct session *s, struct pending *p, struct span body)
 		ev.u.body.offset = c->pass.offset;
 		ev.u.body.message = c->message;
 		ev.u.body.data = piece;
-		if (pass_ask(s, p, POLICY_PHASE_BODY, &ev) != NULL)
+		q = pass_ask(s, p, POLICY_PHASE_BODY, &ev);
+		if (q != NULL) {
+			q->offset = c->pass.offset;
 			c->pass.questions++;
+		}
 		c->pass.offset += piece.len;
 		body = span_skip(body, piece.len);
 	}
@@ -218,19 +229,28 @@ session_pass_all_came(struct session *s, struct pending *p)
 	return body;
 }
 
-static void
-pass_show_end(struct session *s, struct pending *p)
+void
+session_pass_end_event(struct session *s, struct content *c,
+    struct policy_event *ev)
 {
-	struct policy_event ev = { .type = POLICY_PHASE_END_OF_MESSAGE };
-	struct content *c = p->transaction->content;
-	size_t i;
-
 	/* as it came, where nobody had to be shown it */
 	if (c->n_filters == 0)
 		c->pass.offset = c->size - c->section;
-	ev.u.end_of_message.size = c->pass.section + c->pass.offset;
-	ev.u.end_of_message.truncated = c->head_too_large;
+	c->pass.body_size = c->pass.offset;
+	*ev = (struct policy_event){ .type = POLICY_PHASE_END_OF_MESSAGE };
+	ev->u.end_of_message.size = c->pass.section + c->pass.offset;
+	ev->u.end_of_message.truncated = c->head_too_large;
 	s->body_shown = c->head_too_large ? 0 : c->pass.offset;
+}
+
+static void
+pass_show_end(struct session *s, struct pending *p)
+{
+	struct policy_event ev;
+	struct content *c = p->transaction->content;
+	size_t i;
+
+	session_pass_end_event(s, c, &ev);
 	c->pass.end_shown = true;
 	c->pass.end = pass_ask(s, p, POLICY_PHASE_END_OF_MESSAGE, &ev);
 	for (i = 0; i < c->pass.to; i++)
@@ -243,9 +263,11 @@ session_pass_end(struct session *s, struct pending *p)
 {
 	struct content *c = p->transaction->content;
 
-	if (!c->pass.all_came || c->pass.end_shown || s->cause != NULL ||
+	if (!c->pass.all_came || s->cause != NULL ||
 	    buf_len(&c->pass.waiting) > 0)
 		return false;
+	if (c->pass.end_shown)
+		return session_pass_end_again(s, c);
 	if (c->mode == CONTENT_HOLD && c->pass.headers != NULL &&
 	    !c->pass.headers_ruled)
 		return false;

@@ -81,6 +81,15 @@ session_view_sees(const struct session *s, size_t i,
 	    (from == view->offset || !view_gaps_full(view));
 }
 
+/* Has it spoken about this on a connection that broke? Then it is only told. */
+bool
+session_view_repeats(const struct session *s, size_t i,
+    const struct policy_event *ev)
+{
+	return ev->type == POLICY_PHASE_BODY &&
+	    ev->u.body.offset < s->seats[i].view.repeat;
+}
+
 /* It is not sent what lies between its place and `to`. */
 static void
 view_gap(struct seat_view *view, uint64_t to)
@@ -177,6 +186,10 @@ session_view_room(const struct session *s, const struct content *c)
 			return 0;
 		room = least(room, s->seats[i].view.credit - c->pass.offset);
 	}
+	for (i = 0; i < c->pass.to; i++)	/* no piece is half repeated */
+		if (s->seats[i].view.repeat > c->pass.offset)
+			room = least(room, s->seats[i].view.repeat -
+			    c->pass.offset);
 	return room;
 }
 

@@ -41,6 +41,10 @@ struct seat_view {
 	bool headers, end;		/* were shown */
 	uint64_t offset;		/* of the body, up to here */
 	uint64_t credit;		/* and no further than this */
+	bool again;			/* from the beginning, on a new
+					   connection */
+	uint64_t repeat;		/* what it is only told, up to here: it
+					   has spoken about it before */
 	struct buf gaps;		/* struct policy_gap: what it missed */
 	struct inquiry *pause;		/* the pass waits for its credit */
 };
@@ -109,6 +113,7 @@ struct inquiry {
 	struct pending *pending;	/* the command; NULL: none */
 	struct transaction *transaction;	/* NULL outside one */
 	unsigned index;				/* RCPT's */
+	uint64_t offset;			/* BODY's */
 	session_build_fn *build;	/* NULL: one event for all */
 	size_t from, to;		/* policies of the present stage */
 	size_t end;			/* behind the last that is asked */
@@ -170,6 +175,10 @@ void session_observers_end(struct session *s, const struct transaction *t);
 /* vote.c */
 void session_vote_begin(struct session *s, struct inquiry *q, size_t policy,
 	struct policy_event *event);
+void session_vote_again(struct session *s, struct inquiry *q, size_t policy,
+	const struct policy_event *event);
+void session_vote_withdraw(struct session *s, struct inquiry *q,
+	size_t policy);
 void session_vote_await_credit(struct session *s, struct inquiry *q,
 	size_t policy);
 void session_vote_fails(struct session *s, struct inquiry *q, size_t policy,
@@ -203,10 +212,15 @@ const char *session_decision_unserved(enum policy_phase phase,
 void session_views_reset(struct session *s);
 bool session_view_sees(const struct session *s, size_t policy,
 	const struct policy_event *event);
+bool session_view_repeats(const struct session *s, size_t policy,
+	const struct policy_event *event);
 void session_view_fit(struct session *s, size_t policy,
 	struct policy_event *event);
 void session_view_credit(struct session *s, unsigned policy,
 	uint64_t max_offset, uint32_t message);
+
+/* content_again.c: to a policy that is back */
+void session_content_rewind(struct session *s, size_t policy);
 
 /* content_edit.c: may it be edited so? */
 const char *session_content_edits_wrong(const struct inquiry *q,

@@ -114,6 +114,29 @@ vote_ask(struct session *s, struct inquiry *q, size_t i,
 	    (uint32_t)((time_us + CLOCK_US_PER_MS - 1) / CLOCK_US_PER_MS));
 }
 
+/* Puts an open question once more, with the time that is left. */
+void
+session_vote_again(struct session *s, struct inquiry *q, size_t i,
+    const struct policy_event *event)
+{
+	struct vote *v = &q->votes[i];
+	uint64_t left_us = v->deadline_us > s->now_us ?
+	    v->deadline_us - s->now_us : 0;
+
+	v->seq = ++s->seats[i].last_seq;
+	session_seat_send(s, i, event, v->seq,
+	    (uint32_t)((left_us + CLOCK_US_PER_MS - 1) / CLOCK_US_PER_MS));
+}
+
+/* Takes an open question back, since it will be put anew. */
+void
+session_vote_withdraw(struct session *s, struct inquiry *q, size_t i)
+{
+	seat_wait_ends(s, &s->seats[i]);
+	q->votes[i].state = VOTE_NONE;
+	session_inquiry_voted(s, q);
+}
+
 /* Like a question, but without one: its seq stays 0. */
 void
 session_vote_await_credit(struct session *s, struct inquiry *q, size_t i)

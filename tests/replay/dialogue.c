@@ -226,6 +226,8 @@ replied(struct dialogue *d, unsigned code)
 	case ITEM_DATA:
 		d->mode = code / 100 == 3 ? DIALOGUE_CONTENT :
 		    DIALOGUE_COMMAND;
+		if (code / 100 == 3)	/* chunks before it were undone */
+			buf_clear(&d->content);
 		break;
 	case ITEM_FINAL:
 		d->final_ok += code / 100 == 2;
