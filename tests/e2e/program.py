@@ -2,9 +2,11 @@
 them: programs and blocks of weir.conf are taken from the README files.
 """
 
+import os
 import re
+import subprocess
 
-from policy_harness import Server
+from policy_harness import ROOT, Server
 
 
 class Program(Server):
@@ -32,3 +34,17 @@ def indented(readme, words):
 def moved(text, place):
     """A README's files are elsewhere while it is tested."""
     return text.replace("/run/weir", str(place))
+
+
+def go_run(place, *command, cwd):
+    """A command of Go, with the SDK where its README installs it."""
+    link = place / "go" / "src" / "weirpolicy"
+    if not link.is_symlink():
+        link.parent.mkdir(parents=True)
+        link.symlink_to(ROOT / "contrib" / "sdk" / "go")
+    done = subprocess.run(
+        ["go", *map(str, command)], cwd=cwd, capture_output=True, text=True,
+        timeout=400, env={**os.environ, "GO111MODULE": "off", "GOFLAGS": "",
+                          "GOPATH": f"{place}/go:/usr/share/gocode"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

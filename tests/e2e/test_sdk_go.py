@@ -1,12 +1,11 @@
 """The Go SDK: its own tests, and its README's program before a real weir."""
 
-import os
 import shutil
 import subprocess
 
 import pytest
 from policy_harness import ROOT
-from program import Program, fenced, indented, moved
+from program import Program, fenced, go_run, indented, moved
 
 SDK = ROOT / "contrib" / "sdk" / "go"
 pytestmark = pytest.mark.skipif(not shutil.which("go"),
@@ -16,17 +15,8 @@ pytestmark = pytest.mark.skipif(not shutil.which("go"),
 @pytest.fixture
 def go(place):
     """go(command...) as the README has it installed."""
-    (place / "go" / "src").mkdir(parents=True)
-    (place / "go" / "src" / "weirpolicy").symlink_to(SDK)
-    environment = {**os.environ, "GO111MODULE": "off", "GOFLAGS": "",
-                   "GOPATH": f"{place}/go:/usr/share/gocode"}
-
-    def run(*command, cwd=SDK):
-        done = subprocess.run(["go", *map(str, command)], cwd=cwd,
-                              env=environment, capture_output=True, text=True,
-                              timeout=400)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+    def run(*command):
+        return go_run(place, *command, cwd=SDK)
     return run
 
 
