@@ -397,7 +397,7 @@ greet(struct bench *b)
 	receive(b, on_welcome);
 }
 
-/* ----------------------------------------------------------------- the whole */
+/* ---------------------------------------------------------------- the whole */
 
 static int
 dial(const char *endpoint)

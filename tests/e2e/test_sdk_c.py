@@ -87,8 +87,9 @@ def test_the_bench(library, place):
         server.wait_for("listening on ")
         for sessions in ("1", "50"):
             done = measure("-c", sessions)
-            found = re.search(r"^rcpt +(\d+) +[\d.]+ +[\d.]+\nall +(\d+)\n$",
-                              done.stdout, re.M)
+            found = re.search(
+                r"^rcpt +(\d+) +[\d.]+ +[\d.]+\nall +(\d+)\n$",
+                done.stdout, re.M)
             assert found and 100 < int(found[1]) == int(found[2]), done
         assert server.stop() == 0
 
@@ -136,8 +137,10 @@ def probe(library, tmp_path):
     """probe(option...): one that must end well."""
     made = []
     if not hasattr(library, "probe"):
-        library.compile(f"cc -D_GNU_SOURCE -o {library.place.name}/probe {PROBE}"
-                        " $(pkg-config --cflags --libs weir-policy)", tmp_path)
+        sources = f"{PROBE} {PROBE.parent / 'facts.c'}"
+        library.compile(
+            f"cc -D_GNU_SOURCE -o {library.place.name}/probe {sources}"
+            " $(pkg-config --cflags --libs weir-policy)", tmp_path)
         library.probe = f"{library.place.name}/probe"
 
     def start(*options, **more):
@@ -448,7 +451,8 @@ def test_sockets(probe, library, tmp_path):
     for endpoint, words in [(f"unix:{tmp_path}/file", "already in use"),
                             ("unix:" + "x" * 200, "too long"),
                             ("tcp:127.0.0.1", "not unix:/path"),
-                            ("fd:0", "not unix:/path"), ("x", "not unix:/path")]:
+                            ("fd:0", "not unix:/path"),
+                            ("x", "not unix:/path")]:
         refused = subprocess.run(
             [library.probe, endpoint], stdin=socket.socket(),
             capture_output=True, text=True, timeout=PATIENCE,

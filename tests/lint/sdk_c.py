@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """The C library's header, its list of symbols, what it exports, and its man
-page name the same functions."""
+page name the same functions; and the header compiles alone, as C++ as well."""
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -44,6 +45,16 @@ def compare(what, got, want):
         [f"{what}: {name} is too much" for name in sorted(got - want)]
 
 
+def alone(language, text):
+    flags = [w for w in lint.WARNINGS if language == "c" or
+             not w.startswith(("-std", "-Wstrict"))]
+    done = subprocess.run(
+        ["clang", *flags, f"-I{lint.TOP}/contrib/sdk/c", "-fsyntax-only",
+         "-x", language, "-"], input=text, capture_output=True, text=True,
+        timeout=60, check=False)
+    return done.stderr.splitlines() if done.returncode else []
+
+
 tap = lint.Tap()
 functions = declared(text("contrib/sdk/c/weir_policy.h"))
 tap.check("functions are recognized",
@@ -58,4 +69,10 @@ tap.check("the library exports them, and nothing else",
 tap.check("one that is missing is found",
           [] if compare("x", functions - {"weir_on"}, functions)
           and compare("x", functions | {"y"}, functions) else ["it passed"])
+for language in ("c", "c++"):
+    if shutil.which("clang"):
+        tap.check(f"the header compiles alone as {language}",
+                  alone(language, "#include <weir_policy.h>\n" * 2))
+    else:
+        tap.skip(f"the header compiles alone as {language}", "no clang")
 tap.done()
