@@ -1,6 +1,9 @@
 """weir-policy check: it finds what is wrong, and nothing where nothing is."""
 
 import os
+import re
+import shutil
+import subprocess
 import time
 
 import pytest
@@ -121,6 +124,44 @@ def test_the_server_of_the_paper(paper_server, tmp_path):  # noqa: F811
             assert time.monotonic() < until, server.log()
             time.sleep(0.05)
         assert_right(f"unix:{path}")
+
+
+# how the first program of each README is started; C and Go are tried with what
+# weir-policy new makes of them
+HELLO = {"python": ("py", ["/usr/bin/python3", "-B"], ["--listen"]),
+         "ruby": ("rb", ["ruby"], []),
+         "nodejs": ("js", ["node"], ["--listen"])}
+
+
+@pytest.mark.parametrize("language", HELLO)
+def test_hello_worlds(tmp_path, language):
+    suffix, (command, *more), listen = HELLO[language]
+    if not shutil.which(command):
+        pytest.skip(f"{command} is not installed")
+    sdk = ROOT / "contrib" / "sdk" / language
+    program = re.search(r"^```\w+\n(.*?)^```$", (sdk / "README.md").read_text(),
+                        re.S | re.M)[1]
+    script = tmp_path / f"hello.{suffix}"
+    script.write_text(program)
+    (tmp_path / "weir-policy").symlink_to(sdk)
+    path = tmp_path / "s"
+    with Server(*more, script, *listen, f"unix:{path}", program=command,
+                PYTHONPATH=str(sdk), RUBYLIB=str(sdk / "lib"),
+                NODE_PATH=str(tmp_path)) as server:
+        until = time.monotonic() + 20
+        while not path.exists():
+            assert time.monotonic() < until, server.log()
+            time.sleep(0.05)
+        assert_right(f"unix:{path}")
+
+
+@pytest.mark.skipif(not shutil.which("mypy"), reason="mypy is not installed")
+def test_types(tmp_path):
+    subprocess.run(["mypy", "--strict", "--cache-dir", tmp_path,
+                    "--config-file", SDK / "pyproject.toml",
+                    "weir_policy_tool"], check=True,
+                   cwd=ROOT / "contrib" / "weir-policy",
+                   env={**os.environ, "MYPYPATH": str(SDK)})
 
 
 ALL = """

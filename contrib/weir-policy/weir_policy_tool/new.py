@@ -17,13 +17,13 @@ Makes a folder NAME with a policy in LANGUAGE, its README.md, its block of
 weir.conf, and test.sh, which starts it and plays weir's part. Begin with the
 template that is nearest to what you want, and change it.
 
-    blocklist    refuse whoever is on a list (connect, ehlo, mail, rcpt)
-    rate-limit   at most so many an hour from each (connect, mail)
+    blocklist    refuse whoever is on a list (mail, connect, ehlo, rcpt)
+    rate-limit   at most so many an hour from each (mail, connect)
     header       add a header field (headers, end_of_message)
     body         refuse by words of the body (end_of_message)
 
-The first phase in parentheses but for blocklist and rate-limit (mail) is what
-you get without --phase.
+In parentheses are the phases where it can decide; without --phase it is the
+first of them.
 """
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 PHASES = {"blocklist": ("mail", "connect", "ehlo", "rcpt"),
