@@ -180,8 +180,9 @@ vote_observed(struct session *s, struct inquiry *q, size_t i)
 	struct session_action *a;
 	enum policy_action action;
 
-	/* after a refusal nothing changes any more */
-	if (!q->settled || seat->spectator)
+	/* what is asked after a refusal of the content changes nothing */
+	if (!q->settled ||
+	    (seat->spectator && q->merge.action == POLICY_RELAY))
 		return;
 	action = counterfactual(s, q, i);
 	if (action == q->merge.action && (action != POLICY_RELAY ||

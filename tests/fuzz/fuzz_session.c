@@ -24,7 +24,8 @@
 	" \"envelope\"} }\n" \
 	"policy \"q\" { endpoint = \"unix:/q\" on_error = \"relay\"\n" \
 	" on_error_rcpt = \"disconnect\" on_error_body = \"reject\"\n" \
-	" grants = {\"headers\", \"body\"} stage = 20 }\n" \
+	" grants = {\"headers\", \"body\"} stage = 20\n" \
+	" recipients = {\"d\"} enforce = 67 size_max = 3000 }\n" \
 	"policy \"o\" { endpoint = \"unix:/o\" mode = \"observe\"\n" \
 	" grants = {\"headers\", \"discard\"} }\n"
 
