@@ -116,6 +116,41 @@ def test_handlers_may_come_and_go(run):
         assert weir.ask(2, 1, rcpt=rcpt(b"c@d")).action == REJECT
 
 
+SLOW = """
+policy = Policy("slow/1", body_window=20000)
+@policy.body(decide=True)
+async def body(session, event):
+    await asyncio.sleep(0.002)
+@policy.end_of_message
+async def end(session, event):
+    body = bytes(session.message.body)
+    session.annotate(complete=str(session.message.complete))
+    return relay().splice(len(body), 0, "A footer.\\r\\n").because(
+        rule=str(len(body)))
+"""
+
+
+def test_a_slow_handler_holds_back_real_weir(run, bench):
+    """300,000 bytes of body through a window of 20,000, and all are there."""
+    server = run(SLOW)
+    mx = bench.mx()
+    weir = bench.weir(more=f"""policy "slow" {{
+        endpoint = "{server.endpoint}" grants = {{"body"}} }}\n""",
+        ready=False)
+    weir.wait_log("event=policy.ready policy=slow")
+    body = b"0123456789abcde\r\n" * 17647
+    with weir.connect() as client:
+        client.envelope("a@example.org", "b@example.net")
+        assert client.ask("DATA").startswith("354")
+        assert client.raw(b"Subject: x\r\n\r\n" + body
+                          + b".\r\n").startswith("250")
+    [message] = mx.messages
+    assert message.data == b"Subject: x\r\n\r\n" + body + b"A footer.\r\n"
+    row, = weir.wait_rows("SELECT * FROM decisions WHERE phase ="
+                          " 'end_of_message'")
+    assert row["rule"] == str(len(body))
+
+
 # ------------------------------------------------------------------------- TLS
 
 HELLO = """

@@ -171,3 +171,26 @@ def test_wrong_use_is_named(run, tmp_path):  # noqa: F811
         "send", endpoint, "-", text="Subject: x\n\n", code=2)
     shown = weir_policy("send", endpoint, "-", "--to", "a@b", text="x\n\ny\n")
     assert "outcome         delivered" in shown
+
+
+def test_real_weir_does_the_same(run, bench, mail, tmp_path):  # noqa: F811
+    """What weir-policy says would leave is what leaves."""
+    server = run(EDITOR)
+    output = tmp_path / "out"
+    weir_policy("send", server.endpoint, mail, "--output", output)
+    mx = bench.mx()
+    weir = bench.weir(more=f"""policy "editor" {{
+        endpoint = "{server.endpoint}"
+        grants = {{"headers", "body", "envelope"}} }}\n""", ready=False)
+    weir.wait_log("event=policy.ready policy=editor")
+    with weir.connect() as client:
+        assert client.envelope("ann@example.org", "bob@example.net",
+                               "cy@example.net")[1].startswith("550 5.1.1")
+        assert client.ask("DATA").startswith("354")
+        assert client.raw(MAIL.replace(b"\n", b"\r\n")
+                          + b".\r\n").startswith("250")
+    [message] = mx.messages
+    assert message.sender == "bounces@example.org"
+    assert message.recipients == ["robert@example.net"]
+    assert output.read_bytes() == LEAVES
+    assert message.data == LEAVES
