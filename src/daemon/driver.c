@@ -91,7 +91,7 @@ driver_unblock(struct driver *d, enum session_side from)
 static void
 drained(struct driver *d, enum session_side side)
 {
-	if (side == SESSION_UPSTREAM && d->spool_waits)
+	if (side == SESSION_UPSTREAM && d->spool_waits && d->spool_for == side)
 		driver_spool_read(d);
 	driver_unblock(d, side == SESSION_CLIENT ? SESSION_UPSTREAM :
 	    SESSION_CLIENT);
@@ -380,8 +380,9 @@ driver_run(struct driver *d)
 		back_pressure(d, SESSION_CLIENT, SESSION_UPSTREAM);
 		back_pressure(d, SESSION_UPSTREAM, SESSION_CLIENT);
 		policy_pressure(d);
-		if (d->spool_waits && !d->policy_full &&
-		    (d->upstream == NULL || !stream_is_full(d->upstream)))
+		if (d->spool_waits && (d->spool_for == SESSION_CLIENT ?
+		    !d->policy_full : d->upstream == NULL ||
+		    !stream_is_full(d->upstream)))
 			driver_spool_read(d);
 		if (d->n_queue == 0)
 			break;

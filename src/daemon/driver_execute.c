@@ -196,6 +196,7 @@ execute_one(struct driver *d, const struct session_action *a)
 		d->spool_offset = a->u.read.offset;
 		d->spool_length = a->u.read.length;
 		d->spool_waits = true;
+		d->spool_for = a->side;
 		break;
 	case SESSION_SPOOL_DROP:
 		spool_free(d->spool);

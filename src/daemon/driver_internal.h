@@ -29,7 +29,9 @@ struct driver {
 	bool paused[2], blocked[2], stopped[2];
 	bool policy_full;		/* a policy is behind: the client waits */
 	bool ended;
-	bool spool_waits;		/* a read, for room in upstream's queue */
+	bool spool_waits;		/* a read, for room in spool_for's queue:
+					   the MX's, or the policies' */
+	enum session_side spool_for;
 	uint64_t spool_offset;
 	size_t spool_length;
 	struct session_event *queue;	/* to be fed next */

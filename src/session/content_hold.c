@@ -71,7 +71,8 @@ session_content_read(struct session *s, struct content *c)
 {
 	struct session_action *a;
 
-	a = session_act(s, SESSION_SPOOL_READ, SESSION_UPSTREAM);
+	a = session_act(s, SESSION_SPOOL_READ, c->mode == CONTENT_RELEASE ?
+	    SESSION_UPSTREAM : SESSION_CLIENT);
 	a->u.read.offset = c->pass.spool_read;
 	a->u.read.length = SPOOL_READ_OCTETS;
 	c->reading = true;

@@ -17,7 +17,9 @@
  *    SESSION_TIMER when that time has come (earlier is harmless).
  *  - It stops reading a side between SESSION_PAUSE and SESSION_RESUME, and
  *    also, on its own, while what it has queued to the other side exceeds its
- *    high-water mark; it answers SESSION_SPOOL_READ only below that mark.
+ *    high-water mark. It answers SESSION_SPOOL_READ for the upstream side
+ *    only below that mark, and for the client side, where policies are shown
+ *    what was spooled, only while none of them is behind.
  *  - It keeps session_policies' answers coming as SESSION_ANSWER events with
  *    the policy's index.
  *  - After SESSION_CLOSE for the client side with session_is_done() the

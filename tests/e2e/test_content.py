@@ -231,3 +231,27 @@ def test_observers_are_told_their_gaps(bench):
         [(1000, len(body) - 1000)]
     assert b"".join(e.body.data for e in p.seen("body")) == body[:1000]
     assert mx.messages[0].data == stuffed(HEAD + body)
+
+
+def test_a_slow_reader_of_the_second_stage_is_no_overload(bench):
+    """The spool is read as fast as the policy takes it, and no faster."""
+    mx = bench.mx()
+    bench.policy(decide=["end_of_message"], keys={"stage": 1})
+
+    class Slow(type(bench.policies[0])):
+        def _read(self, connection, size):
+            if size > 30000 and len(self.events) < 300:
+                threading.Event().wait(0.005)
+            return super()._read(connection, size)
+
+    slow = Slow(bench.place / "slow.sock", decide=["end_of_message"],
+                notify=["body"], name="slow")
+    slow.keys = {"stage": 2, "message_timeout": "20s"}
+    bench.opened.callback(slow.close)
+    bench.policies.append(slow)
+    bench.weir()
+    body = lines(8_000_000)
+    with bench.proxy.connect() as client:
+        assert submit(client, HEAD + body).startswith("250")
+    assert b"".join(e.body.data for e in slow.seen("body")) == body
+    assert mx.messages[0].data == stuffed(HEAD + body)
