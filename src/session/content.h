@@ -96,6 +96,7 @@ struct content {
 	struct content_pass pass;
 	struct content_filter *filters;	/* of the stages so far, in order */
 	size_t n_filters;
+	uint64_t filtered_size;		/* about what they make of the body */
 	struct policy_splices splices;	/* of the stage that is being asked */
 	bool data_asked;		/* weir's own DATA is out */
 	bool data_accepted;		/* the MX said 354 to it */

@@ -159,6 +159,7 @@ filter_add(struct session *s, struct content *c, struct inquiry *q)
 	c->filters = filters;
 	filters[c->n_filters++] = (struct content_filter){
 	    .splices = c->splices, .inquiry = q };
+	c->filtered_size = policy_splices_size(&c->splices, c->pass.body_size);
 	c->splices = (struct policy_splices){ .list = NULL };
 	return true;
 }
@@ -239,13 +240,11 @@ session_edit_release(struct session *s, struct content *c)
 const char *
 session_edit_too_large(const struct session *s, const struct content *c)
 {
-	uint64_t size = c->size - c->section;
-	size_t i;
+	uint64_t size = c->n_filters > 0 ? c->filtered_size :
+	    c->size - c->section;
 
 	if (c->n_filters == 0 && !c->head_edited)
 		return NULL;
-	for (i = 0; i < c->n_filters; i++)
-		size = policy_splices_size(&c->filters[i].splices, size);
 	size += buf_len(&c->head);
 	if (s->config->limits.message_size > 0 &&
 	    size > s->config->limits.message_size)

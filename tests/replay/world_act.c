@@ -297,6 +297,20 @@ is_message(const struct dialogue *c, size_t i, struct span got)
 	return span_eq(sent, got);
 }
 
+/* Promise 3: a line that is only a dot, by some server's idea of a line. */
+static bool
+has_look_alike(struct span s)
+{
+	size_t i;
+
+	for (i = 0; i + 1 < s.len; i++)
+		if (s.data[i] == '.' && (i == 0 || s.data[i - 1] == '\n' ||
+		    s.data[i - 1] == '\r') &&
+		    (s.data[i + 1] == '\n' || s.data[i + 1] == '\r'))
+			return true;
+	return false;
+}
+
 /* Promise 1 and 2: the MX completes no message that the client did not
  * complete, and gets the client's octets. */
 static void
@@ -313,6 +327,10 @@ watch_messages(struct world *w)
 		if (w->matched++ >= c->n_messages)
 			world_breaks(w, "the MX has a message that the client did "
 			    "not send so");
+		if (!u->chunks && has_look_alike(got) &&
+		    w->config->limits.bare_newline != SMTP_BARE_PASS)
+			world_breaks(w, "the MX has what may be read as an "
+			    "end of data");
 	}
 }
 
