@@ -111,6 +111,10 @@ def test_the_same_policy_decides_the_same(captured, blocklist, place):
     decisions = weir_policy("replay", path, same, "--decisions")
     assert decisions.count("reject 550 5.1.1 User unknown"
                            " rule=@bad.example\n") == 2
+    listed = as_json("replay", path, same, "--decisions")["decisions"]
+    assert len(listed) == 8
+    assert [d["phase"] for d in listed if d["decision"]["action"] == "reject"
+            and time.time() - d["time"] < 60] == ["rcpt", "rcpt"]
 
 
 def test_a_new_version_is_back_tested(captured, blocklist, place):

@@ -69,6 +69,7 @@ def test_every_phase_and_the_message_that_leaves(run, mail, tmp_path):  # noqa: 
             "headers relay [change subject: 2] [delete X-Old]",
             "end_of_message relay [insert X-Top: t] [add X-End: e]"
             " [body at 0: remove 4, insert 4 bytes]",
+            "connect 192.0.2.77 told", "ehlo me.example told", "data told",
             "record client=192.0.2.77", "record helo=me.example",
             "outcome delivered", "sender <bounces@example.org>",
             "recipient <robert@example.net>"]:

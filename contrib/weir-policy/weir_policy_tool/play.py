@@ -66,6 +66,7 @@ class Player:
         self.number = number
         self.timeouts = timeouts or Timeouts()
         self.seq = 0
+        self.told = False  # of the last event; also when it was asked
         self.over = False
         self.repeat: Answer | None = None  # a refusal for the whole session
         self.asks = True  # False after RELAY for the session
@@ -78,6 +79,7 @@ class Player:
 
     def tell(self, event: dict[str, Any]) -> Answer | None:
         """One event, {"mail": {...}}. None where the policy is not asked."""
+        self.told = False
         (kind, value), = event.items()
         phase = KINDS[kind][0]
         if self.over and phase != Phase.SESSION_END:
@@ -125,6 +127,7 @@ class Player:
         subscription = self.subscriptions.get(phase)
         if subscription is None:
             return None
+        self.told = True
         asks = self.asks and (self.transaction.asked
                               or phase not in _OF_A_MESSAGE | {Phase.MAIL})
         if not subscription.decide or phase in _NEVER_ASKED or not asks:

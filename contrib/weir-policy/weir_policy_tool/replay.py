@@ -12,8 +12,8 @@ from weir_policy.events import Mode
 from . import words
 from .differences import Differences, Judge, Side
 from .peer import Peer, Problem
-from .play import Timeouts
-from .recording import Reader
+from .play import Answer, Timeouts
+from .recording import Reader, Record
 
 HELP = "put recorded sessions to a policy, and show what it changes"
 ABOUT = """\
@@ -75,24 +75,38 @@ def _replay(options: argparse.Namespace, reader: Reader,
             sides: list[Side]) -> int:
     found = Differences(options.examples)
     judge = Judge(sides, found)
+    decisions: list[dict[str, Any]] = []
     try:
         for record in reader:
             if not record.message.session:
                 continue
             for answer in judge.take(record):
-                if options.decisions and not options.json:
+                if options.decisions and options.json:
+                    decisions.append(_decision(record, answer))
+                elif options.decisions:
                     print(f"{answer.phase.name.lower():15}"
                           f" {words.verdict(answer)}")
     except TimeoutError as error:
         raise Problem(str(error)) from None
     notes = _notes(reader, sides)
     if options.json:
-        print(json.dumps({**found.data(), "notes": notes}, indent=2))
+        extra = {"decisions": decisions} if options.decisions else {}
+        print(json.dumps({**found.data(), "notes": notes, **extra}, indent=2))
     else:
         for note in notes:
             print(f"weir-policy: {note}", file=sys.stderr)
         _show(found, options)
     return 1 if found.rows and not options.decisions else 0
+
+
+def _decision(record: Record, answer: Answer) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "time": record.microseconds / 1e6, "connection": record.connection,
+        "session": record.message.session,
+        "phase": answer.phase.name.lower(), "error": answer.error}
+    if answer.decision is not None:
+        made["decision"] = words.decision_data(answer.decision)
+    return made
 
 
 def _notes(reader: Reader, sides: list[Side]) -> list[str]:

@@ -13,7 +13,7 @@ from weir_policy.events import Outcome, Phase
 
 from . import edits, words
 from .edits import Invalid
-from .message import Session, addresses, with_crlf
+from .message import Event, Session, addresses, with_crlf
 from .peer import Peer, Problem
 from .play import Answer, Player, Timeouts
 
@@ -27,6 +27,7 @@ The exit status is 0 if the message would be delivered to somebody, 1 if not,
 2 if the policy server could not be asked or gave no valid decision. With
 --expect it is 0 if every TEXT is in a line of the report, else 1.
 """
+_UNSEEN = {"upstream", "body"}  # not worth a line when it is only told
 _OUTCOMES = {edits.REJECT: Outcome.REJECTED, edits.TEMPFAIL: Outcome.DEFERRED,
              edits.DISCARD: Outcome.DISCARDED,
              edits.DISCONNECT: Outcome.DEFERRED}
@@ -76,6 +77,7 @@ class Report:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.answers: list[Answer] = []
+        self.told: list[Event | Answer] = []  # with those, in order
         self.annotations: dict[str, str] = {}
         self.outcome = Outcome.DELIVERED
         self.sender = session.sender
@@ -83,9 +85,13 @@ class Report:
         self.message = b""
         self.failure = ""
 
-    def add(self, answer: Answer | None) -> None:
-        if answer is not None:
+    def add(self, event: Event, answer: Answer | None, told: bool) -> None:
+        if answer is None:
+            if told and event.keys().isdisjoint(_UNSEEN):
+                self.told.append(event)
+        else:
             self.answers.append(answer)
+            self.told.append(answer)
             if answer.error and not self.failure:
                 self.failure = f"{answer.phase.name.lower()}: {answer.error}"
 
@@ -97,7 +103,7 @@ def play(player: Player, session: Session) -> Report:
     ends: list[Answer] = []
     for event in session.before():
         answer = player.tell(event)
-        report.add(answer)
+        report.add(event, answer, player.told)
         refused = answer is not None and answer.action != edits.RELAY
         rewrite = answer is not None and answer.decision is not None \
             and answer.decision.rewrite_set
@@ -114,7 +120,7 @@ def play(player: Player, session: Session) -> Report:
         ends = []
         for event in session.content(list(kept)):
             answer = player.tell(event)
-            report.add(answer)
+            report.add(event, answer, player.told)
             if answer is None or answer.error:
                 continue
             if answer.action != edits.RELAY:
@@ -137,8 +143,8 @@ def play(player: Player, session: Session) -> Report:
     return report
 
 
-def _what(answer: Answer) -> str:
-    (kind, value), = answer.event.items()
+def _what(event: Event) -> str:
+    (kind, value), = event.items()
     shown: dict[str, Callable[[], str]] = {
         "connect": lambda: str(value["client"]["address"]),
         "ehlo": lambda: words.printable(value["name"]),
@@ -150,11 +156,15 @@ def _what(answer: Answer) -> str:
 
 def lines(report: Report) -> list[str]:
     out = []
-    for answer in report.answers:
-        took = "" if answer.repeated else f"  {answer.seconds * 1000:.1f} ms"
-        what = "".join(f"{w}  " for w in [_what(answer)] if w)
-        out.append(f"{answer.phase.name.lower():15} {what}"
-                   f"{words.verdict(answer)}{took}")
+    for step in report.told:
+        if isinstance(step, Answer):
+            event, verdict = step.event, words.verdict(step)
+            if not step.repeated:
+                verdict += f"  {step.seconds * 1000:.1f} ms"
+        else:
+            event, verdict = step, "told"
+        what = "".join(f"{w}  " for w in [_what(event)] if w)
+        out.append(f"{next(iter(event)):15} {what}{verdict}")
     if not report.answers:
         out.append("the policy server decides nothing of this message")
     out += [f"{'record':15} {words.printable(k)}={words.printable(v)}"
