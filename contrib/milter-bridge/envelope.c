@@ -13,7 +13,7 @@ introduce(struct milter_session *s, struct milter_member *m)
 {
 	const struct milter_terms *terms = &m->filter.terms;
 
-	if (!m->told_connect) {
+	if (!m->told_connect && buf_len(&s->connect) > 0) {
 		m->told_connect = true;
 		if (milter_negotiate_wants(terms, MILTER_CONNECT))
 			milter_session_send(s, m, MILTER_CONNECT,

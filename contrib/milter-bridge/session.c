@@ -26,9 +26,23 @@ free_first(struct milter_session *s)
 	free(job);
 }
 
+/* A filter must not be shown less than there is, so there is no way on: weir
+ * does what on_error says, and a service manager starts the bridge anew. */
+static void
+need(bool got)
+{
+	if (got)
+		return;
+	log_event(LOG_ERROR, "memory", "what=session");
+	abort();
+}
+
 static bool
 run(struct milter_session *s, struct milter_job *job)
 {
+	need(!buf_failed(&job->packet) && !buf_failed(&job->address) &&
+	    !buf_failed(&job->id) && !buf_failed(&s->helo) &&
+	    !buf_failed(&s->connect));
 	if (!job->begun && !s->holds)
 		s->has_verdict = false;
 	if (job->command == MILTER_HEADER || job->command == MILTER_BODY ||
@@ -88,12 +102,7 @@ add(struct milter_session *s, enum milter_command command,
 		.tv_usec = ask.deadline_ms / 2 % 1000 * 1000,
 	};
 
-	if (job == NULL) {
-		log_event(LOG_ERROR, "memory", "what=job");
-		if (ask.question != NULL)
-			s->calls->drop(s->ctx, ask.question);
-		return NULL;
-	}
+	need(job != NULL);
 	job->command = command;
 	job->ask = ask;
 	buf_init(&job->packet, 0);
@@ -119,6 +128,7 @@ milter_session_send(struct milter_session *s, struct milter_member *m,
 		    stage < MILTER_STAGES && terms->chosen[stage] ?
 		    &terms->symbols[stage] : NULL);
 	buf_append(&s->out, packet);
+	need(!buf_failed(&s->out) && packet.len > 0);
 	m->command = command;
 	milter_filter_send(&m->filter, buf_span(&s->out), command,
 	    command != MILTER_ABORT &&
@@ -326,8 +336,7 @@ milter_session_helo(struct milter_session *s, struct milter_ask ask,
 {
 	struct milter_job *job = add(s, MILTER_HELO, ask);
 
-	if (job != NULL)
-		milter_packet_texts(&job->packet, MILTER_HELO, &name, 1);
+	milter_packet_texts(&job->packet, MILTER_HELO, &name, 1);
 	milter_session_advance(s);
 }
 
@@ -352,7 +361,7 @@ milter_session_command(struct milter_session *s, struct milter_ask ask,
 	struct milter_job *job = add(s, MILTER_UNKNOWN, ask);
 	size_t start;
 
-	if (job != NULL && !is_known(verb)) {
+	if (!is_known(verb)) {
 		start = milter_packet_begin(&job->packet, MILTER_UNKNOWN);
 		buf_append(&job->packet, verb);
 		if (arguments.len > 0)
@@ -370,8 +379,6 @@ add_address(struct milter_session *s, enum milter_command command,
 	struct milter_job *job = add(s, command, ask);
 	size_t start;
 
-	if (job == NULL)
-		return NULL;
 	buf_append(&job->address, arguments[0]);
 	start = milter_packet_begin(&job->packet, command);
 	buf_append_byte(&job->packet, '<');
@@ -390,8 +397,7 @@ milter_session_mail(struct milter_session *s, struct milter_ask ask,
 	struct milter_job *job = add_address(s, MILTER_MAIL, ask, arguments,
 	    n);
 
-	if (job != NULL)
-		buf_append(&job->id, id);
+	buf_append(&job->id, id);
 	milter_session_advance(s);
 }
 
@@ -408,8 +414,7 @@ milter_session_data(struct milter_session *s, struct milter_ask ask)
 {
 	struct milter_job *job = add(s, MILTER_DATA, ask);
 
-	if (job != NULL)
-		milter_packet_texts(&job->packet, MILTER_DATA, NULL, 0);
+	milter_packet_texts(&job->packet, MILTER_DATA, NULL, 0);
 	milter_session_advance(s);
 }
 
@@ -419,10 +424,8 @@ milter_session_headers(struct milter_session *s, struct milter_ask ask,
 {
 	struct milter_job *job = add(s, MILTER_HEADER, ask);
 
-	if (job != NULL) {
-		job->fields = *fields;
-		*fields = (struct milter_fields){ 0 };
-	}
+	job->fields = *fields;
+	*fields = (struct milter_fields){ 0 };
 	milter_session_advance(s);
 }
 
@@ -431,8 +434,7 @@ milter_session_body(struct milter_session *s, struct span data)
 {
 	struct milter_job *job = add(s, MILTER_BODY, (struct milter_ask){ 0 });
 
-	if (job != NULL)
-		buf_append(&job->packet, data);
+	buf_append(&job->packet, data);
 	milter_session_advance(s);
 }
 

@@ -86,13 +86,17 @@ milter_store_read(struct milter_store *s, uint64_t offset, size_t most,
 		return 0;
 	if (most > s->size - offset)
 		most = (size_t)(s->size - offset);
-	if (s->fd < 0)
-		return buf_append(out, span_take(span_skip(
-		    buf_span(&s->memory), (size_t)(offset - s->forgotten)),
-		    most)) == 0 ? most : 0;
 	room = buf_reserve(out, most);
-	if (room == NULL)
+	if (room == NULL) {
+		s->failed = true;
 		return 0;
+	}
+	if (s->fd < 0) {
+		memcpy(room, buf_span(&s->memory).data +
+		    (size_t)(offset - s->forgotten), most);
+		buf_commit(out, most);
+		return most;
+	}
 	do
 		n = pread(s->fd, room, most, (off_t)offset);
 	while (n < 0 && errno == EINTR);

@@ -23,8 +23,8 @@ void milter_store_release(struct milter_store *s);
 
 void milter_store_append(struct milter_store *s, struct span data);
 
-/* Copies at most `most` bytes at offset to out; returns how many. A file that
- * cannot be read makes the store failed, and 0. */
+/* Copies at most `most` bytes at offset to out; returns how many. 0: there are
+ * none, or they cannot be read, and the store is failed. */
 size_t milter_store_read(struct milter_store *s, uint64_t offset,
 	size_t most, struct buf *out);
 

@@ -1,4 +1,4 @@
-"""weir-milter-bridge as a process of its own, and weir before and behind it."""
+"""weir-milter-bridge as a process of its own, and weir before it."""
 
 import contextlib
 import os
@@ -34,9 +34,8 @@ class Bridge:
              "--hostname", "mx.example.net", *options, *words],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=open(self.log_path, "wb"))
-        wait_for(lambda: self.path.exists() or
-                 self.process.poll() is not None,
-                 f"socket of the bridge; {self.log}")
+        wait_for(lambda: "listening on" in self.log or
+                 self.process.poll() is not None, "bridge that listens")
         assert self.process.poll() is None, self.log
 
     @property

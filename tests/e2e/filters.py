@@ -176,7 +176,8 @@ class Rspamd(Filter):
             place=self.place, socket=self.socket,
             plugins="/usr/share/rspamd/plugins"))
         self.run("rspamd", "-f", "--insecure", "-c", self.place / "conf",
-                 f"--var=DBDIR={self.place}", "-u", "root", "-g", "root", ready=self.socket)
+                 f"--var=DBDIR={self.place}", "-u", "root", "-g", "root",
+                 ready=self.socket)
 
     @staticmethod
     def end(process):

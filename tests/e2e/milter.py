@@ -119,7 +119,8 @@ class Session:
 
 class Milter:
     """script maps a command's letter to what is answered: bytes, a list of
-    bytes and pauses in seconds, or a function of (session, payload)."""
+    bytes and pauses in seconds, or a function of (session, payload). path:
+    of a unix socket, or an IP address, on which it takes a free port."""
 
     def __init__(self, path, script=None, version=6, actions=ALL_ACTIONS,
                  protocol=0, symbols=None, silent=""):
@@ -127,22 +128,34 @@ class Milter:
         self.version, self.actions = version, actions
         self.protocol, self.silent = protocol, silent
         self.symbols = symbols or {}
-        self.sessions, self.open = [], []
+        self.sessions = []
         self.listen()
 
     def listen(self):
+        if not self.path.startswith("/"):
+            six = ":" in self.path
+            self.socket = socket.create_server(
+                (self.path, getattr(self, "port", 0)),
+                family=socket.AF_INET6 if six else socket.AF_INET)
+            self.port = self.socket.getsockname()[1]
+        else:
+            self.listen_unix()
+        threading.Thread(target=self.serve, args=(self.socket,),
+                         daemon=True).start()
+
+    def listen_unix(self):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path)
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.bind(self.path)
         os.chmod(self.path, 0o666)
         self.socket.listen(64)
-        threading.Thread(target=self.serve, args=(self.socket,),
-                         daemon=True).start()
 
     @property
     def address(self):
-        return f"unix:{self.path}"
+        if self.path.startswith("/"):
+            return f"unix:{self.path}"
+        return f"inet:{self.port}@{self.path}"
 
     def negotiate(self, offer):
         version, actions, protocol = offer
