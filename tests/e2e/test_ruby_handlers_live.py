@@ -1,14 +1,18 @@
 """policy-examples/ruby/handlers: files that change while mail flows, and files
 that are wrong."""
 
+import os
 import re
+import shlex
+import signal
+import subprocess
 import threading
 import time
 
 import pytest
 from blackbox import wait_for
 from example import parts
-from policy_harness import RELAY, REJECT, Server, Weir, connect, pb, rcpt
+from policy_harness import RELAY, REJECT, ROOT, Server, Weir, connect, pb, rcpt
 from ruby_handlers import (EXAMPLE, FILES, MESSAGE, deliver, handlers, served,
                            update)
 from ruby_harness import RUBY
@@ -142,6 +146,9 @@ def test_subscriptions_follow_the_files(handlers):
         assert decided(update(weir).subscriptions) == {pb.PHASE_RCPT}
         weir.send(2, transaction_end=pb.TransactionEnd())
         assert weir.mail(2, b"a@b", seq=2).action == RELAY  # still asked
+        weir.send(9, connect=connect("192.0.2.1"))  # begun before weir knew
+        assert weir.mail(9, b"a@b", seq=1).action == RELAY
+        assert weir.ask(9, 2, end_of_message=pb.EndOfMessage()).action == RELAY
         weir.send(1, transaction_end=pb.TransactionEnd())
         weir.mail(1, b"a@b")
         assert weir.ask(1, 3, rcpt=rcpt(b"c@d")).reply.lines == [b"new"]
@@ -220,6 +227,24 @@ def test_files_change_while_mail_flows(served, bench):
     assert not weir.rows("SELECT * FROM decisions WHERE error <> ''")
     # 1 to 7, 8, and the one without a handler
     weir.wait_rows("SELECT DISTINCT version FROM decisions", count=9)
+
+
+def test_the_contract(handlers, tmp_path):
+    """weir-policy finds nothing wrong with it, nor with a restart."""
+    server = handlers(**{name: "continue" for name in FILES})
+    endpoint = server.endpoint
+    again = shlex.join(map(str, [
+        EXAMPLE / "handlers", "--listen", endpoint, "--folder", server.folder]))
+    done = subprocess.run(
+        [ROOT / "contrib/weir-policy/weir-policy", "check", endpoint,
+         "--restart", f"kill {server.process.pid}; sleep 1; {again} "
+         f">{tmp_path}/second.log 2>&1 & echo $! >{tmp_path}/pid; sleep 2"],
+        capture_output=True, text=True, timeout=60)
+    try:
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "nothing is wrong" in done.stdout
+    finally:
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
 
 
 # --------------------------------------------------------------------- README

@@ -381,3 +381,6 @@ def test_update_and_handlers_that_come_and_go(run):
         assert pb.PHASE_RCPT not in [
             s.phase for s in weir.receive().update.subscriptions]
         assert weir.ask(2, 2, rcpt=rcpt(b"a@b")).action == REJECT  # as it began
+        # and one that weir began before it knew
+        assert weir.ask(3, 1, rcpt=rcpt(b"a@b")).action == REJECT
+        assert weir.ask(3, 2, data=pb.Data()).action == 0   # was never there

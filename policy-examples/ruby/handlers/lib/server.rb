@@ -11,6 +11,8 @@ module Handlers
   # back as decisions. See Rules for what is called, Track for which version.
   class Server
     RELAY = WeirPolicy::Decisions.relay
+    SETTLE = 0.25 # seconds
+    private_constant :RELAY, :SETTLE
 
     def initialize(folder:, on_error:, poll:, body_limit: 1024 * 1024)
       @folder = File.expand_path(folder)
@@ -164,8 +166,8 @@ module Handlers
     def call_alone(name)
       file = @rules[name] or return
       track = Track.new(@rules)
-      visit = Visit.new(nil, track, @shared, name, nil)
-      file.handler.new(visit).public_send(name)
+      status = Visit.new(nil, track, @shared, name, nil).call
+      raise ArgumentError, "nothing to #{status.action} at #{name}" if status
     rescue StandardError, ScriptError => e
       WeirPolicy.log.error(Handlers.explain(e, file.path))
       :failed
@@ -197,12 +199,13 @@ module Handlers
       WeirPolicy.log.info("#{rules.version}: #{rules.files.keys.join(', ')}")
     end
 
-    # What is added has to be asked for: the rules wait until weir knows.
+    # What is added has to be asked for: the rules wait until weir knows. It
+    # does not say so, but reads an Update as soon as it comes.
     def adopt(rules)
       added = rules.phases - @rules.phases
       listen_to(rules.phases)
       @policy.version = rules.version
-      sleep(@poll) unless added.empty?
+      sleep(SETTLE) unless added.empty?
       @rules = rules
     end
   end

@@ -20,7 +20,8 @@ module WeirPolicy
     NOTIFY_ONLY = %i[upstream tls reply transaction_end session_end].freeze
     Handler = Struct.new(:block, :decide, :prefix)
 
-    attr_reader :software, :version, :body_limit, :body_window, :handlers, :pool
+    attr_reader :software, :version, :body_limit, :body_window, :handlers, :former,
+                :pool
 
     def initialize(software = "weir_policy/#{VERSION}", version: "",
                    context: true, body_limit: 10 * 1024 * 1024,
@@ -35,6 +36,7 @@ module WeirPolicy
       @threads = threads
       @stop_timeout = stop_timeout
       @handlers = {}.freeze
+      @former = {}.freeze
       @connections = {}
       @lock = Mutex.new
       @pool = Thread::Queue.new
@@ -58,8 +60,10 @@ module WeirPolicy
       self
     end
 
-    # Take handlers away. Sessions that are open keep those they began with.
+    # Take handlers away. Sessions that are open keep those they began with, and
+    # so do those that weir begins before it knows.
     def off(*phases)
+      @former = @former.merge(@handlers.slice(*phases)).freeze
       @handlers = @handlers.except(*phases).freeze
       self
     end

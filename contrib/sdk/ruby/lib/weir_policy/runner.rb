@@ -113,7 +113,7 @@ module WeirPolicy
     end
 
     def decide(question)
-      handler = @handlers[question.phase] or
+      handler = handler_for(question) or
         return Decision.failed("no handler for #{question.phase}")
       if !question.cancelled && expired?(question)
         WeirPolicy.log.warn("session #{@ident}: the deadline of " \
@@ -121,6 +121,12 @@ module WeirPolicy
         question.cancelled = true
       end
       call(handler, question) unless question.cancelled
+    end
+
+    # weir may ask for one that was taken away, before it knows of that.
+    def handler_for(question)
+      @handlers[question.phase] ||
+        (@policy.former[question.phase] if question.seq.positive?)
     end
 
     def call(handler, question)
