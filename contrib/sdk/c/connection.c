@@ -57,7 +57,9 @@ set_events(struct connection *c)
 
 	if (c->out.len > 0)
 		events |= POLLOUT;
-	weir_watch_set(c->watch, events);
+	if (events != c->events)
+		weir_watch_set(c->watch, events);
+	c->events = events;
 }
 
 /* What cannot be written now is written when the socket takes it. Callers hold
@@ -65,7 +67,6 @@ set_events(struct connection *c)
 static void
 flush(struct connection *c)
 {
-	bool waited = c->out.len > 0;
 	size_t sent = 0;
 	ssize_t n;
 
@@ -84,8 +85,7 @@ flush(struct connection *c)
 		sent += (size_t)n;
 	}
 	consume(&c->out, sent);
-	if (waited)
-		set_events(c);
+	set_events(c);
 	if (c->out.len == 0)
 		policy_settled(c->policy);
 }
@@ -282,12 +282,9 @@ read_some(struct connection *c)
 	wrong = take_frames(c);
 	c->batch = false;
 	flush(c);
-	if (wrong != NULL) {
+	if (wrong != NULL)
 		connection_close(c, wrong);
-		return false;
-	}
-	set_events(c);
-	return true;
+	return wrong == NULL;
 }
 
 static void
@@ -325,7 +322,8 @@ connection_open(struct weir_policy *p, int fd)
 	c->policy = p;
 	c->fd = fd;
 	c->max_frame = FRAME_HANDSHAKE_MAX;
-	c->watch = weir_watch(p, fd, POLLIN, on_socket, c);
+	c->events = POLLIN;
+	c->watch = weir_watch(p, fd, c->events, on_socket, c);
 	c->handshake = weir_timer(p, HANDSHAKE_US, on_handshake_late, c);
 	if (c->watch == NULL || c->handshake == NULL)
 		goto failed;

@@ -102,6 +102,7 @@ struct connection {
 	struct weir_policy *policy;
 	int fd;
 	struct weir_watch *watch;
+	unsigned events;	/* that are watched for */
 	struct weir_timer *handshake;	/* NULL when it is done */
 	enum connection_state state;
 	uint32_t max_frame;
