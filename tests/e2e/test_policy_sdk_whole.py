@@ -114,6 +114,9 @@ def test_handlers_may_come_and_go(run):
             8: True, 14: False, 15: False}
         assert weir.decision(1, 1).action == RELAY
         assert weir.ask(2, 1, rcpt=rcpt(b"c@d")).action == REJECT
+        # a session that weir began before it knew
+        assert weir.mail(3, b"a@b", seq=1).action == RELAY
+        assert weir.ask(3, 2, data=pb.Data()).action == 0  # was never there
 
 
 SLOW = """

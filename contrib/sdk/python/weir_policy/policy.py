@@ -105,6 +105,7 @@ class Policy:
         self.body_window = body_window
         self.stop_timeout = stop_timeout
         self.handlers: dict[Phase, Registered] = {}
+        self.asked: set[Phase] = set()  # where weir was ever to wait
         self.connections: set[Connection] = set()
         self.tasks: set[asyncio.Future[Any]] = set()
         self._version = version
@@ -154,6 +155,7 @@ class Policy:
             wanted |= {p for p in Phase if 0 < p < end and p != Phase.COMMAND}
         if self.body_limit == 0 and Phase.BODY not in self.handlers:
             wanted.discard(Phase.BODY)
+        self.asked |= {p for p, h in self.handlers.items() if h.decide}
         return [self._subscription(phase) for phase in sorted(wanted)
                 if not offered or phase in offered]
 
