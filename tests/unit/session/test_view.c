@@ -1,6 +1,7 @@
 /*
- * A policy that is back in the middle of a message is shown it again, alone:
- * what it had spoken about it is told, what it owes an answer to it is asked.
+ * Where a policy is in a message. One that is back in the middle of a message
+ * is shown it again, alone: what it had spoken about it is told, what it owes
+ * an answer to it is asked. And how many gaps one can have.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -302,6 +303,33 @@ test_in_a_stream(void **state)
 	world_release(&w);
 }
 
+/* Credit for every other octet: after 63 gaps the last one takes the rest. */
+static void
+test_gaps_are_bounded(void **state)
+{
+	static const struct session_policy p = { .notify = BODY | END,
+	    .body_credit = 1 }, q = { .notify = 0 };
+	const struct note *last;
+	struct world w;
+
+	(void)state;
+	begin(&w, &p, &q, true);
+	say(&w, "A: 1\r\n\r\n", NULL);
+	for (uint64_t i = 0; i < 200; i++) {
+		credit(&w, 0, 2 * i + 1);
+		say(&w, "ab", NULL);
+	}
+	credit(&w, 0, 1000);
+	say(&w, "\r\n.\r\n", NULL);
+	last = &w.notes[w.n_notes - 1];
+	assert_int_equal(last->phase, POLICY_PHASE_END_OF_MESSAGE);
+	assert_non_null(strstr(last->text, "gaps=1+1,3+1,"));
+	assert_non_null(strstr(last->text, ",125+1,127+275\n"));
+	world_mx(&w, SPAN("250 queued\r\n"));
+	assert_null(w.broken);
+	world_release(&w);
+}
+
 int
 main(void)
 {
@@ -313,8 +341,9 @@ main(void)
 		cmocka_unit_test(test_in_the_body),
 		cmocka_unit_test(test_credit),
 		cmocka_unit_test(test_in_a_stream),
+		cmocka_unit_test(test_gaps_are_bounded),
 	};
 
-	return cmocka_run_group_tests_name("session/rewind", tests, NULL,
+	return cmocka_run_group_tests_name("session/view", tests, NULL,
 	    NULL);
 }
