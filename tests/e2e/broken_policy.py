@@ -126,6 +126,8 @@ class Connection:
         decision = pb.Decision(action=pb.ACTION_RELAY)
         if is_("no-action"):
             decision.action = 0
+        if is_("undecided"):
+            decision = pb.Decision(reason="the database is away")
         if is_("wrong-code"):
             decision = pb.Decision(action=pb.ACTION_REJECT,
                                    reply=pb.SmtpReply(code=450))

@@ -85,6 +85,16 @@ def test_without_a_defect_nothing_is_wrong(tmp_path):
     assert shown == "ok      ping\n1 checks: nothing is wrong\n"
 
 
+def test_who_cannot_decide_says_so(tmp_path):
+    """That is no fault of the server, but good to know."""
+    with broken(tmp_path, "undecided") as server:
+        found = as_json("check", server.endpoint, "--only", "answers")
+    [row] = found["checks"]
+    assert row["result"] == "note"
+    assert "it could not decide at END_OF_MESSAGE: the database is away" in \
+        row["words"]
+
+
 def test_in_words(tmp_path):
     with broken(tmp_path, "wrong-token") as server:
         shown = weir_policy("check", server.endpoint, "--only", "ping", code=1)

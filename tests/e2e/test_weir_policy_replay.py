@@ -223,6 +223,7 @@ def test_without_bodies(place, run):
             weir.send(ping=pb.Ping(token=7))
             assert weir.receive().pong.token == 7
             weir.send(1, connect=connect("192.0.2.9"))
+            time.sleep(0.6)
             weir.mail(1, b"a@b")
             weir.send(1, rcpt=rcpt(b"c@d"))
             weir.send(1, data=pb.Data(accepted=[0]))
@@ -241,6 +242,9 @@ def test_without_bodies(place, run):
                  ")\n")
     shown = weir_policy("replay", path, server.endpoint, "--decisions")
     assert "relay rule=True" in shown
+    started = time.monotonic()
+    weir_policy("replay", path, server.endpoint, "--pace", "0.5")
+    assert time.monotonic() - started > 1.2
     found = as_json("replay", path, server.endpoint)
     assert "made without --bodies" in found["notes"][0]
     assert (found["sessions"], found["different"]) == (1, 0)

@@ -40,6 +40,9 @@ def answers(server: Server) -> None:
         dialogue.whole(1)
         dialogue.whole(2**64 - 1)
         dialogue.quiet()
+    if dialogue.undecided:
+        raise Note(f"it could not decide at {dialogue.undecided}; on_error"
+                   " would")
     slowest, phase = dialogue.slowest
     if slowest > server.timeout / 2:
         raise Note(f"{phase.name} took {slowest:.1f} s; weir waits"

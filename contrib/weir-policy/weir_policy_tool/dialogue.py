@@ -41,6 +41,7 @@ class Dialogue:
         self.cancelled: set[tuple[int, int]] = set()
         self.decisions: dict[tuple[int, int], Any] = {}
         self.credit: dict[tuple[int, int], int] = {}  # session, message
+        self.undecided = ""  # why it could not decide, in its words
         self.slowest = (0.0, Phase.UNSPECIFIED)
         self.write: Callable[[bytes], None] = peer.send_raw
 
@@ -161,6 +162,9 @@ class Dialogue:
         took = time.monotonic() - asked
         self.slowest = max(self.slowest, (took, phase))
         self.decisions[where] = decision
+        if decision.action == 0 and decision.reason:
+            self.undecided = f"{phase.name}: {decision.reason}"
+            return  # that is allowed, and on_error decides
         try:
             edits.validate(decision, phase)
         except Invalid as error:

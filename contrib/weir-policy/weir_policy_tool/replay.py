@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from weir_policy.events import Mode
@@ -41,6 +43,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--decisions", action="store_true",
                         help="show each decision of the new one, and compare"
                              " nothing")
+    parser.add_argument("--pace", type=float, metavar="FACTOR",
+                        help="so many times as fast as it was, at most: 1"
+                             " for policies that count by time (default: as"
+                             " fast as the server answers)")
     parser.add_argument("--examples", type=int, default=3, metavar="N",
                         help="of each difference (default: %(default)s)")
     parser.add_argument("--timeout", type=float, default=2.0,
@@ -77,7 +83,7 @@ def _replay(options: argparse.Namespace, reader: Reader,
     judge = Judge(sides, found)
     decisions: list[dict[str, Any]] = []
     try:
-        for record in reader:
+        for record in paced(reader, options.pace):
             if not record.message.session:
                 continue
             for answer in judge.take(record):
@@ -97,6 +103,18 @@ def _replay(options: argparse.Namespace, reader: Reader,
             print(f"weir-policy: {note}", file=sys.stderr)
         _show(found, options)
     return 1 if found.rows and not options.decisions else 0
+
+
+def paced(records: Iterable[Record], pace: float | None
+          ) -> Iterator[Record]:
+    """The records, none before its time."""
+    started, first = time.monotonic(), None
+    for record in records:
+        if pace:
+            first = record.microseconds if first is None else first
+            due = (record.microseconds - first) / 1e6 / pace
+            time.sleep(max(0.0, started + due - time.monotonic()))
+        yield record
 
 
 def _decision(record: Record, answer: Answer) -> dict[str, Any]:
