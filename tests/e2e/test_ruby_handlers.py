@@ -240,20 +240,26 @@ def test_every_fact_at_every_phase(handlers):
                                  "destination_address", "destination_port"}
 
 
-def test_facts_from_weir(served):
+def test_facts_from_weir(served, bench):
+    bench.mx(extensions=("PIPELINING", "AUTH PLAIN"),
+             script={"AUTH": b"235 2.7.0 welcome\r\n"})
     server, weir = served(
         end_of_message='log [client_address, client_port, helo_name, sender,'
         ' recipients, field("subject"), headers.size, body, size,'
-        ' tls_version].inspect', close="log cause")
+        ' tls_version, auth_type, auth_identity, connection_id,'
+        ' transaction_id, message_id].inspect', close="log cause")
     with weir.connect() as client:
         port = client.socket.getsockname()[1]
+        assert client.ask("AUTH PLAIN AGpvZQBzZWNyZXQ=").startswith("235")
         assert deliver(client)[-1].startswith("250")
         client.ask("QUIT")
     line = server.wait_for("end_of_message: [")
+    row, = weir.wait_rows("SELECT id, session_id FROM transactions")
     assert line.endswith(
         f'["127.0.0.1", {port}, "client.example.org", "a@x.example",'
         ' ["b@y.example"], "hello", 4, "line one\\r\\nline two\\r\\n",'
-        f' {len(MESSAGE)}, nil]'), line
+        f' {len(MESSAGE)}, nil, "PLAIN", "joe", "{row["session_id"]}",'
+        f' "{row["id"]}", "<i@d>"]'), line
     server.wait_for("close: quit")
 
 
