@@ -250,6 +250,11 @@ class WeirPolicy(Weir):
     policy = "-d connect,ehlo,mail,rcpt,data,headers,body,end_of_message"
 
 
+class WeirDecider(Weir):
+    """The same policy alone: what deciding costs a weir without a record."""
+    label, policy = "weir-decider", WeirPolicy.policy
+
+
 MAIN_CF = """
 compatibility_level = 3.7
 queue_directory = {folder}/queue
@@ -371,4 +376,5 @@ CONTENDERS = {
     "weir-bare": Weir,
     "weir-record": WeirRecord,
     "weir-policy": WeirPolicy,
+    "weir-decider": WeirDecider,
 }
