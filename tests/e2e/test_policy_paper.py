@@ -101,3 +101,36 @@ def test_paper_knows_every_phase_and_cause():
     for name, _ in pb.Grant.items():
         if name != "GRANT_UNSPECIFIED":
             assert f"\n| `{name[6:].lower()}` |" in PAPER, name
+
+
+MANUAL = (ROOT / "doc" / "weir-policy.7").read_text()
+
+
+def test_manual_examples_are_exact():
+    """Each dump of weir-policy(7) is the frame of the message behind it."""
+    from google.protobuf import text_format
+    found = re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed$", MANUAL,
+                       re.S | re.M)
+    assert len(found) == 4
+    for (dump, words), kind in zip(zip(found[::2], found[1::2]),
+                                   (pb.ToPolicy, pb.FromPolicy)):
+        assert bytes.fromhex(dump) == frame(text_format.Parse(words, kind()))
+
+
+def test_manual_knows_every_message_phase_action_grant_and_cause():
+    for kind in (pb.ToPolicy, pb.FromPolicy):
+        for field in kind.DESCRIPTOR.oneofs[0].fields:
+            assert field.message_type.name.lower() in \
+                MANUAL.replace("_", "").lower(), field.name
+    for enum, left in ((pb.Phase, "PHASE_"), (pb.Action, "ACTION_"),
+                       (pb.Grant, "GRANT_"), (pb.Scope, "SCOPE_")):
+        for name in enum.keys():
+            if not name.endswith("_UNSPECIFIED"):
+                word = name.removeprefix(left)
+                assert re.search(rf"\b{word}\b", MANUAL, re.I), name
+    source = (ROOT / "src" / "policy" / "types.c").read_text()
+    causes = re.findall(r'\[POLICY_ERROR_\w+\] = "(\w+)"', source)
+    assert len(causes) == 7
+    for cause in causes:
+        assert f"\n.It {cause} Ta" in MANUAL, cause
+        assert f"\n| `{cause}` |" in PAPER, cause
