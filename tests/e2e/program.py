@@ -12,9 +12,8 @@ from policy_harness import ROOT, Server
 class Program(Server):
     """Any program in place of a Python script."""
 
-    def __init__(self, *command, **environment):
-        super().__init__("-c", "import os, sys; os.execvp(sys.argv[1],"
-                         " sys.argv[1:])", *command, **environment)
+    def __init__(self, program, *command, **environment):
+        super().__init__(*command, program=program, **environment)
 
 
 def fenced(readme, language):

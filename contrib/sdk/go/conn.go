@@ -35,9 +35,8 @@ type conn struct {
 	window uint64
 	limit  int // of a frame, in both directions
 
-	phases    []Phase // that weir offers
-	helloName string
-	handled   map[Phase]bool
+	weir    *Hello // nil before it
+	handled map[Phase]bool
 
 	mu         sync.Mutex // guards what follows, and the runners' queues
 	readable   sync.Cond  // less backlog, less output, or closing
@@ -185,7 +184,7 @@ func (c *conn) update(version string) {
 	c.mu.Unlock()
 	if due {
 		c.send(&FromPolicy{Answer: &FromPolicy_Update{Update: &Update{
-			Version: word(version), Subscriptions: c.policy.subscriptions(c.phases)}}})
+			Version: word(version), Subscriptions: c.policy.subscriptions(c.weir.Phases)}}})
 	}
 }
 
@@ -253,11 +252,11 @@ func (c *conn) mayRead() bool {
 func (c *conn) take(m *ToPolicy, size int) error {
 	switch e := m.Event.(type) {
 	case *ToPolicy_Hello:
-		if c.helloName == "" {
+		if c.weir == nil {
 			return c.hello(e.Hello)
 		}
 	case *ToPolicy_Ready:
-		if c.helloName != "" && !c.ready {
+		if c.weir != nil && !c.ready {
 			return c.begin(e.Ready)
 		}
 	case *ToPolicy_Ping:
@@ -297,8 +296,7 @@ func (c *conn) hello(hello *Hello) error {
 		return fmt.Errorf("%s speaks version %d of the protocol, and this is version 1",
 			hello.Software, hello.Major)
 	}
-	c.helloName = fmt.Sprintf("%s, policy %q", hello.Software, hello.Policy)
-	c.phases = hello.Phases
+	c.weir = hello
 	limit := frameMax
 	if hello.MaxFrame != 0 && hello.MaxFrame < frameMax {
 		limit = int(hello.MaxFrame)
@@ -306,7 +304,7 @@ func (c *conn) hello(hello *Hello) error {
 	c.version = c.policy.version()
 	welcome := &Welcome{Major: 1, Software: word(c.policy.Software),
 		Version: word(c.version), MaxFrame: uint32(limit),
-		Subscriptions: c.policy.subscriptions(c.phases)}
+		Subscriptions: c.policy.subscriptions(hello.Phases)}
 	for _, s := range welcome.Subscriptions {
 		if s.Phase == Phase_PHASE_BODY {
 			welcome.BodyCredit = c.window
@@ -325,7 +323,7 @@ func (c *conn) begin(ready *Ready) error {
 		c.net.SetReadDeadline(time.Now())
 	}
 	c.mu.Unlock()
-	c.policy.logf("connected: %s", c.helloName)
+	c.policy.logf("connected: %s, policy %q", c.weir.Software, c.weir.Policy)
 	c.update(c.policy.version())
 	for _, phase := range ready.Refused {
 		c.policy.logf("weir refused a subscription: %s", phase)

@@ -137,6 +137,7 @@ func TestFacts(t *testing.T) {
 	w.ask(1, 1, &ToPolicy_EndOfMessage{&EndOfMessage{Size: 50}})
 	f := <-seen
 	m := f.Transaction.Message
+	equal(t, "policy", f.Weir.Policy, "p")
 	equal(t, "client", f.ClientAddress(), "192.0.2.9")
 	equal(t, "upstream", f.Upstream.ConnectUs, 7)
 	equal(t, "tls", f.ClientTLS.Version, "TLS1.3")

@@ -45,7 +45,7 @@ type runner struct {
 
 func newRunner(c *conn, id uint64) *runner {
 	r := &runner{conn: c, id: id}
-	r.session = &Session{runner: r, bodyLimit: c.policy.bodyLimit()}
+	r.session = &Session{Weir: c.weir, runner: r, bodyLimit: c.policy.bodyLimit()}
 	return r
 }
 

@@ -9,6 +9,7 @@ import (
 // A Session is what weir has told so far about one SMTP session. Its handlers
 // run one after the other, so they may use it, and State, without a lock.
 type Session struct {
+	Weir        *Hello   // what weir says of itself: policy, mode, grants, pools
 	Connect     *Connect // nil, as the following, until it is known
 	Upstream    *Upstream
 	ClientTLS   *Tls

@@ -48,6 +48,8 @@ export interface Transaction {
 }
 
 export class Session<State = any> {
+  /** What weir says of itself: policy, mode, grants, pools. */
+  readonly weir: events.Hello
   readonly connect: events.Connect | null
   readonly upstream: events.Upstream | null
   readonly tls: { client: events.Tls | null, upstream: events.Tls | null }

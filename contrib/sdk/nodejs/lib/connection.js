@@ -21,8 +21,7 @@ class Connection {
     this.socket = socket
     this.runners = new Map()
     this.frames = new Frames()
-    this.helloName = ''
-    this.phases = []
+    this.weir = null // its Hello
     this.version = '' // that weir knows
     this.ready = false
     this.closed = false
@@ -128,7 +127,7 @@ class Connection {
 
   message (message, size) {
     const kind = message.event
-    if (this.helloName === '') {
+    if (this.weir === null) {
       if (kind !== 'hello') throw new ProtocolError(`${kind} came before Hello`)
       this.hello(message.hello)
     } else if (!this.ready) {
@@ -149,11 +148,10 @@ class Connection {
     if (hello.major !== 1) {
       throw new ProtocolError(`${hello.software} speaks version ${hello.major} of the protocol, and this is version 1`)
     }
-    this.helloName = `${hello.software}, policy ${JSON.stringify(hello.policy)}`
-    this.phases = hello.phases
+    this.weir = hello
     this.version = this.policy.version
     const limit = Math.min(hello.maxFrame || FRAME_MAX, FRAME_MAX)
-    const subscriptions = this.policy.subscriptions(this.phases)
+    const subscriptions = this.policy.subscriptions(hello.phases)
     this.send({
       welcome: {
         major: 1,
@@ -170,7 +168,7 @@ class Connection {
   begin (ready) {
     this.ready = true
     clearTimeout(this.patience)
-    this.policy.log(`connected: ${this.helloName}`)
+    this.policy.log(`connected: ${this.weir.software}, policy ${JSON.stringify(this.weir.policy)}`)
     for (const phase of ready.refused) this.policy.log(`weir refused a subscription: ${phase}`)
     this.update()
   }
@@ -180,7 +178,7 @@ class Connection {
     if (!this.ready || this.version === this.policy.version) return
     this.version = this.policy.version
     this.send({
-      update: { version: word(this.version), subscriptions: this.policy.subscriptions(this.phases) }
+      update: { version: word(this.version), subscriptions: this.policy.subscriptions(this.weir.phases) }
     })
   }
 

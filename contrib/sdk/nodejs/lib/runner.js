@@ -23,7 +23,7 @@ class Runner {
     this.connection = connection
     this.policy = connection.policy
     this.id = id
-    this.session = new Session(this)
+    this.session = new Session(this, connection.weir)
     this.waiting = []
     this.current = null
     this.timer = null

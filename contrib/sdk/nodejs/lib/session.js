@@ -63,8 +63,9 @@ class Message {
 
 class Session {
   #runner
-  constructor (runner) {
+  constructor (runner, weir = null) {
     this.#runner = runner
+    this.weir = weir // what weir says of itself: policy, mode, grants, pools
     this.connect = null // each null until it is known
     this.upstream = null
     this.tls = { client: null, upstream: null }

@@ -72,6 +72,7 @@ test('the session knows every fact', async t => {
   await weir.ask(1, 1, { endOfMessage: { size: 50 } })
   const [{ transaction, ...facts }] = seen
   const { message } = transaction
+  assert.equal(facts.weir.policy, 'p')
   assert.equal(facts.client.address, '192.0.2.9')
   assert.equal(facts.connect.listener, 'out')
   assert.equal(facts.upstream.connectUs, 7)
