@@ -285,6 +285,16 @@ policy_lost(void *ctx, unsigned policy, enum policy_error error)
 }
 
 static void
+policy_back(void *ctx, unsigned policy, const struct session_policy *subscribed)
+{
+	struct session_event ev = { .type = SESSION_POLICY_BACK };
+
+	ev.u.back.policy = policy;
+	ev.u.back.subscribed = subscribed;
+	driver_feed(ctx, &ev);
+}
+
+static void
 policy_flow(void *ctx, bool full)
 {
 	struct driver *d = ctx;
@@ -297,6 +307,7 @@ policy_flow(void *ctx, bool full)
 const struct policy_pool_handlers driver_policy_handlers = {
 	.on_answer = policy_answer,
 	.on_lost = policy_lost,
+	.on_back = policy_back,
 	.on_flow = policy_flow,
 };
 

@@ -344,6 +344,7 @@ fill_session_event(struct scratch *s, const struct policy_event *e,
 		m->connect.listener = text(e->u.connect.listener);
 		m->connect.client = endpoint(s, &e->u.connect.client);
 		m->connect.destination = endpoint(s, &e->u.connect.destination);
+		m->connect.resumed = e->u.connect.resumed;
 		break;
 	case POLICY_PHASE_UPSTREAM:
 		CHOOSE(UPSTREAM, upstream);

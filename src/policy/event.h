@@ -63,6 +63,7 @@ struct policy_event {
 		struct {
 			const char *connection_id, *listener;
 			struct addr client, destination;
+			bool resumed;
 		} connect;
 		struct {
 			struct addr local, remote;

@@ -43,6 +43,7 @@ inquiry_put(struct session *s, struct inquiry *q, struct policy_event *event)
 	size_t i;
 
 	session_seats_reached(s, q->phase, q->from, q->to);
+	session_memo(s, q->transaction, event, q->from, q->to);
 	for (i = q->from; i < q->to; i++) {
 		role = session_seat_role(s, i, q->phase, q->index);
 		q->votes[i].observes = role == SEAT_OBSERVES;
@@ -159,6 +160,8 @@ session_ask(struct session *s, enum policy_phase phase, struct pending *p,
 	most = role_among(s, phase, index, 0, n);
 	if (most < SEAT_OBSERVES && !stages_are_open(s)) {
 		session_seats_reached(s, phase, 0, n);
+		session_memo(s, p == NULL ? NULL : p->transaction, &event, 0,
+		    n);
 		session_notify(s, &event);
 		return NULL;
 	}

@@ -257,6 +257,7 @@ session_tls_done(struct session *s, const struct session_tls *tls)
 	f->u.tls.error = "";
 	session_fact_event(s, "TLS with the MX: %s %s%s", tls->version,
 	    tls->cipher, tls->resumed ? ", resumed" : "");
+	session_memo(s, NULL, &ev, 0, s->config->n_policies);
 	session_notify(s, &ev);
 	/* Nothing that was learned in clear counts any more. */
 	s->ehlo = (struct smtp_ehlo){ 0 };

@@ -228,6 +228,7 @@ connect_notify(struct session *s, const struct mx_reply *greeting,
 		session_reply_split(s, greeting->raw, &ev.u.upstream.greeting);
 		ev.u.upstream.greeting_us = greeting->latency_us;
 	}
+	session_memo(s, NULL, &ev, 0, s->config->n_policies);
 	session_notify(s, &ev);
 }
 

@@ -46,7 +46,7 @@ headers_again(struct session *s, struct content *c, size_t i)
 	session_pass_headers_event(c, &ev);
 	s->seats[i].view.headers = false;
 	if (is_awaited(c->pass.headers, i))
-		session_vote_again(s, c->pass.headers, i, &ev);
+		session_resume_ask(s, c->pass.headers, i, &ev);
 	else
 		session_notify_one(s, i, &ev);
 	s->seats[i].view.headers = true;
@@ -100,7 +100,7 @@ session_pass_end_again(struct session *s, struct content *c)
 			continue;
 		session_pass_end_event(s, c, &ev);
 		if (is_awaited(c->pass.end, i))
-			session_vote_again(s, c->pass.end, i, &ev);
+			session_resume_ask(s, c->pass.end, i, &ev);
 		else
 			session_notify_one(s, i, &ev);
 		s->seats[i].view.end = told = true;

@@ -6,6 +6,7 @@
  *	ask.c      inquiries: over the stages, in order
  *	vote.c     one policy's part in one: asked, answered, late, wrong
  *	verdict.c  what they come to
+ *	resume.c   a policy whose connection died comes back
  *
  * config->policies is sorted by stage, so a stage is a range of indexes. The
  * policies of one are asked together; when nobody has anything against it, the
@@ -52,7 +53,9 @@ struct seat_view {
 /* A policy in a session. */
 struct seat {
 	struct session_policy policy;
-	bool lost;
+	bool lost;			/* it has no connection now */
+	bool gave_up;			/* and was waited for in vain: nobody
+					   waits for it any more */
 	bool in_session;		/* CONNECT has reached its stage */
 	bool in_transaction;		/* and MAIL: else it hears nothing of
 					   the rest */
@@ -92,6 +95,8 @@ struct vote {
 	bool observes;			/* neither awaited nor obeyed */
 	bool would_change;		/* what came of it, had it been */
 	bool recorded;
+	bool lapsed;			/* the connection that it was asked on
+					   died, or there was none */
 	enum policy_error error;
 	const char *error_text;
 	const struct policy_decision *decision;	/* what counts */
@@ -128,6 +133,10 @@ struct inquiry {
 	struct vote votes[];		/* one per policy */
 };
 TAILQ_HEAD(inquiry_list, inquiry);
+
+/* What was told of the session, or of a transaction, by an event; resume.c. */
+struct memo;
+TAILQ_HEAD(memo_list, memo);
 
 /* seat.c */
 enum seat_role session_seat_role(const struct session *s, size_t policy,
@@ -175,10 +184,6 @@ void session_observers_end(struct session *s, const struct transaction *t);
 /* vote.c */
 void session_vote_begin(struct session *s, struct inquiry *q, size_t policy,
 	struct policy_event *event);
-void session_vote_again(struct session *s, struct inquiry *q, size_t policy,
-	const struct policy_event *event);
-void session_vote_withdraw(struct session *s, struct inquiry *q,
-	size_t policy);
 void session_vote_await_credit(struct session *s, struct inquiry *q,
 	size_t policy);
 void session_vote_fails(struct session *s, struct inquiry *q, size_t policy,
@@ -186,8 +191,10 @@ void session_vote_fails(struct session *s, struct inquiry *q, size_t policy,
 void session_vote_invalid(struct session *s, struct inquiry *q, size_t policy,
 	const struct policy_decision *d, const char *wrong);
 void session_answer(struct session *s, const struct session_event *ev);
-void session_policy_lost(struct session *s, unsigned policy,
-	enum policy_error error);
+void session_vote_again(struct session *s, struct inquiry *q, size_t policy,
+	const struct policy_event *event);
+void session_vote_withdraw(struct session *s, struct inquiry *q,
+	size_t policy);
 void session_ask_timer(struct session *s);
 uint64_t session_ask_deadline_us(const struct session *s);
 /* Whose answers are still out: those that are awaited, or the observers'. */
@@ -207,6 +214,17 @@ enum policy_outcome session_if_enforced(const struct seat *seat,
 void session_decision_free(void *d);
 const char *session_decision_unserved(enum policy_phase phase,
 	const struct policy_decision *d);
+
+/* resume.c */
+void session_policy_lost(struct session *s, unsigned policy,
+	enum policy_error error);
+void session_policy_back(struct session *s, unsigned policy,
+	const struct session_policy *subscribed);
+void session_resume_ask(struct session *s, struct inquiry *q, size_t policy,
+	const struct policy_event *event);
+void session_memo(struct session *s, const struct transaction *t,
+	const struct policy_event *event, size_t from, size_t to);
+void session_memos_drop(struct session *s, const struct transaction *t);
 
 /* content_view.c: what a policy is shown of a message */
 void session_views_reset(struct session *s);

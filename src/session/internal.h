@@ -249,6 +249,10 @@ struct session {
 	struct inquiry_list inquiries;
 	struct inquiry_list observed;	/* only observers may still answer */
 	struct inquiry *connect_inquiry;
+	struct memo_list memos;		/* what a policy that comes back must
+					   hear again */
+	size_t memo_bytes;
+	bool memos_full;		/* some are missing */
 
 	/* The EHLO dialogue. */
 	struct smtp_ehlo ehlo;		/* what the MX offers now */

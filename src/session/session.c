@@ -98,6 +98,7 @@ session_new(const struct session_open *open)
 	for (i = 0; i < n; i++) {
 		s->seats[i].policy = open->policies[i];
 		s->seats[i].lost = !open->policies[i].ready;
+		s->seats[i].gave_up = s->seats[i].lost;
 	}
 	s->config = config_ref(open->config);
 	s->listener = open->listener;
@@ -126,6 +127,7 @@ session_new(const struct session_open *open)
 	TAILQ_INIT(&s->expected);
 	TAILQ_INIT(&s->inquiries);
 	TAILQ_INIT(&s->observed);
+	TAILQ_INIT(&s->memos);
 	return s;
 }
 
@@ -150,6 +152,7 @@ session_drop(struct session *s)
 	while ((q = TAILQ_FIRST(&s->inquiries)) != NULL)
 		session_inquiry_free(s, q);	/* about a body */
 	session_observers_end(s, NULL);
+	session_memos_drop(s, NULL);
 }
 
 void
@@ -415,6 +418,10 @@ session_dispatch(struct session *s, const struct session_event *ev)
 		break;
 	case SESSION_POLICY_LOST:
 		session_policy_lost(s, ev->u.lost.policy, ev->u.lost.error);
+		break;
+	case SESSION_POLICY_BACK:
+		session_policy_back(s, ev->u.back.policy,
+		    ev->u.back.subscribed);
 		break;
 	case SESSION_SPOOL_BYTES:
 		session_content_spooled(s, ev->u.bytes);

@@ -49,6 +49,8 @@ enum session_event_type {
 	SESSION_TLS_FAILED,	/* u.failed; the session aborts that side */
 	SESSION_ANSWER,		/* u.answer: of one policy */
 	SESSION_POLICY_LOST,	/* u.lost: its connection is gone */
+	SESSION_POLICY_BACK,	/* u.back: it has one again, and knows nothing
+				   of this session: what was asked is void */
 	SESSION_SPOOL_BYTES,	/* u.bytes: what SESSION_SPOOL_READ asked for */
 	SESSION_SPOOL_FAILED,	/* u.failed: the spool could not be written */
 	SESSION_BLOCKED,	/* the executor stopped reading `side` on its
@@ -59,6 +61,8 @@ enum session_event_type {
 	SESSION_DRAIN,		/* end at the next command boundary: 421 */
 	SESSION_EVENT_COUNT
 };
+
+struct session_policy;
 
 struct session_tls {
 	const char *version, *cipher;	/* "TLS1.3", "AES-256-GCM" */
@@ -90,6 +94,10 @@ struct session_event {
 							   its decision */
 		} answer;
 		struct { unsigned policy; enum policy_error error; } lost;
+		struct {
+			unsigned policy;
+			const struct session_policy *subscribed;	/* copied */
+		} back;
 	} u;
 };
 

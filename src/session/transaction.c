@@ -247,6 +247,7 @@ session_transaction_end(struct session *s, struct transaction *t,
 		    POLICY_OUTCOME_NONE;
 		session_notify_one(s, i, &ev);
 	}
+	session_memos_drop(s, t);
 	if (s->transaction == t) {
 		s->transaction = NULL;
 		session_transaction_unref(s, t);

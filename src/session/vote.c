@@ -82,8 +82,7 @@ vote_cancel(struct session *s, size_t i, struct vote *v)
 		session_seat_send(s, i, &ev, 0, 0);
 }
 
-/* Returns how long is waited. */
-static uint64_t
+static void
 vote_wait(struct session *s, struct inquiry *q, size_t i)
 {
 	const struct config_policy *c = policy_config(s, i);
@@ -99,24 +98,10 @@ vote_wait(struct session *s, struct inquiry *q, size_t i)
 	v->deadline_us = s->now_us + time_us;
 	v->latest_us = v->deadline_us + c->max_extension_us;
 	seat_wait_begins(s, &s->seats[i]);
-	return time_us;
 }
 
 static void
-vote_ask(struct session *s, struct inquiry *q, size_t i,
-    struct policy_event *event)
-{
-	uint64_t time_us = vote_wait(s, q, i);
-	struct vote *v = &q->votes[i];
-
-	v->seq = ++s->seats[i].last_seq;
-	session_seat_send(s, i, event, v->seq,
-	    (uint32_t)((time_us + CLOCK_US_PER_MS - 1) / CLOCK_US_PER_MS));
-}
-
-/* Puts an open question once more, with the time that is left. */
-void
-session_vote_again(struct session *s, struct inquiry *q, size_t i,
+vote_send(struct session *s, struct inquiry *q, size_t i,
     const struct policy_event *event)
 {
 	struct vote *v = &q->votes[i];
@@ -124,16 +109,37 @@ session_vote_again(struct session *s, struct inquiry *q, size_t i,
 	    v->deadline_us - s->now_us : 0;
 
 	v->seq = ++s->seats[i].last_seq;
-	session_seat_send(s, i, event, v->seq,
-	    (uint32_t)((left_us + CLOCK_US_PER_MS - 1) / CLOCK_US_PER_MS));
+	v->lapsed = s->seats[i].lost;
+	if (!v->lapsed)
+		session_seat_send(s, i, event, v->seq, (uint32_t)((left_us +
+		    CLOCK_US_PER_MS - 1) / CLOCK_US_PER_MS));
 }
 
-/* Takes an open question back, since it will be put anew. */
+/* Of a policy that is lost this is the wait in which it may come back. */
+static void
+vote_ask(struct session *s, struct inquiry *q, size_t i,
+    struct policy_event *event)
+{
+	vote_wait(s, q, i);
+	vote_send(s, q, i, event);
+}
+
+/* It has come back: the question is put again, with the time that is left. */
+void
+session_vote_again(struct session *s, struct inquiry *q, size_t i,
+    const struct policy_event *event)
+{
+	vote_send(s, q, i, event);
+}
+
+/* It is not to be asked that, or anew. */
 void
 session_vote_withdraw(struct session *s, struct inquiry *q, size_t i)
 {
+	struct vote *v = &q->votes[i];
+
 	seat_wait_ends(s, &s->seats[i]);
-	q->votes[i].state = VOTE_NONE;
+	v->state = VOTE_NONE;
 	session_inquiry_voted(s, q);
 }
 
@@ -157,7 +163,7 @@ session_vote_begin(struct session *s, struct inquiry *q, size_t i,
 		v->standing = true;
 		v->decision = seat->standing;
 		v->state = VOTE_IN;
-	} else if (seat->lost)
+	} else if (seat->gave_up)
 		session_vote_fails(s, q, i, seat->policy.error,
 		    "not connected");
 	else
@@ -279,27 +285,18 @@ session_answer(struct session *s, const struct session_event *ev)
 }
 
 static void
-list_lost(struct session *s, struct inquiry_list *list, unsigned i,
-    enum policy_error error)
+vote_times_out(struct session *s, struct inquiry *q, size_t i)
 {
-	struct inquiry *q, *next;
+	struct seat *seat = &s->seats[i];
 
-	for (q = TAILQ_FIRST(list); q != NULL; q = next) {
-		next = TAILQ_NEXT(q, link);
-		if (q->votes[i].state != VOTE_WAITING)
-			continue;
-		session_vote_fails(s, q, i, error, "the connection was lost");
-		session_inquiry_voted(s, q);
-	}
-}
-
-void
-session_policy_lost(struct session *s, unsigned i, enum policy_error error)
-{
-	s->seats[i].lost = true;
-	s->seats[i].policy.error = error;
-	list_lost(s, &s->inquiries, i, error);
-	list_lost(s, &s->observed, i, error);
+	if (seat->lost) {
+		seat->gave_up = true;
+		session_vote_fails(s, q, i, seat->policy.error,
+		    "the connection was lost");
+	} else
+		session_vote_fails(s, q, i, POLICY_ERROR_TIMEOUT,
+		    q->votes[i].seq == 0 ? "no credit in time" :
+		    "no answer in time");
 }
 
 static void
@@ -317,9 +314,7 @@ list_timer(struct session *s, struct inquiry_list *list)
 			    v->deadline_us > s->now_us)
 				continue;
 			vote_cancel(s, i, v);
-			session_vote_fails(s, q, i, POLICY_ERROR_TIMEOUT,
-			    v->seq == 0 ? "no credit in time" :
-			    "no answer in time");
+			vote_times_out(s, q, i);
 		}
 		session_inquiry_voted(s, q);
 	}

@@ -65,6 +65,26 @@ policies_so_far(const struct run *r)
 	return n;
 }
 
+static bool
+setup_subscription(struct run *r, struct span word,
+    struct session_policy *seat)
+{
+	struct span v;
+	uint64_t n;
+
+	if (key_is(word, "decide", &v))
+		seat->decide = setup_phases(r, v);
+	else if (key_is(word, "notify", &v))
+		seat->notify = setup_phases(r, v);
+	else if (key_is(word, "prefix", &v) && span_to_u64(v, &n) == 0)
+		seat->body_prefix = n;
+	else if (key_is(word, "credit", &v) && span_to_u64(v, &n) == 0)
+		seat->body_credit = n;
+	else
+		return false;
+	return true;
+}
+
 /* policy NAME [decide=..] [notify=..] [prefix=N] [credit=N] [unknown]
  * [away=CAUSE]
  * [{ lines of weir.conf }] */
@@ -76,7 +96,6 @@ script_policy_setup(struct run *r, const char *text)
 	struct session_policy *seat = &r->world.seats[i];
 	struct words w;
 	struct span v;
-	uint64_t n;
 	char *head;
 
 	if (strncmp(text, "policy ", 7) != 0)
@@ -91,17 +110,9 @@ script_policy_setup(struct run *r, const char *text)
 	*seat = (struct session_policy){ .known = true, .ready = true,
 	    .version = "rules-1" };
 	for (i = 2; i < w.n; i++) {
-		if (key_is(w.list[i], "decide", &v))
-			seat->decide = setup_phases(r, v);
-		else if (key_is(w.list[i], "notify", &v))
-			seat->notify = setup_phases(r, v);
-		else if (key_is(w.list[i], "prefix", &v) &&
-		    span_to_u64(v, &n) == 0)
-			seat->body_prefix = n;
-		else if (key_is(w.list[i], "credit", &v) &&
-		    span_to_u64(v, &n) == 0)
-			seat->body_credit = n;
-		else if (key_is(w.list[i], "away", &v)) {
+		if (setup_subscription(r, w.list[i], seat))
+			continue;
+		if (key_is(w.list[i], "away", &v)) {
 			seat->ready = false;
 			seat->error = error_parse(v);
 		} else if (span_eq(w.list[i], SPAN("unknown")))
@@ -492,6 +503,23 @@ give_credit(struct run *r, const struct words *w, int policy)
 	buf_release(&frame);
 }
 
+/* P* POLICY [decide=..] [notify=..] [prefix=N] [credit=N] */
+static void
+come_back(struct run *r, const struct words *w, int policy)
+{
+	struct session_policy *seat = &r->world.seats[policy];
+	size_t i;
+
+	script_quiet(r);
+	seat->version = "rules-2";
+	if (w->n > 2)
+		seat->decide = seat->notify = 0;
+	for (i = 2; i < w->n; i++)
+		if (!setup_subscription(r, w->list[i], seat))
+			script_fails(r, "unknown word");
+	world_back(&r->world, (unsigned)policy, seat);
+}
+
 /* Returns whether the line is one of these. */
 bool
 script_policy_step(struct run *r, const struct words *w)
@@ -511,7 +539,8 @@ script_policy_step(struct run *r, const struct words *w)
 		expect_count(r, w);
 		return true;
 	}
-	if (what.len != 2 || what.data[0] != 'P' || w->n < 3)
+	if (what.len != 2 || what.data[0] != 'P' ||
+	    w->n < (what.data[1] == '*' ? 2 : 3))
 		return false;
 	policy = script_policy_index(r, w->list[1]);
 	if (policy < 0) {
@@ -536,6 +565,9 @@ script_policy_step(struct run *r, const struct words *w)
 	case '+':
 		script_quiet(r);
 		annotate(r, w, policy);
+		return true;
+	case '*':
+		come_back(r, w, policy);
 		return true;
 	case '-':
 		script_quiet(r);

@@ -127,6 +127,7 @@ tell_session(struct buf *out, const struct policy_event *ev)
 		tell_addr(out, "client", &ev->u.connect.client);
 		tell_addr(out, "destination", &ev->u.connect.destination);
 		tell_num(out, "id", strlen(ev->u.connect.connection_id));
+		tell_num(out, "resumed", ev->u.connect.resumed);
 		break;
 	case POLICY_PHASE_UPSTREAM:
 		tell_addr(out, "local", &ev->u.upstream.local);

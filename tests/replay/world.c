@@ -98,7 +98,7 @@ feed_once(struct world *w, struct session_event *ev)
 
 	static const char *const names[SESSION_EVENT_COUNT] = { "start",
 	    "bytes", "eof", "connected", "connect failed", "TLS done",
-	    "TLS failed", "answer", "policy lost", "spool bytes",
+	    "TLS failed", "answer", "policy lost", "policy back", "spool bytes",
 	    "spool failed", "blocked", "unblocked", "timer", "drain" };
 
 	ev->now_us = w->now_us;
@@ -356,6 +356,22 @@ world_lost(struct world *w, unsigned policy, enum policy_error error)
 
 	ev.u.lost.policy = policy;
 	ev.u.lost.error = error;
+	event(w, ev);
+}
+
+/* The questions of before are void; who came back has to be asked anew. */
+void
+world_back(struct world *w, unsigned policy,
+    const struct session_policy *subscribed)
+{
+	struct session_event ev = { .type = SESSION_POLICY_BACK };
+	size_t i;
+
+	for (i = 0; i < w->n_notes; i++)
+		if (w->notes[i].policy == (int)policy)
+			w->notes[i].open = false;
+	ev.u.back.policy = policy;
+	ev.u.back.subscribed = subscribed;
 	event(w, ev);
 }
 

@@ -93,6 +93,8 @@ void world_answer(struct world *w, unsigned policy, struct span frame);
 void world_answer_error(struct world *w, unsigned policy, uint32_t seq,
 	enum policy_error error);
 void world_lost(struct world *w, unsigned policy, enum policy_error error);
+void world_back(struct world *w, unsigned policy,
+	const struct session_policy *subscribed);
 void world_spool(struct world *w);	/* answer the read that is out */
 void world_pass(struct world *w, uint64_t us);
 uint64_t world_random(struct world *w);
