@@ -29,6 +29,7 @@ policy_init(struct metrics_policy *p)
 		atomic_init(&p->dropped[i], 0);
 	atomic_init(&p->events_unsent, 0);
 	atomic_init(&p->connects, 0);
+	atomic_init(&p->resumed, 0);
 	atomic_init(&p->state, METRICS_POLICY_DOWN);
 	atomic_init(&p->breaker, POLICY_BREAKER_CLOSED);
 	atomic_init(&p->pong_us, 0);
@@ -103,6 +104,7 @@ copy_figures(struct metrics_policy *to, const struct metrics_policy *from)
 		copy_figure(&to->dropped[i], &from->dropped[i]);
 	copy_figure(&to->events_unsent, &from->events_unsent);
 	copy_figure(&to->connects, &from->connects);
+	copy_figure(&to->resumed, &from->resumed);
 	copy_figure(&to->pong_us, &from->pong_us);
 	atomic_store_explicit(&to->state, atomic_load_explicit(&from->state,
 	    memory_order_relaxed), memory_order_relaxed);

@@ -54,6 +54,7 @@ struct metrics_policy {
 	_Atomic uint64_t events_unsent;		/* notifications that did not
 						   fit or were not sendable */
 	_Atomic uint64_t connects;		/* handshakes done */
+	_Atomic uint64_t resumed;		/* sessions that came back */
 	_Atomic int state;			/* enum metrics_policy_state */
 	_Atomic int breaker;			/* enum policy_breaker_state */
 	_Atomic uint64_t pong_us;		/* the last Pong took */

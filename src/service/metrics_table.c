@@ -103,6 +103,9 @@ const struct metrics_plain metrics_table_policies[] = {
 	{ "connects", "policy_connects_total",
 	    "Handshakes done with the policy server.",
 	    offsetof(struct metrics_policy, connects) },
+	{ "sessions_resumed", "policy_sessions_resumed_total",
+	    "Sessions begun again after their policy connection had died.",
+	    offsetof(struct metrics_policy, resumed) },
 };
 
 static const char *

@@ -40,7 +40,7 @@ struct metrics_group {
 #define METRICS_TABLE_ROWS (SESSION_COUNTER_COUNT + METRICS_COUNTER_COUNT + \
 	METRICS_GAUGE_COUNT)
 #define METRICS_TABLE_HISTOGRAMS 3
-#define METRICS_TABLE_POLICIES 4
+#define METRICS_TABLE_POLICIES 5
 #define METRICS_TABLE_GROUPS 4
 
 /* The definitions leave the sizes out: a missing row does not compile. */

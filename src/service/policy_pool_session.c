@@ -312,6 +312,7 @@ come_back(struct policy_slot *slot)
 	away_ends(slot);
 	join_slot(slot, &policy);
 	if (slot->connection != NULL) {
+		metrics_add(&slot->server->metrics->resumed, 1);
 		m->pool->handlers->on_back(m->session, slot->policy, &policy);
 		free(old);	/* the session has taken the new one */
 	} else {

@@ -104,14 +104,14 @@ session_has_decider(const struct session *s, enum policy_phase phase)
 	return false;
 }
 
-/* Does anybody who is there want to hear of the phase? */
+/* Does anybody who is there, or may come back, want to hear of the phase? */
 bool
 session_has_listener(const struct session *s, enum policy_phase phase)
 {
 	size_t i;
 
 	for (i = 0; i < s->config->n_policies; i++)
-		if (!s->seats[i].lost && s->seats[i].policy.known &&
+		if (!s->seats[i].gave_up && s->seats[i].policy.known &&
 		    session_seat_role(s, i, phase, 0) != SEAT_OUT)
 			return true;
 	return false;

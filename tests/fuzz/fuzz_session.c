@@ -253,7 +253,9 @@ step(struct world *w, struct input *in)
 		world_answer(w, arg & 1, take_bytes(in, arg / 2));
 		break;
 	case 12:
-		if (arg & 2)
+		if ((arg & 6) == 6)
+			world_back(w, arg & 1, &w->seats[arg & 1]);
+		else if (arg & 2)
 			world_lost(w, arg & 1, POLICY_ERROR_CONNECT);
 		else
 			world_answer_error(w, arg & 1, arg / 4,

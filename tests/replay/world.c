@@ -354,6 +354,7 @@ world_lost(struct world *w, unsigned policy, enum policy_error error)
 {
 	struct session_event ev = { .type = SESSION_POLICY_LOST };
 
+	w->lost[policy] = true;
 	ev.u.lost.policy = policy;
 	ev.u.lost.error = error;
 	event(w, ev);
@@ -367,6 +368,9 @@ world_back(struct world *w, unsigned policy,
 	struct session_event ev = { .type = SESSION_POLICY_BACK };
 	size_t i;
 
+	if (!w->lost[policy])
+		return;
+	w->lost[policy] = false;
 	for (i = 0; i < w->n_notes; i++)
 		if (w->notes[i].policy == (int)policy)
 			w->notes[i].open = false;

@@ -67,6 +67,7 @@ struct world {
 					   has had */
 	size_t mx_messages;
 	bool may_discard, may_edit;
+	bool lost[POLICY_MAX];
 	bool off;			/* a tunnel, or an MX without sense */
 	const char *broken;		/* a promise that does not hold */
 };

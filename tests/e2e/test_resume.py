@@ -1,0 +1,186 @@
+"""A policy that dies and comes back, again and again, while mail flows that it
+holds and edits: every message arrives, once, and as the policy wants it."""
+
+import contextlib
+import random
+import signal
+import threading
+import time
+from collections import Counter
+
+import pytest
+from blackbox import decision, pb, wait_for
+from policy_harness import EXAMPLES, Server
+
+SENDERS, SECONDS = 6, 8.0
+BODY = "xxxx offer\r\n" * 500
+
+
+class Sender(threading.Thread):
+    """Delivers numbered messages, each until it is taken, as an MTA does."""
+
+    def __init__(self, proxy, label, stopping):
+        super().__init__()
+        self.proxy, self.label, self.stopping = proxy, label, stopping
+        self.accepted, self.deferred, self.others = [], [], []
+        self.begun = 0
+
+    def run(self):
+        client, number = None, 0
+        while not self.stopping.is_set():
+            number += 1
+            name, reply = f"{self.label}-{number}", ""
+            self.begun += 1
+            until = time.monotonic() + 30
+            while not reply.startswith("2") and time.monotonic() < until:
+                with contextlib.suppress(OSError):
+                    client = client or self.proxy.connect()
+                    reply = self.deliver(client, name)
+                if reply.startswith("2"):
+                    self.accepted.append(name)
+                elif reply.startswith("4"):
+                    self.deferred.append(reply)
+                    time.sleep(0.1)
+                else:
+                    self.others.append((name, reply))
+                if reply[:3] in ("", "421"):
+                    client = None
+        if client is not None:
+            client.ask("QUIT")
+            client.close()
+
+    @staticmethod
+    def deliver(client, name):
+        lines = [f"MAIL FROM:<{name}@example.org>",
+                 f"RCPT TO:<{name}@example.net>", "DATA"]
+        client.send("".join(f"{line}\r\n" for line in lines).encode())
+        replies = [client.reply() for _ in lines]
+        if not replies[2].startswith("354"):
+            if replies[0].startswith("2"):
+                client.ask("RSET")
+            return next(r for r in replies if r[:1] not in ("2", "3"))
+        return client.ask(f"Subject: {name}\r\n\r\n{BODY}.")
+
+
+class Chaos:
+    def __init__(self, bench, name):
+        self.bench, self.name = bench, name
+        self.server = bench.mx()
+
+    def run(self, block, trouble):
+        """trouble(stopping) makes some until it is told to stop."""
+        proxy = self.bench.weir(more=block, ready=False)
+        proxy.wait_log("event=policy.ready ")
+        stopping = threading.Event()
+        senders = [Sender(proxy, f"s{n}", stopping) for n in range(SENDERS)]
+        maker = threading.Thread(target=trouble, args=(stopping,))
+        for thread in (*senders, maker):
+            thread.start()
+        time.sleep(SECONDS)
+        stopping.set()
+        for thread in (*senders, maker):
+            thread.join(60)
+        self.count(senders)
+        return proxy
+
+    def count(self, senders):
+        accepted = [name for s in senders for name in s.accepted]
+        deferred = [reply for s in senders for reply in s.deferred]
+        arrived = Counter(m.sender.split("@")[0]
+                          for m in self.server.messages)
+        lost = set(accepted) - set(arrived)
+        doubled = [name for name, n in arrived.items() if n > 1] + \
+            list(set(arrived) - set(accepted))
+        print(f"{self.name}: sent {sum(s.begun for s in senders)}, "
+              f"delivered {len(arrived)}, deferred once or more "
+              f"{len(deferred)}, lost {len(lost)}, doubled {len(doubled)}")
+        assert not lost and not doubled, (lost, doubled)
+        assert [s.others for s in senders] == [[]] * len(senders)
+        assert len(accepted) == sum(s.begun for s in senders) > 50
+        for message in self.server.messages:
+            name = message.sender.split("@")[0]
+            assert message.data == (f"Subject: {name}\r\nX-Weir-Tag: x\r\n"
+                                    f"\r\n{BODY}").encode()
+            assert message.recipients == [f"{name}@example.net"]
+        self.deferred, self.accepted = deferred, accepted
+
+
+def example(path):
+    return Server(EXAMPLES / "tag_header.py", "--listen", f"unix:{path}",
+                  "--rule", "x", "offer")
+
+
+def block(path):
+    return (f'policy "tag" {{ endpoint = "unix:{path}" grants = {{"headers"}}'
+            ' timeout = 5s }\n')
+
+
+def test_kill_9_every_second(bench, place):
+    chaos, path = Chaos(bench, "kill -9 every second"), place / "tag.sock"
+    running = [example(path)]
+    running[0].wait_for("listening on")
+    deaths = 0
+
+    def trouble(stopping):
+        nonlocal deaths
+        while not stopping.wait(1.0):
+            running[0].signal(signal.SIGKILL)
+            running[0].wait()
+            running[0].__exit__()
+            deaths += 1
+            running[0] = example(path)
+    try:
+        proxy = chaos.run(block(path), trouble)
+    finally:
+        running[0].__exit__()
+    assert deaths >= 4
+    # an example starts in a fraction of a second: nobody need be told to
+    # come back later, but a session that just then began anew
+    assert len(chaos.deferred) <= 2 * deaths, chaos.deferred
+    assert proxy.metric(
+        'weir_policy_sessions_resumed_total{policy="tag"}') > 0
+
+
+def test_stopped_for_a_second(bench, place):
+    chaos, path = Chaos(bench, "SIGSTOP for a second"), place / "tag.sock"
+    with example(path) as server:
+        server.wait_for("listening on")
+
+        def trouble(stopping):
+            while not stopping.wait(1.0):
+                server.signal(signal.SIGSTOP)
+                time.sleep(1.0)
+                server.signal(signal.SIGCONT)
+        chaos.run(block(path), trouble)
+    assert chaos.deferred == []
+
+
+@pytest.mark.parametrize("garbage", [
+    b"\xff\xff\xff\xff", b"HTTP/1.1 500 no\r\n\r\n", b"\0\0\0\x02\xff\xff",
+    b""])
+def test_garbage_and_cuts(bench, place, garbage):
+    """A server that breaks the protocol, or hangs up, in place of every
+    fortieth answer, is back at once."""
+    chance = random.Random(1)
+
+    def answer(event, connection):
+        if chance.random() < 1 / 40:
+            with contextlib.suppress(OSError):
+                connection.sendall(garbage)
+                connection.close()
+            raise OSError
+        if event.WhichOneof("event") != "end_of_message":
+            return decision()
+        made = decision()
+        made.headers.add(op=pb.HeaderEdit.OP_ADD, name=b"X-Weir-Tag",
+                         value=b"x")
+        return made
+    chaos = Chaos(bench, f"garbage {garbage!r}")
+    policy = bench.policy(decide=["mail", "rcpt", "headers",
+                                  "end_of_message"], notify=["body"],
+                          answer=answer, name="tag",
+                          keys={"grants": '{"headers"}', "timeout": "5s"})
+    chaos.run("", lambda stopping: stopping.wait())
+    assert len(policy.connections) > 3
+    assert wait_for(lambda: not chaos.deferred or len(chaos.deferred) <=
+                    2 * len(policy.connections), "few that were deferred")
