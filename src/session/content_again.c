@@ -67,10 +67,11 @@ session_content_rewind(struct session *s, size_t i)
 	struct seat_view *view = &s->seats[i].view;
 	uint64_t repeat;
 
-	if (c == NULL || i >= c->pass.to ||
-	    (view->end && !is_awaited(c->pass.end, i)))
+	if (c == NULL || i >= c->pass.to)
 		return;
 	repeat = withdraw_body(s, p->transaction, i);
+	if (view->end && !is_awaited(c->pass.end, i) && repeat == UINT64_MAX)
+		return;
 	if (view->offset < repeat)
 		repeat = view->offset;
 	session_give_memory(s, &view->gaps);

@@ -303,6 +303,12 @@ hold_release(struct session *s, struct pending *p)
 static bool
 pass_is_over(const struct session *s, const struct content *c)
 {
+	size_t i;
+
+	/* somebody is back, and on his way to the end once more */
+	for (i = 0; i < c->pass.to; i++)
+		if (s->seats[i].view.again && !s->seats[i].view.end)
+			return false;
 	if (c->pass.end_shown)
 		return true;
 	return (c->head_done || !c->head_wanted) &&
