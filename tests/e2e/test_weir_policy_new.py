@@ -35,7 +35,7 @@ def environment(request, tmp_path):
     if not shutil.which(NEEDS[language]):
         pytest.skip(f"{NEEDS[language]} is not installed")
     made = {**os.environ, "WEIR_POLICY": str(PROGRAM), "PYTHONPATH": "",
-            "GOFLAGS": "", "GOCACHE": "/tmp/weir-go-cache"}
+            "GOFLAGS": ""}
     if language == "c":
         if c_policy.why_not():
             pytest.skip(c_policy.why_not())

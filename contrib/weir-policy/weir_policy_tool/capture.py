@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import grp
 import os
 import shutil
 import signal
@@ -48,8 +49,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sessions", type=int, metavar="N",
                         help="record N sessions, then stop")
     parser.add_argument("--group", metavar="NAME",
-                        help="the group that may use the socket (weir's;"
-                             " default: everybody's umask)")
+                        help="the group that may use the socket (default:"
+                             " weir, if there is one and root captures)")
 
 
 class Capture:
@@ -151,14 +152,24 @@ def say(words: str) -> None:
     print(f"weir-policy: {words}", file=sys.stderr, flush=True)
 
 
+def _weirs_group() -> str | None:
+    """weir connects as its own user, and root's sockets are not for others."""
+    if os.geteuid() != 0:
+        return None
+    with contextlib.suppress(KeyError):
+        return grp.getgrnam("weir").gr_name
+    return None
+
+
 def run(options: argparse.Namespace) -> int:
     kind, where, _ = wire.split(options.endpoint)
     if kind == "tls":
         raise Problem("capture listens at unix:/path or tcp:host:port")
     try:
         listener = wire.listen(options.endpoint)
-        if kind == "unix" and options.group:
-            shutil.chown(where, group=options.group)
+        group = options.group or _weirs_group()
+        if kind == "unix" and group:
+            shutil.chown(where, group=group)
             os.chmod(where, 0o660)
     except (OSError, LookupError) as error:
         raise Problem(f"{options.endpoint}: {error}") from None
