@@ -150,3 +150,12 @@ def test_writes(entry):
     else:
         json_format.ParseDict(said, message)
     assert wire.encode(message).hex() == entry["frame"]
+
+
+def test_decisions_compare():
+    """So that a handler can be tested without weir."""
+    assert reject("no") == reject("no")
+    assert reject("no") != reject("yes")
+    assert relay().add_header("X", "1").because(rule="r") == \
+        relay().add_header("X", "1").because(rule="r")
+    assert relay() != "relay"
