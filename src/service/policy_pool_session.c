@@ -37,6 +37,7 @@ struct policy_slot {
 	enum policy_action decided;		/* last, not reported yet */
 	char *version;				/* of the rules, at the join */
 	bool decides_content;			/* at the join */
+	bool is_back;				/* and has no answer yet */
 	bool is_flowing, is_away;		/* in the lists of these: */
 	TAILQ_ENTRY(policy_slot) flowing;	/* wants to hear on_flow */
 	TAILQ_ENTRY(policy_slot) away;		/* waits to come back */
@@ -95,6 +96,7 @@ is_awaited(struct policy_slot *slot, const struct policy_answer *a)
 		    now(slot) - asked->sent_us);
 		policy_asked_remove(&slot->asked, asked);
 		slot->decided = a->u.decision.action;
+		slot->is_back = false;
 	} else {
 		until = now(slot) + a->u.working_extra_ms * CLOCK_US_PER_MS;
 		if (until > asked->deadline_us)
@@ -312,6 +314,7 @@ come_back(struct policy_slot *slot)
 	away_ends(slot);
 	join_slot(slot, &policy);
 	if (slot->connection != NULL) {
+		slot->is_back = true;
 		metrics_add(&slot->server->metrics->resumed, 1);
 		m->pool->handlers->on_back(m->session, slot->policy, &policy);
 		free(old);	/* the session has taken the new one */
@@ -356,7 +359,10 @@ send_event(struct policy_slot *slot, const struct policy_event *event)
 
 	if (slot->connection == NULL)
 		return slot->error;
-	if (event->seq != 0 && !policy_server_allows(slot->server, now_us))
+	/* Whoever waited for it to come back asks it, whatever the circuit
+	 * made of those who could not wait so long. */
+	if (event->seq != 0 && !policy_server_allows(slot->server, now_us) &&
+	    !slot->is_back)
 		return POLICY_ERROR_CIRCUIT;
 	if (event->type == POLICY_PHASE_BODY ||
 	    event->type == POLICY_PHASE_HEADERS)

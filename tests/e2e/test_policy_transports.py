@@ -1,4 +1,5 @@
-"""tls: and unix: endpoints, with servers as they ought to be, and others."""
+"""tls: and unix: endpoints, with servers as they ought to be, and others; what
+an Update changes, and how a server's health shows."""
 
 import contextlib
 import os
@@ -8,7 +9,7 @@ import subprocess
 import threading
 
 import pytest
-from blackbox import Policy, decision, wait_for
+from blackbox import Policy, decision, pb, wait_for
 
 KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
 NAMES = "subjectAltName=DNS:policy.example,IP:127.0.0.1"
@@ -246,3 +247,45 @@ def test_an_unexpected_peer(stranger, bench, owner, keys, words):
         assert client.ask("MAIL FROM:<a@b.example>").startswith("451 4.")
     wait_for(lambda: policy.connections, "an attempt")
     assert policy.seen() == []
+
+
+# ------------------------------------------------------------ once it is ready
+
+def test_update_is_for_new_sessions(bench):
+    """Open ones keep subscriptions and version, and the record says so."""
+    policy = bench.policy(decide=["mail"])
+    proxy = bench.weir()
+    with proxy.connect() as old:
+        update = pb.Update(version="v8")
+        update.subscriptions.add(phase=pb.PHASE_RCPT, decide=True)
+        update.subscriptions.add(phase=77)
+        policy.send(pb.FromPolicy(update=update))
+        proxy.wait_log('event=policy.update policy=p0 version="v8"')
+        proxy.wait_log("event=policy.phase_unknown policy=p0 phase=77")
+        with proxy.connect() as new:
+            for client in (old, new):
+                assert client.ask("MAIL FROM:<a@b.example>")[:3] == "250"
+                assert client.ask("RCPT TO:<c@d.example>")[:3] == "250"
+    rows = proxy.wait_rows("SELECT phase, version FROM decisions "
+                           "ORDER BY version", count=2)
+    assert [(r["phase"], r["version"]) for r in rows] == [
+        ("mail", "v7"), ("rcpt", "v8")]
+
+
+def test_no_subscriptions_is_a_warning(bench):
+    bench.policy()
+    bench.weir().wait_log("event=policy.subscriptions policy=p0 .*"
+                          "subscribes to no phase")
+
+
+def test_a_late_answer_is_measured(bench):
+    policy = bench.policy(decide=["mail"], answer=lambda *_: None,
+                          keys={"timeout": "100ms"})
+    proxy = bench.weir()
+    with proxy.connect() as client:
+        assert client.ask("MAIL FROM:<a@b.example>").startswith("451 4.")
+        question, = policy.wait("mail")
+        policy.reply(question, decision())
+        wait_for(lambda: proxy.metric(
+            'weir_policy_late_seconds_count{policy="p0"}') == 1, "late one")
+    assert proxy.metric('weir_policy_pong_seconds{policy="p0"}') == 0

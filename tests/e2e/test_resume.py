@@ -12,7 +12,7 @@ import pytest
 from blackbox import decision, pb, wait_for
 from policy_harness import EXAMPLES, Server
 
-SENDERS, SECONDS = 6, 8.0
+SENDERS = 6
 BODY = "xxxx offer\r\n" * 500
 
 
@@ -67,7 +67,7 @@ class Chaos:
         self.bench, self.name = bench, name
         self.server = bench.mx()
 
-    def run(self, block, trouble):
+    def run(self, block, trouble, seconds):
         """trouble(stopping) makes some until it is told to stop."""
         proxy = self.bench.weir(more=block, ready=False)
         proxy.wait_log("event=policy.ready ")
@@ -76,7 +76,7 @@ class Chaos:
         maker = threading.Thread(target=trouble, args=(stopping,))
         for thread in (*senders, maker):
             thread.start()
-        time.sleep(SECONDS)
+        time.sleep(seconds)
         stopping.set()
         for thread in (*senders, maker):
             thread.join(60)
@@ -112,31 +112,31 @@ def example(path):
 
 def block(path):
     return (f'policy "tag" {{ endpoint = "unix:{path}" grants = {{"headers"}}'
-            ' timeout = 5s }\n')
+            ' timeout = 5s message_timeout = 5s }\n')
 
 
 def test_kill_9_every_second(bench, place):
     chaos, path = Chaos(bench, "kill -9 every second"), place / "tag.sock"
-    running = [example(path)]
+    running, away = [example(path)], []
     running[0].wait_for("listening on")
-    deaths = 0
 
     def trouble(stopping):
-        nonlocal deaths
         while not stopping.wait(1.0):
+            began = time.monotonic()
             running[0].signal(signal.SIGKILL)
             running[0].wait()
             running[0].__exit__()
-            deaths += 1
             running[0] = example(path)
+            running[0].wait_for("listening on", patience=60)
+            away.append(time.monotonic() - began)
     try:
-        proxy = chaos.run(block(path), trouble)
+        proxy = chaos.run(block(path), trouble, seconds=8)
     finally:
         running[0].__exit__()
-    assert deaths >= 4
-    # an example starts in a fraction of a second: nobody need be told to
-    # come back later, but a session that just then began anew
-    assert len(chaos.deferred) <= 2 * deaths, chaos.deferred
+    print(f"{len(away)} deaths, away for {max(away):.1f} s at most")
+    assert len(away) >= 2
+    # weir looks for it at growing intervals, and that takes its time, too
+    assert max(away) > 2 or chaos.deferred == []
     assert proxy.metric(
         'weir_policy_sessions_resumed_total{policy="tag"}') > 0
 
@@ -151,7 +151,7 @@ def test_stopped_for_a_second(bench, place):
                 server.signal(signal.SIGSTOP)
                 time.sleep(1.0)
                 server.signal(signal.SIGCONT)
-        chaos.run(block(path), trouble)
+        chaos.run(block(path), trouble, seconds=6)
     assert chaos.deferred == []
 
 
@@ -180,7 +180,7 @@ def test_garbage_and_cuts(bench, place, garbage):
                                   "end_of_message"], notify=["body"],
                           answer=answer, name="tag",
                           keys={"grants": '{"headers"}', "timeout": "5s"})
-    chaos.run("", lambda stopping: stopping.wait())
+    chaos.run("", lambda stopping: stopping.wait(), seconds=3)
     assert len(policy.connections) > 3
     assert wait_for(lambda: not chaos.deferred or len(chaos.deferred) <=
                     2 * len(policy.connections), "few that were deferred")

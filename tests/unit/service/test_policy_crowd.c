@@ -10,6 +10,7 @@
 #include <time.h>
 #include <cmocka.h>
 
+#include "policy/breaker.h"
 #include "policy_world.h"
 
 #define CROWD 10000
@@ -193,6 +194,92 @@ a_session_comes_back_twice(void **state)
 	end(&w);
 }
 
+static bool
+is_once_back(void *ctx)
+{
+	return ((struct guest *)ctx)->returns == 1;
+}
+
+/* Others ran out of time, and the circuit opened; these still have some. */
+static void
+an_open_circuit_keeps_nobody_from_asking_again(void **state)
+{
+	struct guest late, g[2];
+	struct world w;
+
+	(void)state;
+	start(&w, "", " breaker_failures = 1\n");
+	shake_hands(&w, 0, is_connected);
+	join(&w, &late);
+	join(&w, &g[0]);
+	join(&w, &g[1]);
+	peer_close(&w.peer, 0);
+	policy_pool_report(late.member, 0, POLICY_ERROR_PROTOCOL);
+	assert_int_equal(atomic_load(&w.metrics.policies[0].breaker),
+	    POLICY_BREAKER_OPEN);
+	shake_hands(&w, 0, is_connected_twice);
+	for (size_t i = 0; i < 2; i++) {
+		assert_true(peer_run(&w.peer, is_once_back, &g[i]));
+		g[i].report = true;
+		assert_int_equal(ask(&g[i], 1), POLICY_OK);
+		answer(&w, 0, peer_expect(&w.peer, 0, TO(MAIL), 1), 1);
+		assert_true(peer_run(&w.peer, has_answer, &g[i]));
+		policy_pool_leave(g[i].member);
+	}
+	assert_int_equal(atomic_load(&w.metrics.policies[0].breaker),
+	    POLICY_BREAKER_CLOSED);
+	policy_pool_leave(late.member);
+	end(&w);
+}
+
+static bool
+is_late(void *ctx)
+{
+	struct world *w = ctx;
+
+	return atomic_load(&w->metrics.policies[0].late_us.count) == 1;
+}
+
+/* An answer behind its deadline is measured; one to a question that was only
+ * cancelled is not. */
+static void
+late_answers_are_measured(void **state)
+{
+	struct policy_event mail = { .type = POLICY_PHASE_MAIL, .seq = 1,
+	    .deadline_ms = 20, .u.mail = { .transaction_id = "01T" } };
+	struct policy_event cancel = { .type = POLICY_EVENT_CANCEL };
+	struct guest g;
+	struct world w;
+	struct figure dropped = { &w.metrics.policies[0].dropped[
+	    METRICS_DROPPED_LATE], 1 };
+	uint64_t session;
+
+	(void)state;
+	start(&w, "", "");
+	shake_hands(&w, 0, is_connected);
+	join(&w, &g);
+	for (mail.seq = 1; mail.seq <= 2; mail.seq++) {
+		mail.deadline_ms = mail.seq == 1 ? 60000 : 20;
+		assert_int_equal(policy_pool_send(g.member, 0, &mail),
+		    POLICY_OK);
+		session = peer_expect(&w.peer, 0, TO(MAIL), mail.seq);
+		cancel.u.cancel.seq = mail.seq;
+		assert_int_equal(policy_pool_send(g.member, 0, &cancel),
+		    POLICY_OK);
+		peer_expect(&w.peer, 0, TO(CANCEL), 0);
+	}
+	answer(&w, 0, session, 1);
+	assert_true(peer_run(&w.peer, is_figure, &dropped));
+	assert_false(is_late(&w));
+	usleep(60000);
+	answer(&w, 0, session, 2);
+	assert_true(peer_run(&w.peer, is_late, &w));
+	assert_in_range(atomic_load(&w.metrics.policies[0].late_us.sum),
+	    20000, 60000000);
+	policy_pool_leave(g.member);
+	end(&w);
+}
+
 int
 main(void)
 {
@@ -200,6 +287,9 @@ main(void)
 		cmocka_unit_test(idle_sessions_cost_nothing),
 		cmocka_unit_test(all_come_back_some_at_a_time),
 		cmocka_unit_test(a_session_comes_back_twice),
+		cmocka_unit_test(
+		    an_open_circuit_keeps_nobody_from_asking_again),
+		cmocka_unit_test(late_answers_are_measured),
 	};
 
 	return cmocka_run_group_tests_name("service/policy_crowd", tests, NULL,
