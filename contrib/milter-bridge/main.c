@@ -6,6 +6,7 @@
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <weir_policy.h>
 
@@ -71,6 +72,18 @@ serve(struct server *server, const char *endpoint)
 	return ready && !server->failed ? 0 : 1;
 }
 
+/* A session has one connection for each milter: all that may be. */
+static void
+raise_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int
 run(const struct milter_options *options, const char *hostname)
 {
@@ -121,6 +134,7 @@ main(int argc, char *argv[])
 	}
 	log_set_level(options.level);
 	signal(SIGPIPE, SIG_IGN);
+	raise_files();
 	if (gethostname(hostname, sizeof hostname - 1) != 0)
 		hostname[0] = '\0';
 	return run(&options, options.hostname != NULL ? options.hostname :

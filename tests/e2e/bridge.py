@@ -29,14 +29,23 @@ class Bridge:
         for milter in milters:
             *before, address = [milter] if isinstance(milter, str) else milter
             words += [*before, "--milter", address]
-        self.process = subprocess.Popen(
-            [PROGRAM, "--listen", f"unix:{self.path}", "--log-level", "debug",
-             "--hostname", "mx.example.net", *options, *words],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=open(self.log_path, "wb"))
+        self.command = [
+            PROGRAM, "--listen", f"unix:{self.path}", "--log-level", "debug",
+             "--hostname", "mx.example.net", *options, *words]
+        self.start()
+
+    def start(self):
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=log)
         wait_for(lambda: "listening on" in self.log or
                  self.process.poll() is not None, "bridge that listens")
         assert self.process.poll() is None, self.log
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
 
     @property
     def log(self):

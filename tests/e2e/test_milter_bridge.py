@@ -1,6 +1,7 @@
 """Milters behind weir: each answer, each change, each failure of a filter."""
 
 import re
+import threading
 import time
 
 import milter as M
@@ -569,6 +570,72 @@ def test_weir_dies_while_a_filter_thinks(desk):
     begun = time.monotonic()
     assert desk.bridge.stop() == 0
     assert time.monotonic() - begun < 2
+
+
+def test_a_message_survives_the_bridge(desk):
+    """weir tells the new bridge all of it, and the filter decides anew."""
+    milter = desk.milter("m", {"E": hang})
+    proxy = desk.weir(milter)
+    with proxy.connect() as client:
+        client.envelope()
+        client.ask("DATA")
+        client.send(MESSAGE.encode() + b".\r\n")
+        wait_for(lambda: milter.sessions[0].told("E"), "end of the message")
+        milter.script["E"] = CHANGES
+        desk.bridge.kill()
+        desk.bridge.start()
+        assert client.reply().startswith("250")
+    (lines, body), = sent(desk)
+    assert lines == CHANGED
+    assert body == b"body\r\n..dot\r\nlast\r\n"
+    again = [s for s in milter.sessions[1:] if s.told("E")]
+    assert len(again) == 1
+    assert again[0].told("H") == milter.sessions[0].told("H")
+    assert again[0].told("L") == milter.sessions[0].told("L")
+    assert again[0].macros["M"] == milter.sessions[0].macros["M"]
+
+
+def test_killed_again_and_again(desk):
+    """What got a 250 is there, once and signed; what got a 4xx is not."""
+    milter = desk.milter("m", {"E": [M.add_header(b"X-Signed", b"yes"),
+                                     M.CONTINUE]})
+    proxy = desk.weir(milter)
+    accepted, deferred, number = [], [], 0
+    until = time.monotonic() + 4
+    killer = threading.Thread(target=kill_until, args=(desk.bridge, until))
+    killer.start()
+    while time.monotonic() < until or not accepted:
+        with proxy.connect(hello=False) as client:
+            if not client.reply().startswith("220") or \
+                    not client.ask("EHLO me").startswith("250"):
+                continue
+            for _ in range(20):
+                number += 1
+                text = f"X-Number: {number}\r\n\r\nHello.\r\n"
+                said = client.ask("MAIL FROM:<a@example.org>")
+                if said.startswith("250"):
+                    said = client.ask("RCPT TO:<b@example.net>")
+                if said.startswith("250"):
+                    said = client.content(text)
+                (accepted if said.startswith("250") else deferred
+                 ).append(number)
+                assert said.startswith(("250", "4")), said
+                if said.startswith("421"):
+                    break
+                client.ask("RSET")
+    killer.join()
+    got = [int(lines[0].split()[1]) for lines, _ in sent(desk)]
+    assert got == accepted
+    assert all(lines[1] == b"X-Signed: yes" for lines, _ in sent(desk))
+    assert len(accepted) + len(deferred) == number
+
+
+def kill_until(bridge, until):
+    while time.monotonic() < until:
+        time.sleep(0.4)
+        bridge.kill()
+        time.sleep(0.1)
+        bridge.start()
 
 
 def test_the_negotiation_is_the_one_of_postfix(desk):

@@ -83,6 +83,31 @@ def test_a_resumed_session(call, desk):
     assert session.body == b"Hello.\r\n"
 
 
+def test_ipv6_and_tls(call, desk):
+    """As Postfix 3.7 was seen to say it."""
+    milter = desk.milter("m")
+    caller = call(milter)
+    caller.send(1, 0, connect=pb.Connect(
+        connection_id="C", listener="l",
+        client=pb.Endpoint(address="2001:db8::1", port=258)))
+    caller.send(1, 0, ehlo=pb.Ehlo(verb=b"EHLO", name=b"one.example"))
+    caller.send(1, 0, tls=pb.Tls(
+        leg=pb.LEG_UPSTREAM, version="TLS1.2", cipher="AES-128-GCM"))
+    caller.send(1, 0, tls=pb.Tls(
+        leg=pb.LEG_CLIENT, version="TLS1.3", cipher="AES-256-GCM",
+        cipher_bits=256, peer_subject="CN=a", peer_issuer="CN=b"))
+    caller.send(1, 7, 2000, ehlo=pb.Ehlo(verb=b"EHLO", name=b"two.example"))
+    assert caller.decision(7)[0].action == RELAY
+    session, = milter.sessions
+    assert session.told("C") == [b"[2001:db8::1]\0" + b"6\x01\x02"
+                                 + b"2001:db8::1\0"]
+    assert session.told("H") == [b"one.example\0", b"two.example\0"]
+    assert session.macros["H"] == {
+        b"{tls_version}": b"TLSv1.3", b"{cipher}": b"AES-256-GCM",
+        b"{cipher_bits}": b"256", b"{cert_subject}": b"CN=a",
+        b"{cert_issuer}": b"CN=b"}
+
+
 @pytest.mark.parametrize("letter", "MRTLNB")
 def test_a_refusal_that_nobody_asked_for(call, desk, letter):
     """A notification cannot be refused; the next question is."""
