@@ -367,7 +367,7 @@ def test_what_weir_cannot_do(desk, word, code):
 # ----------------------------------------------------------------- failures
 
 def hang(session, payload):
-    time.sleep(3)
+    time.sleep(10)
 
 
 def die(session, payload):
@@ -389,8 +389,8 @@ FAILURES = [
 def test_a_filter_that_fails(desk, name, failure):
     """The message is put off, the next one finds the filter anew."""
     milter = desk.milter("m")
-    times = ("--command-timeout", "300ms", "--content-timeout", "300ms",
-             "--connect-timeout", "300ms")
+    times = ("--command-timeout", "700ms", "--content-timeout", "700ms",
+             "--connect-timeout", "700ms")
     with desk.weir((*times, milter.address)).connect() as client:
         # behind an answer to OPTNEG and BODYEOB nothing is asked at once
         for letter in "MRLB" if name == "twice" else "MRLBEO":
@@ -494,9 +494,9 @@ def test_progress_and_patience(desk):
     silent."""
     slow = [part for _ in range(4) for part in (0.5, M.PROGRESS)]
     milter = desk.milter("m", {"E": [*slow, M.CONTINUE], "M": [
-        0.6, M.CONTINUE]})
-    with desk.weir(("--content-timeout", "900ms", milter.address),
-                   keys="timeout = 400ms message_timeout = 800ms"
+        1.2, M.CONTINUE]})
+    with desk.weir(("--content-timeout", "1500ms", milter.address),
+                   keys="timeout = 1s message_timeout = 1s"
                    ).connect() as client:
         begun = time.monotonic()
         assert client.deliver(text=MESSAGE).startswith("250")
@@ -538,20 +538,19 @@ def test_large_bodies_for_two(desk):
 
 
 def test_one_slow_session_delays_no_other(desk):
-    def slow(session, payload):
-        if payload.startswith(b"<slow@"):
-            time.sleep(1.5)
-    milter = desk.milter("m", {"M": slow})
+    go = threading.Event()
+    milter = desk.milter("m", {
+        "M": lambda s, p: go.wait(20) and None if b"slow@" in p else None})
     proxy = desk.weir(milter)
     with proxy.connect() as waiting:
         waiting.send(b"MAIL FROM:<slow@example.org>\r\n")
         wait_for(lambda: milter.sessions and milter.sessions[0].told("M"),
                  "the slow one")
-        begun = time.monotonic()
         for _ in range(10):
             with proxy.connect() as client:
                 assert client.deliver().startswith("250")
-        assert time.monotonic() - begun < 1.2
+        assert not go.is_set()
+        go.set()
         assert waiting.reply().startswith("250")
 
 
@@ -569,7 +568,7 @@ def test_weir_dies_while_a_filter_thinks(desk):
     proxy.stop = lambda: 0      # it is dead, and shall be
     begun = time.monotonic()
     assert desk.bridge.stop() == 0
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 8
 
 
 def test_a_message_survives_the_bridge(desk):
