@@ -29,6 +29,16 @@ def test_paper_examples_are_exact():
         len(bytes.fromhex(dump)) for _, dump in found[:6:2]]
 
 
+def test_paper_takes_an_answer_to_pieces():
+    """The wire format, for those without a compiler, is the dump's."""
+    [(_, pieces)] = blocks("pieces")
+    data = bytes.fromhex("".join(
+        re.match(r" *((?:[0-9a-f]{2} )*[0-9a-f]{2})(?: {2}|$)", line)[1]
+        for line in pieces.splitlines()))
+    dumps = [bytes.fromhex(dump) for _, dump in blocks("hex")]
+    assert len(data).to_bytes(4, "big") + data == dumps[-1]
+
+
 @pytest.fixture
 def paper_server(tmp_path):
     [(_, source)] = blocks("python")
