@@ -67,7 +67,7 @@ static const struct {
 	    "session:3 cancel{seq:9}" },
 	{ { .type = POLICY_PHASE_CONNECT, .session = 1, .seq = 2,
 	    .deadline_ms = 2000, .u.connect = { "01J", "outbound", CLIENT,
-	    MX } },
+	    MX, false } },
 	    "session:1 seq:2 deadline_ms:2000 connect{connection_id:\"01J\" "
 	    "listener:\"outbound\" client{address:\"192.0.2.1\" port:4711} "
 	    "destination{address:\"2001:db8::1\" port:25}}" },
