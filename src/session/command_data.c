@@ -8,12 +8,18 @@
  */
 #include "session/content.h"
 
+/* Does what becomes of DATA hang on what the MX says to the recipients? Those
+ * that it takes may bring in a policy that is for their domain alone, and
+ * whether a discarded one is all that is left is known when it has refused the
+ * others. */
 static bool
-data_wants_settled(const struct session *s)
+data_wants_settled(const struct session *s, const struct transaction *t)
 {
-	return session_has_listener(s, POLICY_PHASE_DATA) ||
+	return t->n_discarded > 0 ||
+	    session_has_listener(s, POLICY_PHASE_DATA) ||
 	    session_has_decider(s, POLICY_PHASE_DATA) ||
-	    session_content_decided(s);
+	    session_content_decided(s) ||
+	    (t->n_unsettled > 0 && session_seats_may_stand(s, t));
 }
 
 static void
@@ -69,7 +75,7 @@ session_data_has_recipients(const struct session *s,
 {
 	if (t->n_discarded > 0 || t->discarded)
 		return true;
-	if (data_wants_settled(s))
+	if (data_wants_settled(s, t))
 		return t->n_accepted > 0;
 	return t->n_sent > 0 || t->n_recipients == 0;
 }
@@ -80,7 +86,7 @@ data_ready(struct session *s, struct pending *p)
 	struct transaction *t = p->transaction;
 
 	if (t->refused || t->ended || buf_len(&t->doom) > 0 ||
-	    !data_wants_settled(s))
+	    !data_wants_settled(s, t))
 		return true;
 	if (t->n_unsettled > 0 || (t->mail_sent && !t->mail_accepted))
 		return false;

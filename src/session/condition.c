@@ -139,6 +139,30 @@ session_seats_stand(struct session *s, const struct transaction *t,
 			s->seats[i].standing_recipients++;
 }
 
+/* Will somebody be asked about the message, or be told of DATA, once one of
+ * the recipients is accepted that the MX has not spoken about yet? */
+bool
+session_seats_may_stand(const struct session *s, const struct transaction *t)
+{
+	uint16_t meets = 0;
+	size_t i;
+
+	for (i = 0; i < t->n_recipients; i++)
+		meets |= t->recipients[i].meets;
+	for (i = 0; i < s->config->n_policies; i++) {
+		const struct session_policy *p = &s->seats[i].policy;
+		unsigned wants = (p->decide | p->notify) &
+		    POLICY_PHASE_BIT(POLICY_PHASE_DATA);
+
+		if (!session_seat_observes(s, i, POLICY_PHASE_DATA))
+			wants |= p->decide & POLICY_PHASES_CONTENT;
+		if (s->config->policies[i].n_recipients > 0 && wants != 0 &&
+		    (meets & 1u << i) != 0)
+			return true;
+	}
+	return false;
+}
+
 static bool
 size_is_wrong(const struct config_policy *c, const struct transaction *t)
 {

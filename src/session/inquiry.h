@@ -159,6 +159,8 @@ void session_seats_meet(struct session *s, const struct policy_event *event,
 	size_t from, size_t to);
 void session_seats_stand(struct session *s, const struct transaction *t,
 	unsigned index);
+bool session_seats_may_stand(const struct session *s,
+	const struct transaction *t);
 void session_notify(struct session *s, struct policy_event *event);
 void session_notify_one(struct session *s, size_t policy,
 	struct policy_event *event);
