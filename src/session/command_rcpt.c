@@ -84,15 +84,29 @@ rcpt_pass(struct session *s, struct pending *p)
 }
 
 /* A refusal for the whole transaction is what DATA will repeat. */
-static void
-rcpt_doom(struct transaction *t, const struct pending *p,
-    const struct policy_decision *d)
+static bool
+rcpt_dooms(const struct inquiry *q)
 {
-	/* a DISCARD speaks at DATA itself: it stands there, too */
-	if (d->scope == POLICY_SCOPE_COMMAND || buf_len(&t->doom) > 0 ||
-	    d->action == POLICY_DISCARD)
+	enum policy_action action;
+
+	return session_verdict(q, &action)->scope != POLICY_SCOPE_COMMAND;
+}
+
+/* What the policies said to it is the outcome, should no other come: not where
+ * the message is doomed already, or will be swallowed. */
+static void
+rcpt_verdict(struct session *s, struct transaction *t, struct pending *p,
+    enum policy_action action)
+{
+	bool refused = action != POLICY_DISCARD;
+
+	if (buf_len(&t->doom) > 0)
 		return;
-	buf_append(&t->doom, buf_span(&p->reply));
+	if (refused && rcpt_dooms(p->inquiry))
+		buf_append(&t->doom, buf_span(&p->reply));
+	else if (refused && t->n_discarded > 0)
+		return;
+	session_transaction_verdict(s, t, p->inquiry, buf_span(&p->reply));
 }
 
 static void
@@ -100,22 +114,14 @@ rcpt_refuse(struct session *s, struct pending *p, enum policy_action action)
 {
 	struct transaction *t = p->transaction;
 	const char *by = session_verdict_by(s, p->inquiry);
-	enum policy_action verdict;
 
+	rcpt_verdict(s, t, p, action);
 	if (action == POLICY_DISCARD) {
 		t->recipients[p->index].discarded = true;
 		t->n_discarded++;
 		session_seats_stand(s, t, p->index);
-		session_transaction_verdict(s, t, p->inquiry,
-		    buf_span(&p->reply));
-		session_recipient_fact(s, p, true, by, NULL);
-		return;
 	}
-	if (t->n_discarded == 0)	/* else the message is swallowed */
-		session_transaction_verdict(s, t, p->inquiry,
-		    buf_span(&p->reply));
-	rcpt_doom(t, p, session_verdict(p->inquiry, &verdict));
-	session_recipient_fact(s, p, false, by, NULL);
+	session_recipient_fact(s, p, action == POLICY_DISCARD, by, NULL);
 	if (action == POLICY_DISCONNECT)
 		session_transaction_end(s, t, session_outcome_of(t->code));
 }
@@ -136,10 +142,8 @@ rcpt_reply(struct session *s, struct pending *p, const struct mx_reply *reply)
 		t->n_accepted++;
 		session_seats_stand(s, t, p->index);
 	}
-	if (!accepted && t->n_discarded == 0) {
+	if (!accepted && t->n_discarded == 0 && buf_len(&t->doom) == 0)
 		session_transaction_note(t, "mx", reply->code, reply->raw);
-		t->by_inquiry = false;
-	}
 	session_recipient_fact(s, p, accepted, "mx", reply);
 }
 

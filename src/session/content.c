@@ -335,7 +335,6 @@ session_content_early_reply(struct session *s, const struct mx_reply *reply)
 	session_fact_event(s, "the MX answered before the end of the message");
 	session_transaction_note(p->transaction, "mx", reply->code,
 	    reply->raw);
-	p->transaction->by_inquiry = false;
 	if (c->mode == CONTENT_RELEASE) {	/* leaves behind the dot */
 		session_reply_raw(s, p, reply->raw);
 		p->reply_is_mx = true;
@@ -411,7 +410,6 @@ session_content_final_reply(struct session *s, struct pending *p,
 	p->reply_is_mx = true;
 	if (c->chunked && !c->complete && reply->code / 100 == 2)
 		return;
-	t->by_inquiry = false;
 	t->mail_sent = false;
 	session_transaction_note(t, "mx", reply->code, reply->raw);
 	session_transaction_end(s, t, session_outcome_of(reply->code));

@@ -83,6 +83,7 @@ session_transaction_note(struct transaction *t, const char *by, unsigned code,
     struct span raw)
 {
 	t->decided_by = by;
+	t->by_inquiry = false;
 	t->code = code;
 	buf_clear(&t->last_reply);
 	buf_append(&t->last_reply, raw);
