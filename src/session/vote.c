@@ -9,6 +9,10 @@
 #include "session/internal.h"
 #include "session/content.h"
 
+/* Open questions to one observer. Nobody waits for it, so nothing else keeps a
+ * fast client and a silent policy from filling memory with them. */
+#define OBSERVED_MAX 1024
+
 static const struct config_policy *
 policy_config(const struct session *s, size_t i)
 {
@@ -166,6 +170,9 @@ session_vote_begin(struct session *s, struct inquiry *q, size_t i,
 	} else if (seat->gave_up)
 		session_vote_fails(s, q, i, seat->policy.error,
 		    "not connected");
+	else if (v->observes && seat->waiting >= OBSERVED_MAX)
+		session_vote_fails(s, q, i, POLICY_ERROR_OVERLOAD,
+		    "too many questions are unanswered");
 	else
 		vote_ask(s, q, i, event);
 }
@@ -175,10 +182,14 @@ list_find(struct inquiry_list *list, unsigned policy, uint32_t seq)
 {
 	struct inquiry *q;
 
-	TAILQ_FOREACH(q, list, link)
-		if (seq != 0 && q->votes[policy].state == VOTE_WAITING &&
-		    q->votes[policy].seq == seq)
+	TAILQ_FOREACH(q, list, link) {
+		const struct vote *v = &q->votes[policy];
+
+		/* of a lapsed one the number may be another's by now */
+		if (seq != 0 && v->state == VOTE_WAITING && !v->lapsed &&
+		    v->seq == seq)
 			return q;
+	}
 	return NULL;
 }
 

@@ -126,15 +126,16 @@ mx(struct fixture *f, const char *text)
 	say(f, SESSION_UPSTREAM, text, strlen(text));
 }
 
+#define CONF(mode) "hostname = \"weir.example\"\n" \
+	"user = \"\"\nrecord { sqlite = \"\" }\n" \
+	"status { address = \"\" control = \"\" }\n" \
+	"listener \"l\" { address = \"127.0.0.1:2525\" }\n" \
+	"policy \"p\" { endpoint = \"unix:/p\" mode = \"" mode "\" }\n"
+
 /* Up to the reply to EHLO; decide: a set of phases. */
 static void
-begin(struct fixture *f, unsigned decide)
+begin_with(struct fixture *f, const char *conf, unsigned decide)
 {
-	static const char conf[] = "hostname = \"weir.example\"\n"
-	    "user = \"\"\nrecord { sqlite = \"\" }\n"
-	    "status { address = \"\" control = \"\" }\n"
-	    "listener \"l\" { address = \"127.0.0.1:2525\" }\n"
-	    "policy \"p\" { endpoint = \"unix:/p\" }\n";
 	struct buf errors = { 0 };
 	struct session_open open = { .record = true };
 	struct session_event ev = { .type = SESSION_START };
@@ -160,6 +161,12 @@ begin(struct fixture *f, unsigned decide)
 	mx(f, "220 mx\r\n");
 	client(f, "EHLO c\r\n");
 	mx(f, "250-mx\r\n250 PIPELINING\r\n");
+}
+
+static void
+begin(struct fixture *f, unsigned decide)
+{
+	begin_with(f, CONF("enforce"), decide);
 }
 
 static void
@@ -369,6 +376,51 @@ test_open_questions_are_bounded(void **state)
 	end(&f);
 }
 
+/* The same with one that only observes: the client is not stopped for it. */
+static void
+test_questions_to_an_observer_are_bounded(void **state)
+{
+	struct fixture f;
+	unsigned i;
+
+	(void)state;
+	begin_with(&f, CONF("observe"), POLICY_PHASE_BIT(POLICY_PHASE_BODY));
+	client(&f, "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n");
+	mx(&f, "250 ok\r\n250 ok\r\n354 go\r\n");
+	client(&f, "A: b\r\n\r\n");
+	peak = held;
+	for (i = 0; i < 20000; i++)
+		client(&f, "x");
+	assert_false(f.paused);
+	assert_true(f.questions > 100 && f.questions < 2000);
+	assert_true(most(&f) < 512 * 1024);
+	end(&f);
+}
+
+/* Nothing of a message is left when it is over, answered or not. */
+static void
+test_an_observer_that_never_answers(void **state)
+{
+	struct fixture f;
+	size_t before = 0;
+	unsigned i;
+
+	(void)state;
+	begin_with(&f, CONF("observe"), POLICY_PHASES_DECIDABLE);
+	for (i = 0; i < 10000; i++) {
+		client(&f, "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n");
+		mx(&f, "250 ok\r\n250 ok\r\n");
+		mx(&f, "354 go\r\n");
+		client(&f, "A: b\r\n\r\nx\r\n.\r\n");
+		mx(&f, "250 ok\r\n");
+		if (i == 0)
+			before = held;
+	}
+	assert_true(f.questions > 6 * 10000);
+	assert_true(held <= before + 4096);
+	end(&f);
+}
+
 int
 main(void)
 {
@@ -383,6 +435,8 @@ main(void)
 		cmocka_unit_test(test_an_endless_reply),
 		cmocka_unit_test(test_recipients_are_bounded),
 		cmocka_unit_test(test_open_questions_are_bounded),
+		cmocka_unit_test(test_questions_to_an_observer_are_bounded),
+		cmocka_unit_test(test_an_observer_that_never_answers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
