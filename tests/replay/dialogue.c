@@ -68,6 +68,10 @@ command(struct dialogue *d, struct span text)
 
 	smtp_command_parse(text, &c);
 	switch (c.verb) {
+	case SMTP_VERB_RSET:	/* chunks before it are undone */
+		buf_clear(&d->content);
+		item_push(d, ITEM_OTHER);
+		break;
 	case SMTP_VERB_RCPT:
 		item_push(d, ITEM_RCPT);
 		break;
