@@ -3,7 +3,9 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -108,6 +110,16 @@ def test_a_server_that_is_not_there(tmp_path):
         weir_policy("check", f"unix:{tmp_path}/none", code=2)
     assert "'postfix:x' is no endpoint" in \
         weir_policy("check", "postfix:x", code=2)
+    assert "not PEM, or of another kind" in weir_policy(
+        "check", "tls:127.0.0.1:1", "--tls-ca", __file__, code=2)
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+        def greet():
+            with plain.accept()[0] as connection:
+                connection.sendall(b"220 mx.example ESMTP\r\n")
+                connection.recv(1)
+        threading.Thread(target=greet, daemon=True).start()
+        assert "it does not speak TLS 1.3" in weir_policy(
+            "check", f"tls:127.0.0.1:{plain.getsockname()[1]}", code=2)
 
 
 def assert_right(endpoint, *options):

@@ -111,6 +111,8 @@ def test_the_same_policy_decides_the_same(captured, blocklist, place):
     decisions = weir_policy("replay", path, same, "--decisions")
     assert decisions.count("reject 550 5.1.1 User unknown"
                            " rule=@bad.example\n") == 2
+    assert re.search(r"^\d/\d+ +rcpt +<r@example.net>  reject 550 5.1.1",
+                     decisions, re.M), decisions
     listed = as_json("replay", path, same, "--decisions")["decisions"]
     assert len(listed) == 8
     assert [d["phase"] for d in listed if d["decision"]["action"] == "reject"
@@ -259,6 +261,9 @@ def test_capture_stops_in_time_and_overwrites_nothing(place):
     assert "no endpoint" in weir_policy("capture", "x", place / "d", code=2)
     assert "capture listens at unix" in weir_policy(
         "capture", "tls:127.0.0.1:1", place / "d", code=2)
+    for option, value in (("--seconds", "0"), ("--sessions", "-1")):
+        assert f"'{value}' is no " in weir_policy(
+            "capture", endpoint, place / "d", option, value, code=2)
     assert not (place / "s").exists()
 
 

@@ -170,6 +170,15 @@ def test_wrong_use_is_named(run, tmp_path):  # noqa: F811
         "send", endpoint, "/nowhere.eml", code=2)
     assert "give one with --to" in weir_policy(
         "send", endpoint, "-", text="Subject: x\n\n", code=2)
+    for option, value, words in [
+            ("--client", "host", "'host' is no IP address"),
+            ("--destination", "1.2.3", "'1.2.3' is no IP address"),
+            ("--from", "a@b>\n", "is no address that could stand between"),
+            ("--to", "", "a recipient cannot be empty"),
+            ("--timeout", "0", "'0' is no number above 0"),
+            ("--timeout", "x", "'x' is no number above 0")]:
+        assert words in weir_policy("send", endpoint, "-", option, value,
+                                    text="To: a@b\n\n", code=2)
     shown = weir_policy("send", endpoint, "-", "--to", "a@b", text="x\n\ny\n")
     assert "outcome         delivered" in shown
 

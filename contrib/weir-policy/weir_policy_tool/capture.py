@@ -17,6 +17,7 @@ from typing import Any
 from weir_policy import wire
 from weir_policy.events import Phase
 
+from .options import count, positive
 from .peer import Problem
 from .recording import Writer
 
@@ -44,9 +45,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="a new file")
     parser.add_argument("--bodies", action="store_true",
                         help="with the bodies of the messages")
-    parser.add_argument("--seconds", type=float, metavar="N",
+    parser.add_argument("--seconds", type=positive, metavar="N",
                         help="stop after N seconds")
-    parser.add_argument("--sessions", type=int, metavar="N",
+    parser.add_argument("--sessions", type=count, metavar="N",
                         help="record N sessions, then stop")
     parser.add_argument("--group", metavar="NAME",
                         help="the group that may use the socket (default:"
@@ -172,7 +173,8 @@ def run(options: argparse.Namespace) -> int:
             shutil.chown(where, group=group)
             os.chmod(where, 0o660)
     except (OSError, LookupError) as error:
-        raise Problem(f"{options.endpoint}: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise Problem(f"{options.endpoint}: {reason}") from None
     try:
         writer = Writer(options.file, options.bodies)
         return asyncio.run(_capture(options, listener, writer))

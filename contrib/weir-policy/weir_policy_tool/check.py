@@ -10,6 +10,7 @@ from typing import Any
 from . import contract, contract_sessions
 from .contract import Note, Server, Skip
 from .dialogue import Broken
+from .options import positive
 from .peer import Peer, Problem
 
 HELP = "try a policy server against the contract"
@@ -26,7 +27,7 @@ CHECKS = contract.CHECKS + contract_sessions.CHECKS
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--timeout", type=float, default=2.0,
+    parser.add_argument("--timeout", type=positive, default=2.0,
                         metavar="SECONDS", help="`timeout` of its block in"
                         " weir.conf (default: %(default)s)")
     parser.add_argument("--only", action="append", metavar="NAME",

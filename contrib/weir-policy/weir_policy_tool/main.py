@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ssl
 import sys
 from types import ModuleType
 
@@ -67,6 +68,9 @@ def _connection(options: argparse.Namespace) -> None:
         try:
             options.tls_context = client_tls(options.tls_ca, options.tls_cert,
                                              options.tls_key)
-        except OSError as error:
-            raise Problem(f"{options.tls_ca or options.tls_cert}: {error}"
-                          ) from None
+        except OSError as error:  # also what is in the file
+            files = " or ".join(f for f in (
+                options.tls_ca, options.tls_cert, options.tls_key) if f)
+            reason = "not PEM, or of another kind" if isinstance(
+                error, ssl.SSLError) else error.strerror
+            raise Problem(f"{files}: {reason}") from None

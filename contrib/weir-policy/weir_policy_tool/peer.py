@@ -18,6 +18,8 @@ from weir_policy.events import Grant, Mode, Phase
 from . import looks
 
 HANDSHAKE_SECONDS = 5.0
+_NO_TLS = {"WRONG_VERSION_NUMBER", "UNSUPPORTED_PROTOCOL",
+           "TLSV1_ALERT_PROTOCOL_VERSION", "RECORD_LAYER_FAILURE"}
 
 
 class Problem(Exception):
@@ -167,10 +169,13 @@ def _reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return (f"its certificate is not accepted: {error.verify_message}"
                 " (--tls-ca names the CA, --tls-name the expected name)")
+    if isinstance(error, ssl.SSLError):
+        return ("it does not speak TLS 1.3"
+                if error.reason in _NO_TLS else f"TLS failed: {error.reason}")
     if isinstance(error, FileNotFoundError):
         return "there is no such socket; is the policy server running?"
     if isinstance(error, ConnectionRefusedError):
         return "nobody listens there; is the policy server running?"
     if isinstance(error, PermissionError):
         return "no permission to write to the socket"
-    return str(error) or type(error).__name__
+    return error.strerror or str(error) or type(error).__name__

@@ -13,6 +13,7 @@ from weir_policy.events import Mode
 
 from . import words
 from .differences import Differences, Judge, Side
+from .options import positive
 from .peer import Peer, Problem
 from .play import Answer, Timeouts
 from .recording import Reader, Record
@@ -43,13 +44,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--decisions", action="store_true",
                         help="show each decision of the new one, and compare"
                              " nothing")
-    parser.add_argument("--pace", type=float, metavar="FACTOR",
+    parser.add_argument("--pace", type=positive, metavar="FACTOR",
                         help="so many times as fast as it was, at most: 1"
                              " for policies that count by time (default: as"
                              " fast as the server answers)")
     parser.add_argument("--examples", type=int, default=3, metavar="N",
                         help="of each difference (default: %(default)s)")
-    parser.add_argument("--timeout", type=float, default=2.0,
+    parser.add_argument("--timeout", type=positive, default=2.0,
                         metavar="SECONDS", help="for each answer (default:"
                         " %(default)s; 15 at end_of_message)")
     parser.add_argument("--policy-name", default="weir-policy",
@@ -90,8 +91,7 @@ def _replay(options: argparse.Namespace, reader: Reader,
                 if options.decisions and options.json:
                     decisions.append(_decision(record, answer))
                 elif options.decisions:
-                    print(f"{answer.phase.name.lower():15}"
-                          f" {words.verdict(answer)}")
+                    print(_decision_line(record, answer))
     except TimeoutError as error:
         raise Problem(str(error)) from None
     notes = _notes(reader, sides)
@@ -117,11 +117,19 @@ def paced(records: Iterable[Record], pace: float | None
         yield record
 
 
+def _decision_line(record: Record, answer: Answer) -> str:
+    where = f"{record.connection}/{record.message.session}"
+    about = "".join(f"{w}  " for w in [words.about(answer.event)] if w)
+    return (f"{where:8} {answer.phase.name.lower():15}"
+            f" {about}{words.verdict(answer)}")
+
+
 def _decision(record: Record, answer: Answer) -> dict[str, Any]:
     made: dict[str, Any] = {
         "time": record.microseconds / 1e6, "connection": record.connection,
         "session": record.message.session,
-        "phase": answer.phase.name.lower(), "error": answer.error}
+        "phase": answer.phase.name.lower(),
+        "about": words.about(answer.event), "error": answer.error}
     if answer.decision is not None:
         made["decision"] = words.decision_data(answer.decision)
     return made

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from weir_policy.events import Outcome, Phase
 from . import edits, words
 from .edits import Invalid
 from .message import Event, Session, addresses, with_crlf
+from .options import ip_address, mailbox, positive, recipient
 from .peer import Peer, Problem
 from .play import Answer, Player, Timeouts
 
@@ -37,15 +37,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("message", metavar="MESSAGE.eml",
                         help="a file, or - for standard input")
     parser.add_argument("--from", dest="sender", metavar="ADDRESS",
+                        type=mailbox,
                         help="envelope sender; '' for <> (default: of the"
                              " Return-Path or From field)")
     parser.add_argument("--to", action="append", metavar="ADDRESS",
+                        type=recipient,
                         help="envelope recipient; may be repeated (default:"
                              " of the To, Cc and Bcc fields)")
     parser.add_argument("--client", default=Session.client, metavar="ADDRESS",
+                        type=ip_address,
                         help="the client's address (default: %(default)s)")
     parser.add_argument("--destination", default=Session.destination,
-                        metavar="ADDRESS",
+                        metavar="ADDRESS", type=ip_address,
                         help="the MX's address (default: %(default)s)")
     parser.add_argument("--listener", default=Session.listener,
                         metavar="NAME", help="default: %(default)s")
@@ -59,7 +62,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help="the client is authenticated")
     parser.add_argument("--policy-name", default="weir-policy",
                         metavar="NAME", help="its name in weir.conf")
-    parser.add_argument("--timeout", type=float, default=2.0,
+    parser.add_argument("--timeout", type=positive, default=2.0,
                         metavar="SECONDS", help="for each answer (default:"
                         " %(default)s; 15 at end_of_message)")
     parser.add_argument("--output", metavar="FILE",
@@ -143,17 +146,6 @@ def play(player: Player, session: Session) -> Report:
     return report
 
 
-def _what(event: Event) -> str:
-    (kind, value), = event.items()
-    shown: dict[str, Callable[[], str]] = {
-        "connect": lambda: str(value["client"]["address"]),
-        "ehlo": lambda: words.printable(value["name"]),
-        "auth": lambda: words.printable(value["identity"]),
-        "mail": lambda: f"<{words.printable(value['sender'])}>",
-        "rcpt": lambda: f"<{words.printable(value['recipient'])}>"}
-    return shown[kind]() if kind in shown else ""
-
-
 def lines(report: Report) -> list[str]:
     out = []
     for step in report.told:
@@ -163,7 +155,7 @@ def lines(report: Report) -> list[str]:
                 verdict += f"  {step.seconds * 1000:.1f} ms"
         else:
             event, verdict = step, "told"
-        what = "".join(f"{w}  " for w in [_what(event)] if w)
+        what = "".join(f"{w}  " for w in [words.about(event)] if w)
         out.append(f"{next(iter(event)):15} {what}{verdict}")
     if not report.answers:
         out.append("the policy server decides nothing of this message")
@@ -247,7 +239,10 @@ def run(options: argparse.Namespace) -> int:
             print(f"{'-' * 15} as it would leave")
             print(words.display(report.message), end="")
     if options.output and report.message:
-        Path(options.output).write_bytes(report.message)
+        try:
+            Path(options.output).write_bytes(report.message)
+        except OSError as error:
+            raise Problem(f"{options.output}: {error.strerror}") from None
     if options.expect:
         return _expected(options.expect, shown)
     if report.failure:

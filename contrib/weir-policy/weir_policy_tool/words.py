@@ -22,6 +22,20 @@ def printable(data: bytes | str) -> str:
                    for c in shown)
 
 
+def about(event: dict[str, Any]) -> str:
+    """Whom or what one {kind: facts} event is about, if a word says that."""
+    (kind, facts), = event.items()
+    if kind == "connect":
+        client = facts.get("client")
+        return str(client["address"] if isinstance(client, dict)
+                   else getattr(client, "address", ""))
+    if kind in ("mail", "rcpt"):
+        address = facts.get("sender" if kind == "mail" else "recipient", b"")
+        return f"<{printable(address)}>"
+    return printable(facts.get({"ehlo": "name", "auth": "identity"}.get(
+        kind, ""), b""))
+
+
 def reply(decision: Any) -> str:
     r = decision.reply
     if not r.code:
