@@ -1,4 +1,4 @@
-"""DESIGN.md section 5, "Fine print", where it needs a longer story."""
+"""The fine print of policies, where it needs a longer story."""
 
 import re
 import socket

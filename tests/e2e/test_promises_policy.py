@@ -1,4 +1,4 @@
-"""DESIGN.md section 5, sentence by sentence, on the real daemon."""
+"""What weir promises to policies, one by one, on the real daemon."""
 
 import re
 import time

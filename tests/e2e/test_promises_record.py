@@ -1,4 +1,4 @@
-"""DESIGN.md sections 6, 8 and 9 on the real daemon."""
+"""What weir promises of record, status and operation, on the real daemon."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""DESIGN.md sections 1, 3 and 4, sentence by sentence, on the real daemon."""
+"""What weir promises to client and MX, one by one, on the real daemon."""
 
 import json
 import re

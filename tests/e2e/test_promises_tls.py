@@ -1,4 +1,4 @@
-"""DESIGN.md section 4, TLS, on the real daemon."""
+"""What weir promises about TLS, on the real daemon."""
 
 import ssl
 import time

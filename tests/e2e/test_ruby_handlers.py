@@ -5,7 +5,7 @@ import re
 import time
 
 import pytest
-from blackbox import wait_for
+from blackbox import certificate, wait_for
 from policy_harness import RELAY, Weir, connect, headers, pb, rcpt
 from ruby_handlers import (EXAMPLE, FILES, MESSAGE, SECTION, deliver, handlers,
                            served, update)
@@ -175,21 +175,31 @@ def test_every_fact_at_every_phase(handlers):
              connected_at=now)
         for fact in ("helo_name", "tls_version", "tls_cipher", "tls_bits",
                      "tls_certificate", "tls_subject", "tls_issuer",
-                     "tls_verified", "auth_type", "auth_identity", "sender",
-                     "message_id", "header_name", "chunk", "received_at"):
+                     "tls_verified", "mx_tls_version", "mx_tls_cipher",
+                     "mx_tls_bits", "mx_tls_certificate", "mx_tls_subject",
+                     "mx_tls_issuer", "mx_tls_verified",
+                     "auth_type", "auth_identity", "sender", "message_id",
+                     "header_name", "chunk", "received_at"):
             seen("connect", **{fact: "nil"})
         known.clear()
         weir.send(1, tls=pb.Tls(
             leg=pb.LEG_CLIENT, version="TLS1.3", cipher_bits=256,
             cipher="AES-256-GCM", peer_certificate=b"\x30",
             peer_subject="CN=c", peer_issuer="CN=ca", verified=True))
-        weir.send(1, tls=pb.Tls(leg=pb.LEG_UPSTREAM, version="TLS1.2"))
+        weir.send(1, tls=pb.Tls(
+            leg=pb.LEG_UPSTREAM, version="TLS1.2", cipher_bits=128,
+            cipher="AES-128-GCM", peer_certificate=b"\x31",
+            peer_subject="CN=mx", peer_issuer="CN=cb"))
         weir.send(1, auth=pb.Auth(mechanism="PLAIN", identity=b"joe"))
         event(ehlo=pb.Ehlo(verb=b"EHLO", name=b"h.example"))
         seen("helo", helo_name='"h.example"', helo_verb='"EHLO"',
              tls_version='"TLS1.3"', tls_cipher='"AES-256-GCM"',
              tls_bits="256", tls_certificate='"0"', tls_subject='"CN=c"',
-             tls_issuer='"CN=ca"', tls_verified="true", auth_type='"PLAIN"',
+             tls_issuer='"CN=ca"', tls_verified="true",
+             mx_tls_version='"TLS1.2"', mx_tls_cipher='"AES-128-GCM"',
+             mx_tls_bits="128", mx_tls_certificate='"1"',
+             mx_tls_subject='"CN=mx"', mx_tls_issuer='"CN=cb"',
+             mx_tls_verified="false", auth_type='"PLAIN"',
              auth_identity='"joe"', client_address='"192.0.2.9"')
         event(command=pb.Command(verb=b"VRFY", arguments=b"joe"))
         seen("unknown", command='"VRFY"', arguments='"joe"')
@@ -240,14 +250,14 @@ def test_every_fact_at_every_phase(handlers):
                                  "destination_address", "destination_port"}
 
 
-def test_facts_from_weir(served, bench):
-    bench.mx(extensions=("PIPELINING", "AUTH PLAIN"),
+def test_facts_from_weir(served, bench, place):
+    bench.mx(tls=certificate(place), extensions=("PIPELINING", "AUTH PLAIN"),
              script={"AUTH": b"235 2.7.0 welcome\r\n"})
     server, weir = served(
         end_of_message='log [client_address, client_port, helo_name, sender,'
         ' recipients, field("subject"), headers.size, body, size,'
-        ' tls_version, auth_type, auth_identity, connection_id,'
-        ' transaction_id, message_id].inspect', close="log cause")
+        ' tls_version, mx_tls_version, mx_tls_subject[/mx.example.net/],'
+        ' auth_type, auth_identity, connection_id, transaction_id, message_id].inspect', close="log cause")
     with weir.connect() as client:
         port = client.socket.getsockname()[1]
         assert client.ask("AUTH PLAIN AGpvZQBzZWNyZXQ=").startswith("235")
@@ -258,8 +268,8 @@ def test_facts_from_weir(served, bench):
     assert line.endswith(
         f'["127.0.0.1", {port}, "client.example.org", "a@x.example",'
         ' ["b@y.example"], "hello", 4, "line one\\r\\nline two\\r\\n",'
-        f' {len(MESSAGE)}, nil, "PLAIN", "joe", "{row["session_id"]}",'
-        f' "{row["id"]}", "<i@d>"]'), line
+        f' {len(MESSAGE)}, nil, "TLS1.3", "mx.example.net", "PLAIN", "joe",'
+        f' "{row["session_id"]}", "{row["id"]}", "<i@d>"]'), line
     server.wait_for("close: quit")
 
 

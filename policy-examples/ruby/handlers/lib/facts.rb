@@ -24,6 +24,15 @@ module Handlers
     def tls_issuer = given(tls&.peer_issuer)
     def tls_verified = tls&.verified
 
+    # TLS with the MX and its certificate; from mail_from on
+    def mx_tls_version = given(mx_tls&.version)
+    def mx_tls_cipher = given(mx_tls&.cipher)
+    def mx_tls_bits = mx_tls&.cipher_bits
+    def mx_tls_certificate = given(mx_tls&.peer_certificate)
+    def mx_tls_subject = given(mx_tls&.peer_subject)
+    def mx_tls_issuer = given(mx_tls&.peer_issuer)
+    def mx_tls_verified = mx_tls&.verified
+
     def auth_type = given(@session.auth&.mechanism)
     def auth_identity = given(@session.auth&.identity)
 
@@ -78,6 +87,7 @@ module Handlers
     private
 
     def tls = @session.tls[:client]
+    def mx_tls = @session.tls[:upstream]
     def envelope = @session.transaction
     def content = envelope&.message
 
