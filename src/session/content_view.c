@@ -126,6 +126,8 @@ view_end(struct session *s, struct seat *seat, struct policy_event *ev)
 	struct span gaps;
 
 	view->end = true;
+	if (view->section > 0)	/* its stage may have edited it since */
+		ev->u.end_of_message.size = view->section + s->body_shown;
 	if (!((seat->policy.decide | seat->policy.notify) &
 	    POLICY_PHASE_BIT(POLICY_PHASE_BODY)))
 		return;
@@ -143,9 +145,10 @@ session_view_fit(struct session *s, size_t i, struct policy_event *ev)
 {
 	struct seat *seat = &s->seats[i];
 
-	if (ev->type == POLICY_PHASE_HEADERS)
+	if (ev->type == POLICY_PHASE_HEADERS) {
 		seat->view.headers = true;
-	else if (ev->type == POLICY_PHASE_BODY)
+		seat->view.section = ev->u.headers.raw.len;
+	} else if (ev->type == POLICY_PHASE_BODY)
 		view_body_piece(seat, ev);
 	else if (ev->type == POLICY_PHASE_END_OF_MESSAGE)
 		view_end(s, seat, ev);
