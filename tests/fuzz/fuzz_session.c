@@ -142,6 +142,8 @@ policy_answers(struct world *w, unsigned which, unsigned how)
 		a.rewrite = how & 64 ? SPAN("n@w") : SPAN("");
 	}
 	w->may_discard |= a.action == POLICY_DISCARD;
+	w->may_discard_message |= a.action == POLICY_DISCARD && (a.scope !=
+	    POLICY_SCOPE_COMMAND || w->notes[i].phase != POLICY_PHASE_RCPT);
 	answer_decision(&frame, w->notes[i].last_seq, &a);
 	world_answer(w, (unsigned)w->notes[i].policy, buf_span(&frame));
 	buf_release(&frame);
@@ -249,7 +251,8 @@ step(struct world *w, struct input *in)
 			policy_credits(w, arg);
 			break;
 		}
-		w->may_discard = w->may_edit = true;	/* who knows */
+		w->may_discard = w->may_discard_message = true;
+		w->may_edit = true;	/* who knows */
 		world_answer(w, arg & 1, take_bytes(in, arg / 2));
 		break;
 	case 12:

@@ -435,6 +435,9 @@ answer_send(struct run *r, const struct words *w, int policy, uint32_t seq)
 		answer_working(&frame, seq, (uint32_t)ms);
 	} else {
 		answer_read(r, w, 3, &a);
+		r->world.may_discard_message |= a.action == POLICY_DISCARD &&
+		    (a.scope != POLICY_SCOPE_COMMAND ||
+		    !span_eq(span_take(w->list[2], 4), SPAN("rcpt")));
 		answer_decision(&frame, seq, &a);
 	}
 	world_answer(&r->world, (unsigned)policy, buf_span(&frame));

@@ -78,6 +78,8 @@ world_release(struct world *w)
 	for (i = 0; i < w->n_notes; i++)
 		free(w->notes[i].text);
 	free(w->notes);
+	for (i = 0; i < POLICY_MAX; i++)
+		told_release(&w->told[i]);
 	dialogue_release(&w->client);
 	dialogue_release(&w->upstream);
 }
@@ -371,6 +373,7 @@ world_back(struct world *w, unsigned policy,
 	if (!w->lost[policy])
 		return;
 	w->lost[policy] = false;
+	told_anew(&w->told[policy]);
 	for (i = 0; i < w->n_notes; i++)
 		if (w->notes[i].policy == (int)policy)
 			w->notes[i].open = false;

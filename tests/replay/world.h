@@ -22,6 +22,17 @@ struct note {
 	bool seen;		/* by the test */
 };
 
+/* What a policy has been told on its present connection; told.c. */
+struct told {
+	bool resumed;		/* some of it before, on another one */
+	bool open;		/* a transaction is */
+	bool over;		/* the session is */
+	int place;		/* in the transaction */
+	uint32_t seq, recipients, message;
+	uint64_t section, body, sent;
+	struct buf content;
+};
+
 enum world_mx { MX_NONE, MX_DIALLED, MX_OPEN, MX_HANDSHAKE, MX_ENDED };
 
 enum world_split { SPLIT_WHOLE, SPLIT_BYTES, SPLIT_RANDOM, SPLIT_AT };
@@ -67,7 +78,9 @@ struct world {
 					   has had */
 	size_t mx_messages;
 	bool may_discard, may_edit;
+	bool may_discard_message;	/* not only a recipient */
 	bool lost[POLICY_MAX];
+	struct told told[POLICY_MAX];
 	bool off;			/* a tunnel, or an MX without sense */
 	const char *broken;		/* a promise that does not hold */
 };
@@ -105,6 +118,11 @@ void world_act(struct world *w, const struct session_action *a);
 void world_watch(struct world *w);
 void world_trace(const struct world *w, const char *what, struct span bytes);
 void world_breaks(struct world *w, const char *what);
+
+/* told.c: watches what policies are told */
+void told(struct world *w, unsigned policy, const struct policy_event *ev);
+void told_anew(struct told *t);
+void told_release(struct told *t);
 
 /* tell.c: events and facts as text, in the form of a note's */
 void tell_event(struct buf *out, const struct policy_event *ev);

@@ -97,6 +97,7 @@ note_asked(struct world *w, unsigned policy, const struct policy_event *ev)
 
 	tell_event(&b, ev);	/* reads every span, kept or not */
 	world_trace(w, ev->seq == 0 ? "P:" : "P?", buf_span(&b));
+	told(w, policy, ev);
 	if (ev->type == POLICY_EVENT_CANCEL)
 		for (i = 0; i < w->n_notes; i++)
 			if (w->notes[i].policy == (int)policy &&
@@ -119,10 +120,33 @@ note_asked(struct world *w, unsigned policy, const struct policy_event *ev)
 	buf_release(&b);
 }
 
+/* Is what the record says of a transaction in order? */
+static void
+watch_outcome(struct world *w, const struct fact *f)
+{
+	static const unsigned classes[POLICY_OUTCOME_COUNT] = {
+		[POLICY_OUTCOME_DELIVERED] = 2, [POLICY_OUTCOME_DEFERRED] = 4,
+		[POLICY_OUTCOME_REJECTED] = 5, [POLICY_OUTCOME_DISCARDED] = 2,
+	};
+	enum policy_outcome outcome = f->u.transaction.outcome;
+
+	if (f->u.transaction.code / 100 != classes[outcome])
+		world_breaks(w, "an outcome with a reply that does not fit");
+	if (outcome == POLICY_OUTCOME_DISCARDED && !w->may_discard_message &&
+	    f->u.transaction.accepted > 0)
+		world_breaks(w, "a message is discarded that had a recipient");
+	if (outcome == POLICY_OUTCOME_DELIVERED &&
+	    strcmp(f->u.transaction.decided_by, "mx") != 0)
+		world_breaks(w, "delivered, and not by the MX");
+}
+
 static void
 note_fact(struct world *w, const struct fact *f)
 {
 	struct buf b = { 0 };
+
+	if (f->type == FACT_TRANSACTION)
+		watch_outcome(w, f);
 
 	tell_fact(&b, f);
 	if (w->keep_notes)
