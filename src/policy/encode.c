@@ -10,6 +10,7 @@
 #include <stdalign.h>
 #include <stdlib.h>
 
+#include "base/escape.h"
 #include "policy/codec.h"
 #include "proto/policy.pb-c.h"
 
@@ -68,10 +69,29 @@ scratch_release(struct scratch *s)
 	}
 }
 
+/* What is not UTF-8 is shown escaped: a strict decoder would take the frame for
+ * no message, and a client chooses what its AUTH is called. */
 static char *
-text(const char *s)
+text(struct scratch *s, const char *t)
 {
-	return s == NULL ? (char *)protobuf_c_empty_string : (char *)s;
+	const char *c = t;
+	struct buf escaped;
+	char *copy;
+
+	if (t == NULL)
+		return (char *)protobuf_c_empty_string;
+	while (*c != '\0' && (unsigned char)*c < 128)
+		c++;
+	if (*c == '\0')
+		return (char *)t;
+	buf_init(&escaped, 0);
+	escape_record(&escaped, span_str(t));
+	copy = scratch_get(s, buf_len(&escaped) + 1, 1);
+	s->failed |= buf_failed(&escaped);
+	if (copy != NULL)
+		memcpy(copy, buf_span(&escaped).data, buf_len(&escaped));
+	buf_release(&escaped);
+	return copy;
 }
 
 static char *
@@ -80,7 +100,7 @@ text_of_span(struct scratch *s, struct span in)
 	char *copy = scratch_get(s, in.len + 1, 1);
 
 	if (copy == NULL)
-		return text(NULL);
+		return text(s, NULL);
 	if (in.len > 0)
 		memcpy(copy, in.data, in.len);
 	return copy;
@@ -176,8 +196,8 @@ pool_list(struct scratch *s, const struct policy_pool_info *in, size_t n)
 		char **addresses = scratch_get(s, count, sizeof(*addresses));
 
 		weir__policy__v1__pool__init(list[i]);
-		list[i]->name = text(in[i].name);
-		list[i]->ehlo_name = text(in[i].ehlo_name);
+		list[i]->name = text(s, in[i].name);
+		list[i]->ehlo_name = text(s, in[i].ehlo_name);
 		for (size_t k = 0; addresses != NULL && k < count; k++) {
 			addresses[k] = scratch_get(s, ADDR_TEXT_MAX, 1);
 			if (addresses[k] != NULL)
@@ -198,9 +218,9 @@ fill_hello(struct scratch *s, const struct policy_event *e, PB(Hello) *m)
 	if (phases == NULL || grants == NULL)
 		return;
 	m->major = 1;
-	m->software = text(e->u.hello.software);
-	m->instance = text(e->u.hello.instance);
-	m->policy = text(e->u.hello.policy);
+	m->software = text(s, e->u.hello.software);
+	m->instance = text(s, e->u.hello.instance);
+	m->policy = text(s, e->u.hello.policy);
 	m->mode = (PB(Mode))e->u.hello.mode;
 	m->features = (char **)e->u.hello.features;
 	m->n_features = e->u.hello.n_features;
@@ -218,17 +238,17 @@ fill_hello(struct scratch *s, const struct policy_event *e, PB(Hello) *m)
 }
 
 static void
-fill_tls(const struct policy_event *e, PB(Tls) *m)
+fill_tls(struct scratch *s, const struct policy_event *e, PB(Tls) *m)
 {
 	m->leg = (PB(Leg))e->u.tls.leg;
-	m->version = text(e->u.tls.version);
-	m->cipher = text(e->u.tls.cipher);
+	m->version = text(s, e->u.tls.version);
+	m->cipher = text(s, e->u.tls.cipher);
 	m->cipher_bits = e->u.tls.cipher_bits;
 	m->peer_certificate = bytes(e->u.tls.peer_certificate);
-	m->peer_subject = text(e->u.tls.peer_subject);
-	m->peer_issuer = text(e->u.tls.peer_issuer);
+	m->peer_subject = text(s, e->u.tls.peer_subject);
+	m->peer_issuer = text(s, e->u.tls.peer_issuer);
 	m->verified = e->u.tls.verified;
-	m->verify_error = text(e->u.tls.verify_error);
+	m->verify_error = text(s, e->u.tls.verify_error);
 	m->resumed = e->u.tls.resumed;
 	m->handshake_us = e->u.tls.handshake_us;
 }
@@ -340,8 +360,8 @@ fill_session_event(struct scratch *s, const struct policy_event *e,
 	switch (e->type) {
 	case POLICY_PHASE_CONNECT:
 		CHOOSE(CONNECT, connect);
-		m->connect.connection_id = text(e->u.connect.connection_id);
-		m->connect.listener = text(e->u.connect.listener);
+		m->connect.connection_id = text(s, e->u.connect.connection_id);
+		m->connect.listener = text(s, e->u.connect.listener);
 		m->connect.client = endpoint(s, &e->u.connect.client);
 		m->connect.destination = endpoint(s, &e->u.connect.destination);
 		m->connect.resumed = e->u.connect.resumed;
@@ -353,11 +373,11 @@ fill_session_event(struct scratch *s, const struct policy_event *e,
 		m->upstream.greeting = smtp_reply(s, &e->u.upstream.greeting);
 		m->upstream.connect_us = e->u.upstream.connect_us;
 		m->upstream.greeting_us = e->u.upstream.greeting_us;
-		m->upstream.error = text(e->u.upstream.error);
+		m->upstream.error = text(s, e->u.upstream.error);
 		break;
 	case POLICY_PHASE_TLS:
 		CHOOSE(TLS, tls);
-		fill_tls(e, &m->tls);
+		fill_tls(s, e, &m->tls);
 		break;
 	case POLICY_PHASE_EHLO:
 		CHOOSE(EHLO, ehlo);
@@ -366,7 +386,7 @@ fill_session_event(struct scratch *s, const struct policy_event *e,
 		break;
 	case POLICY_PHASE_AUTH:
 		CHOOSE(AUTH, auth);
-		m->auth.mechanism = text(e->u.auth.mechanism);
+		m->auth.mechanism = text(s, e->u.auth.mechanism);
 		m->auth.identity = bytes(e->u.auth.identity);
 		break;
 	case POLICY_PHASE_COMMAND:
@@ -385,7 +405,7 @@ fill_transaction_event(struct scratch *s, const struct policy_event *e,
 	switch (e->type) {
 	case POLICY_PHASE_MAIL:
 		CHOOSE(MAIL, mail);
-		m->mail.transaction_id = text(e->u.mail.transaction_id);
+		m->mail.transaction_id = text(s, e->u.mail.transaction_id);
 		m->mail.raw = bytes(e->u.mail.raw);
 		m->mail.sender = bytes(e->u.mail.sender);
 		m->mail.n_parameters = e->u.mail.n_params;
@@ -434,9 +454,10 @@ fill_outcome_event(struct scratch *s, const struct policy_event *e,
 		break;
 	case POLICY_PHASE_TRANSACTION_END:
 		CHOOSE(TRANSACTION_END, transaction_end);
-		end->transaction_id = text(e->u.transaction_end.transaction_id);
+		end->transaction_id = text(s,
+		    e->u.transaction_end.transaction_id);
 		end->outcome = (PB(Outcome))e->u.transaction_end.outcome;
-		end->decided_by = text(e->u.transaction_end.decided_by);
+		end->decided_by = text(s, e->u.transaction_end.decided_by);
 		end->reply = smtp_reply(s, &e->u.transaction_end.reply);
 		end->own_decision_applied =
 		    e->u.transaction_end.own_decision_applied;
@@ -445,7 +466,7 @@ fill_outcome_event(struct scratch *s, const struct policy_event *e,
 		break;
 	case POLICY_PHASE_SESSION_END:
 		CHOOSE(SESSION_END, session_end);
-		m->session_end.cause = text(e->u.session_end.cause);
+		m->session_end.cause = text(s, e->u.session_end.cause);
 		m->session_end.transactions = e->u.session_end.transactions;
 		m->session_end.bytes = e->u.session_end.bytes;
 		break;

@@ -253,6 +253,42 @@ test_encode_limits(void **state)
 	}
 }
 
+/* A client may call its AUTH what it likes: strict decoders take no string that
+ * is not UTF-8, and would end the connection of all sessions. */
+static void
+test_encode_text_that_is_no_utf8(void **state)
+{
+	static const struct policy_event strange[] = {
+		{ .type = POLICY_PHASE_AUTH, .session = 1,
+		    .u.auth = { "\xff\xc3\xa9", SPAN("\xff") } },
+		{ .type = POLICY_PHASE_TLS, .session = 1, .u.tls = {
+		    .leg = 2, .peer_subject = "CN=\xe9",
+		    .peer_issuer = "CN=\x80", .verify_error = "\xc0" } },
+	};
+	static const char *const expected[] = {
+		"session:1 auth{mechanism:\"\\\\xff\\303\\251\" "
+		    "identity:\"\\377\"}",
+		"session:1 tls{leg:LEG_UPSTREAM peer_subject:\"CN=\\\\xe9\" "
+		    "peer_issuer:\"CN=\\\\x80\" verify_error:\"\\\\xc0\"}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(strange); i++) {
+		char text[4096];
+		struct span frame;
+		struct buf out;
+		size_t need;
+
+		buf_init(&out, 0);
+		assert_int_equal(policy_encode(&out, &strange[i], 65536), 0);
+		assert_int_equal(policy_frame_next(buf_span(&out), 65536,
+		    &frame, &need), POLICY_FRAME_OK);
+		protoc_decode("ToPolicy", frame, text, sizeof(text));
+		assert_string_equal(text, expected[i]);
+		buf_release(&out);
+	}
+}
+
 /* More of something than the scratch area holds. */
 static void
 test_encode_many(void **state)
@@ -641,6 +677,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_encode_every_event),
 		cmocka_unit_test(test_encode_limits),
+		cmocka_unit_test(test_encode_text_that_is_no_utf8),
 		cmocka_unit_test(test_encode_many),
 		cmocka_unit_test(test_encode_body_sizes),
 		cmocka_unit_test(test_decode_small),
