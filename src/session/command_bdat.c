@@ -51,8 +51,17 @@ session_bdat_refuse(struct session *s, struct pending *p, const char *why)
 static bool
 bdat_is_offered(const struct session *s)
 {
-	return s->ehlo.capabilities & SMTP_CAP_CHUNKING &&
-	    !session_wants_content(s);
+	return s->chunking_offered;
+}
+
+/* It was, until a policy came back that decides on content now. */
+static bool
+bdat_is_put_off(const struct session *s)
+{
+	const struct transaction *t = s->transaction;
+
+	return s->chunking_offered && session_wants_content(s) && t != NULL &&
+	    t->content == NULL;
 }
 
 static void
@@ -60,6 +69,14 @@ bdat_parse(struct session *s, struct pending *p)
 {
 	struct transaction *t = s->transaction;
 
+	if (bdat_is_put_off(s)) {
+		if (!bdat_size(s, p))
+			return;
+		session_reply_local(s, p, 451, "4.3.0", "A policy has to see "
+		    "the content: try again later");
+		bdat_swallow(s, p);
+		return;
+	}
 	if (t == NULL || !bdat_is_offered(s)) {
 		session_bdat_refuse(s, p, bdat_is_offered(s) ?
 		    "Send MAIL first" : "BDAT is not offered here");

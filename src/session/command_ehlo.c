@@ -92,6 +92,8 @@ ehlo_withheld(const struct session *s)
 static void
 ehlo_answer(struct session *s, struct pending *p, struct span raw)
 {
+	s->chunking_offered = s->ehlo.capabilities & SMTP_CAP_CHUNKING &&
+	    !session_wants_content(s);
 	if (p->command == &session_command_ehlo) {
 		smtp_ehlo_edit(&p->reply, raw, ehlo_withheld(s),
 		    s->config->limits.message_size);

@@ -259,6 +259,7 @@ struct session {
 	struct buf ehlo_clear;		/* its reply before STARTTLS */
 	struct buf ehlo_name;		/* instead of the client's */
 	bool ehlo_refused;		/* by a policy: MAIL is 503 */
+	bool chunking_offered;		/* to the client */
 	bool tls_on, tls_skip, tls_fell_back, greeted;
 	enum config_tls tls_level;
 	struct pending *tls_pending;	/* the EHLO that waits for TLS */
