@@ -190,7 +190,8 @@ vote_observed(struct session *s, struct inquiry *q, size_t i)
 		return;
 	v->would_change = true;
 	stricter(&seat->would, action);
-	if (q->phase == POLICY_PHASE_CONNECT || action == POLICY_DISCONNECT)
+	if (q->phase == POLICY_PHASE_CONNECT ||
+	    q->phase == POLICY_PHASE_EHLO || action == POLICY_DISCONNECT)
 		stricter(&seat->would_session, action);
 	a = session_act(s, SESSION_WOULD_CHANGE, SESSION_CLIENT);
 	a->u.would_change.policy = (unsigned)i;
