@@ -44,8 +44,8 @@ is_unstuffed(struct span wire, struct span content)
 }
 
 static const char *
-told_envelope(struct told *t, const struct session_policy *p,
-    const struct policy_event *ev)
+told_envelope(const struct world *w, struct told *t,
+    const struct session_policy *p, const struct policy_event *ev)
 {
 	if (ev->type == POLICY_PHASE_MAIL) {
 		if (t->open && subscribed(p, POLICY_PHASE_TRANSACTION_END))
@@ -57,7 +57,9 @@ told_envelope(struct told *t, const struct session_policy *p,
 	}
 	if (subscribed(p, POLICY_PHASE_MAIL) && !t->open)
 		return "told of a recipient or DATA without MAIL";
-	if (subscribed(p, POLICY_PHASE_MAIL) && t->place != IN_ENVELOPE)
+	/* between chunks, a recipient is the MX's to refuse */
+	if (subscribed(p, POLICY_PHASE_MAIL) && t->place != IN_ENVELOPE &&
+	    !w->client.chunks)
 		return "told of a recipient or DATA behind the content";
 	if (ev->type == POLICY_PHASE_DATA) {
 		t->place = IN_DATA;
@@ -180,7 +182,7 @@ told_any(struct world *w, struct told *t, const struct session_policy *p,
 	case POLICY_PHASE_MAIL:
 	case POLICY_PHASE_RCPT:
 	case POLICY_PHASE_DATA:
-		return told_envelope(t, p, ev);
+		return told_envelope(w, t, p, ev);
 	case POLICY_PHASE_HEADERS:
 	case POLICY_PHASE_BODY:
 	case POLICY_PHASE_END_OF_MESSAGE:
