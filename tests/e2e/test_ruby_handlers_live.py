@@ -30,6 +30,11 @@ def test_a_file_that_raises(served):
     assert f"{server.folder}/mail_from.rb:3: " in line
     assert "close.rb:2: divided by 0 (ZeroDivisionError)" in \
         server.wait_for("divided")
+    server.change(mail_from="no_such_fact")
+    with weir.connect() as client:
+        assert deliver(client)[0][:3] == "451"
+    line = server.wait_for("no_such_fact")
+    assert line.endswith(" for #<handler> (NameError)"), line
 
 
 @pytest.mark.parametrize("what, action", [("reject", REJECT), ("weir", 0),

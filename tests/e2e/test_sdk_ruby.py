@@ -172,7 +172,7 @@ def test_every_event_arrives_with_its_facts(run):
               " body end_of_message reply transaction_end session_end").split()
     server = run(
         "show = proc do |session, event|\n"
-        "  warn event.inspect.gsub('WeirPolicy::Events::', '')\n"
+        "  warn event.inspect.gsub('WeirPolicy::Events::', ''), event.to_h\n"
         "  next unless event.is_a?(WeirPolicy::Events::EndOfMessage)\n"
         "  t, m = session.transaction, session.message\n"
         "  warn ['state', session.client.address, session.destination.port,\n"
@@ -202,8 +202,8 @@ def test_every_event_arrives_with_its_facts(run):
         ({"rcpt": rcpt(b"c@d")}, 'recipient="c@d", parameters=[], index=0'),
         ({"rcpt": rcpt(b"e@f", 1)}, "index=1"),
         ({"data": pb.Data(accepted=[0, 1])}, "Data accepted=[0, 1]"),
-        ({"headers": headers(raw)}, r'raw="Subject : one\r\n\ttwo'),
-        ({"body": pb.Body(data=b"x\r\n", message=1)}, r'data="x\r\n"'),
+        ({"headers": headers(raw)}, r':raw=>"Subject : one\r\n\ttwo'),
+        ({"body": pb.Body(data=b"x\r\n", message=1)}, r':data=>"x\r\n"'),
         ({"end_of_message": pb.EndOfMessage(
             size=9, gaps=[pb.Gap(offset=1, length=2)])},
          "gaps=[#<struct Gap offset=1, length=2>]"),

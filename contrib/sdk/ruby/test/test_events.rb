@@ -44,6 +44,22 @@ class TestEvents < Minitest::Test
     assert_equal raw.byteslice(0, 22), headers.items.first.raw
   end
 
+  def test_no_mail_in_the_text_of_an_error
+    headers = event(:headers, raw: "Subject: secret\r\n\r\n",
+                              fields: [{ offset: 0, length: 17, name_length: 7 }])
+    body = event(:body, data: "secret", offset: 3)
+    session = WeirPolicy::Session.new(nil, nil, 100)
+    session.apply(:mail, event(:mail, sender: "a@b"))
+    session.apply(:headers, headers)
+    session.apply(:body, body)
+    [headers, body, session, session.message].each do |object|
+      error = assert_raises(NoMethodError) { object.no_such_thing }
+      assert_match(/no_such_thing/, error.message)
+      refute_match(/secret/, error.message)
+      assert_operator error.message.size, :<, 400
+    end
+  end
+
   def test_phases
     assert_equal (1..15).to_a, WeirPolicy::PHASES.values
   end

@@ -19,6 +19,9 @@ module Handlers
       @session = visit.session
     end
 
+    # In the text of errors, which goes to the log.
+    def inspect = "#<handler>"
+
     # ---------------------------------------------- statuses: they end the call
 
     def continue = throw(:status, nil)

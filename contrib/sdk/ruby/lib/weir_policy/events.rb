@@ -107,6 +107,14 @@ module WeirPolicy
       def [](name)
         all(name).first&.value
       end
+
+      # An error's text names its object: that must not bring mail into logs.
+      def inspect = "#<#{self.class} #{fields.size} fields>"
+    end
+
+    # A piece of the body.
+    class Body
+      def inspect = "#<#{self.class} #{data.bytesize} bytes at #{offset}>"
     end
   end
 end

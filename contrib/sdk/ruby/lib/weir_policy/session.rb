@@ -30,6 +30,9 @@ module WeirPolicy
       @headers.raw + @body
     end
 
+    # For errors and logs, where mail has no place; likewise in Session.
+    def inspect = "#<#{self.class} #{@body.bytesize} bytes of body>"
+
     def take(body, limit)
       room = [limit - @body.bytesize, 0].max
       @body << body.data.byteslice(0, room)
@@ -108,6 +111,8 @@ module WeirPolicy
     def annotate(**facts)
       @runner.annotate(facts)
     end
+
+    def inspect = "#<#{self.class} #{connection_id}>"
 
     # Learn from an event, before the handler sees it.
     def apply(phase, event)
