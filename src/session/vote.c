@@ -82,7 +82,7 @@ vote_cancel(struct session *s, size_t i, struct vote *v)
 	struct policy_event ev = { .type = POLICY_EVENT_CANCEL };
 
 	ev.u.cancel.seq = v->seq;
-	if (!s->seats[i].lost && v->seq != 0)
+	if (!s->seats[i].lost && v->seq != 0 && !v->lapsed)
 		session_seat_send(s, i, &ev, 0, 0);
 }
 

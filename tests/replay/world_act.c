@@ -309,8 +309,8 @@ world_act(struct world *w, const struct session_action *a)
 
 /* --------------------------------------------------------------- promises */
 
-/* Chunks that were refused are no part of a message, so of chunks its end must
- * fit. */
+/* Chunks that were refused, by weir or the MX, are no part of a message, so of
+ * chunks its end must fit. */
 static bool
 is_message(const struct dialogue *c, size_t i, struct span got)
 {
@@ -318,6 +318,8 @@ is_message(const struct dialogue *c, size_t i, struct span got)
 
 	if (c->chunks && sent.len > got.len)
 		sent = span_skip(sent, sent.len - got.len);
+	if (c->chunks && sent.len < got.len)
+		got = span_skip(got, got.len - sent.len);
 	return span_eq(sent, got);
 }
 
