@@ -64,6 +64,7 @@ def test_the_sixth_connection_waits(start, bench):
     weir.wait_rows("SELECT * FROM sessions WHERE cause IS NOT NULL", count=2)
     row, = weir.wait_rows("SELECT * FROM decisions WHERE rule = 'concurrency'")
     assert row["score"] == 6
+    assert row["version"] == "5 connections, 3 s"
     fifth, waited = greeted(weir)
     assert waited < 1.5
     again, waited = greeted(weir)

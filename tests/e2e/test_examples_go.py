@@ -83,6 +83,7 @@ def test_reputation(example, bench):
                                 if row["action"] == "reject"], "the row")[0]
     assert refused["rule"] == "sender spam@bad.example"
     assert refused["score"] > 75
+    assert refused["version"] == "1 delay=300ms pools=clean,normal,dirty"
 
 
 def test_reputation_of_those_who_do_well(example, bench):
@@ -131,6 +132,7 @@ def test_duplicates_distinct_recipients(example, bench):
                 if row["action"] == "reject"]
     wait_for(lambda: len(rules()) == 2, "rows")
     assert rules() == ["subject", "blocked subject"]
+    assert "exempt=@newsletter.example" in decisions(weir)[0]["version"]
 
 
 def test_duplicates_block_expires(example, bench):

@@ -97,6 +97,7 @@ def test_footer(footer, encoding, attachment):
     if attachment:
         assert got.endswith(sent[sent.rindex(b"Content-Type: text/csv"):])
     assert rows[-1]["rule"] == "footer"
+    assert len(rows[-1]["version"]) == 12
 
 
 def test_footer_under_plain_text(footer):

@@ -123,6 +123,7 @@ main(int argc, char **argv)
 	struct limits limits = { .connections = 5, .delay = 3 };
 	struct weir_policy *policy;
 	const char *endpoint = NULL;
+	char rules[64];
 
 	if (!parse(argc, argv, &limits, &endpoint)) {
 		fputs("usage: concurrency --listen ENDPOINT [--connections N] "
@@ -130,6 +131,9 @@ main(int argc, char **argv)
 		return 64;
 	}
 	policy = weir_policy_new("concurrency/1.0", &limits);
+	snprintf(rules, sizeof rules, "%u connections, %g s",
+	    limits.connections, limits.delay);
+	weir_policy_version(policy, rules);
 	weir_on(policy, WEIR_CONNECT, WEIR_DECIDE, on_connect);
 	return weir_policy_run(policy, endpoint);
 }

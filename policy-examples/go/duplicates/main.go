@@ -145,6 +145,17 @@ func withoutBoundaries(body []byte) []byte {
 	return bytes.Join(kept, nil)
 }
 
+// rules are the options that change what is decided, for weir's record.
+func rules() string {
+	set := []string{"1"}
+	flag.Visit(func(f *flag.Flag) {
+		if f.Name != "listen" && !strings.HasPrefix(f.Name, "tls-") {
+			set = append(set, f.Name+"="+f.Value.String())
+		}
+	})
+	return strings.Join(set, " ")
+}
+
 func main() {
 	log.SetFlags(0)
 	weir.Flags()
@@ -155,6 +166,6 @@ func main() {
 			d.exempt[strings.TrimPrefix(sender, "@")] = true
 		}
 	}
-	weir.Main(&weir.Policy{Software: "duplicates/1.0", BodyLimit: 256 << 10,
+	weir.Main(&weir.Policy{Software: "duplicates/1.0", Version: rules(), BodyLimit: 256 << 10,
 		Mail: d.mail, EndOfMessage: d.end})
 }

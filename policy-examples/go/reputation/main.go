@@ -138,6 +138,17 @@ func (r *reputation) end(_ context.Context, s *weir.Session, e *weir.Transaction
 	}
 }
 
+// rules are the options that change what is decided, for weir's record.
+func rules() string {
+	set := []string{"1"}
+	flag.Visit(func(f *flag.Flag) {
+		if f.Name != "listen" && !strings.HasPrefix(f.Name, "tls-") {
+			set = append(set, f.Name+"="+f.Value.String())
+		}
+	})
+	return strings.Join(set, " ")
+}
+
 func main() {
 	log.SetFlags(0)
 	weir.Flags()
@@ -148,6 +159,6 @@ func main() {
 			log.Fatal("-pools wants three names: clean,normal,dirty")
 		}
 	}
-	weir.Main(&weir.Policy{Software: "reputation/1.0", Connect: r.connect, Mail: r.mail,
-		Headers: r.headers, Reply: r.reply, TransactionEnd: r.end})
+	weir.Main(&weir.Policy{Software: "reputation/1.0", Version: rules(),
+		Connect: r.connect, Mail: r.mail, Headers: r.headers, Reply: r.reply, TransactionEnd: r.end})
 }

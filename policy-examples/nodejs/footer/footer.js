@@ -3,6 +3,7 @@
 // Adds a footer to outgoing messages, by splices of their body: the rest stays
 // byte for byte. README.md says to which ones.
 
+const { createHash } = require('node:crypto')
 const fs = require('node:fs')
 const { Policy, commandLine, relay } = require('weir-policy')
 const { Untouched, message, texts } = require('./mime')
@@ -121,7 +122,8 @@ function main () {
     text: crlf(text),
     html: options.html ? crlf(fs.readFileSync(options.html, 'utf8')) : html(text)
   }
-  const policy = new Policy('footer/1.0')
+  const version = createHash('sha256').update(JSON.stringify(footer)).digest('hex').slice(0, 12)
+  const policy = new Policy('footer/1.0', { version })
   policy.on('endOfMessage', ({ message, envelope }) => {
     try {
       if (envelope.sender === '') throw new Untouched('a bounce')
