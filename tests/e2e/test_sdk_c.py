@@ -290,7 +290,7 @@ def test_timers_and_working(probe):
     one = probe()
     with Weir(one.endpoint) as weir:
         begun = time.monotonic()
-        for us in (300000, 100000, 200000, 1):
+        for us in (2 ** 64 - 1, 300000, 100000, 200000, 1):
             one.command("timer", us)
         for _ in range(4):
             assert one.line() == {"timer": 1}
@@ -450,6 +450,7 @@ def test_sockets(probe, library, tmp_path):
     (tmp_path / "file").write_text("mine")
     for endpoint, words in [(f"unix:{tmp_path}/file", "already in use"),
                             ("unix:" + "x" * 200, "too long"),
+                            ("unix:", "not unix:/path"),
                             ("tcp:127.0.0.1", "not unix:/path"),
                             ("fd:0", "not unix:/path"),
                             ("x", "not unix:/path")]:

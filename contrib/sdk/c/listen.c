@@ -132,8 +132,8 @@ listen_unix(struct weir_policy *p, const char *path)
 	struct stat file;
 	int fd;
 
-	if (strlen(path) >= sizeof at.sun_path) {
-		errno = ENAMETOOLONG;
+	if (path[0] == '\0' || strlen(path) >= sizeof at.sun_path) {
+		errno = path[0] == '\0' ? EINVAL : ENAMETOOLONG;
 		return -1;
 	}
 	strcpy(at.sun_path, path);

@@ -146,6 +146,7 @@ weir_timer(struct weir_policy *p, uint64_t us, weir_timer_fn *fn, void *arg)
 {
 	struct weir_timer *t, **more;
 	size_t room = p->room_timers > 0 ? 2 * p->room_timers : 16;
+	uint64_t now = now_us();
 
 	if (p->n_timers == p->room_timers) {
 		more = realloc(p->timers, room * sizeof(struct weir_timer *));
@@ -157,7 +158,8 @@ weir_timer(struct weir_policy *p, uint64_t us, weir_timer_fn *fn, void *arg)
 	t = malloc(sizeof *t);
 	if (t == NULL)
 		return NULL;
-	*t = (struct weir_timer){ p, 0, now_us() + us, fn, arg };
+	*t = (struct weir_timer){ p, 0,
+	    us < UINT64_MAX - now ? now + us : UINT64_MAX, fn, arg };
 	settle(p, t, p->n_timers++);
 	if (t->place == 0)
 		arm_clock(p);

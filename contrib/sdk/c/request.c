@@ -127,12 +127,15 @@ copy_bytes(struct weir_request *r, const void *data, size_t n)
 	return (ProtobufCBinaryData){ s != NULL ? n : 0, (uint8_t *)s };
 }
 
-/* Room for one more element of a list of n; the list doubles as it grows. */
+/* Room for one more element of a list of n; the list doubles as it grows. Once
+ * it could not, it is gone, and the answer with it. */
 static void *
 grown(struct weir_request *r, void *list, size_t n, size_t size)
 {
 	void *more;
 
+	if (r->failed)
+		return NULL;
 	if (n > 0 && (n & (n - 1)) != 0)
 		return list;
 	more = arena_alloc(&r->arena, (n > 0 ? 2 * n : 1) * size);

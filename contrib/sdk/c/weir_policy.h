@@ -242,6 +242,8 @@ void weir_policy_body_prefix(struct weir_policy *policy, uint64_t bytes);
 /**
  * weir_policy_body_window(policy, bytes, manual) - limit bodies under way.
  *
+ * Before weir connects.
+ *
  * bytes   weir sends at most so many body bytes of a message beyond those that
  *         were taken; 0: no limit. Default: 262144
  * manual  false, the default: what a body callback was given is taken when it
