@@ -167,6 +167,10 @@ session_vote_begin(struct session *s, struct inquiry *q, size_t i,
 		v->standing = true;
 		v->decision = seat->standing;
 		v->state = VOTE_IN;
+		/* not asked, but told: it may listen to what follows */
+		if ((seat->policy.decide | seat->policy.notify) &
+		    POLICY_PHASE_BIT(q->phase))
+			session_notify_one(s, i, event);
 	} else if (seat->gave_up)
 		session_vote_fails(s, q, i, seat->policy.error,
 		    "not connected");

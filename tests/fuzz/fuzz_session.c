@@ -1,6 +1,6 @@
 /*
- * The session: bytes become events of a client, an MX, two policies, the spool
- * and time, in any order that an executor could feed them in. The world of
+ * The session: bytes become events of a client, an MX, five policies in two
+ * stages, the spool and time, in any order that an executor could feed them in. The world of
  * tests/replay watches the promises; here they end the process when broken.
  * Whatever happened, when both peers are gone and time has passed, the session
  * must have ended.
@@ -27,7 +27,14 @@
 	" grants = {\"headers\", \"body\"} stage = 20\n" \
 	" recipients = {\"d\"} enforce = 67 size_max = 3000 }\n" \
 	"policy \"o\" { endpoint = \"unix:/o\" mode = \"observe\"\n" \
-	" grants = {\"headers\", \"discard\"} }\n"
+	" grants = {\"headers\", \"discard\"} }\n" \
+	"policy \"r\" { endpoint = \"unix:/r\" on_error = \"relay\"\n" \
+	" grants = {\"headers\", \"body\", \"discard\"} }\n" \
+	"policy \"s\" { endpoint = \"unix:/s\" on_error = \"tempfail\"\n" \
+	" grants = {\"headers\", \"body\", \"discard\", \"envelope\"}\n" \
+	" stage = 20 }\n"
+
+#define POLICIES 5
 
 struct input {
 	const uint8_t *data;
@@ -155,7 +162,7 @@ policy_credits(struct world *w, unsigned how)
 	struct buf frame = { 0 };
 
 	answer_credit(&frame, how / 8, how / 3 % 3);
-	world_answer(w, how % 3, buf_span(&frame));
+	world_answer(w, how % POLICIES, buf_span(&frame));
 	buf_release(&frame);
 }
 
@@ -217,6 +224,13 @@ other_event(struct world *w, unsigned how)
 }
 
 static void
+lose(struct world *w, unsigned policy)
+{
+	if (w->seats[policy].ready && !w->lost[policy])
+		world_lost(w, policy, POLICY_ERROR_CONNECT);
+}
+
+static void
 step(struct world *w, struct input *in)
 {
 	static const uint64_t times[] = { 1000, 1000000, 3000000, 60000000,
@@ -257,9 +271,10 @@ step(struct world *w, struct input *in)
 		break;
 	case 12:
 		if ((arg & 6) == 6)
-			world_back(w, arg & 1, &w->seats[arg & 1]);
+			world_back(w, arg / 8 % POLICIES,
+			    &w->seats[arg / 8 % POLICIES]);
 		else if (arg & 2)
-			world_lost(w, arg & 1, POLICY_ERROR_CONNECT);
+			lose(w, arg / 8 % POLICIES);
 		else
 			world_answer_error(w, arg & 1, arg / 4,
 			    POLICY_ERROR_OVERLOAD);
@@ -304,10 +319,10 @@ leave(struct world *w)
 static void
 seats(struct world *w, struct input *in, bool content)
 {
-	unsigned i, bits;
+	unsigned i, bits = 0;
 
-	for (i = 0; i < 3; i++) {
-		bits = take(in);
+	for (i = 0; i < POLICIES; i++) {
+		bits = i < 3 ? take(in) : bits * 7 & 255;
 		w->seats[i] = (struct session_policy){ .known = true,
 		    .ready = true, .version = "1", .decide = bits << 3 &
 		    POLICY_PHASES_DECIDABLE, .notify = (bits & 1) == 0 ?
@@ -321,7 +336,7 @@ seats(struct world *w, struct input *in, bool content)
 			w->seats[i].body_prefix = 3;
 		if (!content)
 			continue;
-		bits = take(in);
+		bits = i < 3 ? take(in) : bits * 5 & 255;
 		w->seats[i].decide |= bits << 10 & POLICY_PHASES_CONTENT;
 		w->seats[i].body_credit = bits >> 4;
 	}

@@ -78,6 +78,7 @@ told_message(struct told *t, uint32_t message)
 	if (t->message == message)
 		return;
 	t->message = message;
+	t->headers = false;
 	t->section = t->body = t->sent = 0;
 	buf_clear(&t->content);
 }
@@ -96,6 +97,7 @@ told_headers(struct told *t, const struct policy_event *ev)
 		return "told of fields behind the section";
 	t->place = IN_HEADERS;
 	told_message(t, ev->u.headers.message);
+	t->headers = true;
 	t->section = ev->u.headers.raw.len;
 	buf_append(&t->content, ev->u.headers.raw);
 	return NULL;
@@ -108,7 +110,7 @@ told_body(struct told *t, const struct session_policy *p,
 	uint64_t end = ev->u.body.offset + ev->u.body.data.len;
 
 	if (subscribed(p, POLICY_PHASE_HEADERS) && !t->resumed &&
-	    (t->place < IN_HEADERS || t->message != ev->u.body.message))
+	    (!t->headers || t->message != ev->u.body.message))
 		return "told of a body without its header section";
 	told_message(t, ev->u.body.message);
 	if (ev->u.body.data.len == 0 || ev->u.body.offset < t->body)
@@ -131,8 +133,7 @@ told_end(struct world *w, struct told *t, const struct session_policy *p,
 	size_t i;
 
 	t->place = IN_END;
-	if (!subscribed(p, POLICY_PHASE_HEADERS) ||
-	    !subscribed(p, POLICY_PHASE_BODY) || t->resumed ||
+	if (!t->headers || !subscribed(p, POLICY_PHASE_BODY) || t->resumed ||
 	    ev->u.end_of_message.truncated)
 		return NULL;
 	for (i = 0; i < ev->u.end_of_message.n_gaps; i++)
@@ -188,8 +189,9 @@ told_any(struct world *w, struct told *t, const struct session_policy *p,
 	case POLICY_PHASE_END_OF_MESSAGE:
 		return told_content(w, t, p, ev);
 	case POLICY_PHASE_TRANSACTION_END:
-		t->open = t->resumed = false;	/* if MAIL was not refused
-						   unasked */
+		if (subscribed(p, POLICY_PHASE_MAIL) && !t->open)
+			return "told of the end of no transaction";
+		t->open = t->resumed = false;
 		return NULL;
 	case POLICY_PHASE_SESSION_END:
 		t->over = true;

@@ -93,10 +93,13 @@ note_asked(struct world *w, unsigned policy, const struct policy_event *ev)
 {
 	struct buf b = { 0 };
 	struct note *n;
+	char what[64];
 	size_t i;
 
 	tell_event(&b, ev);	/* reads every span, kept or not */
-	world_trace(w, ev->seq == 0 ? "P:" : "P?", buf_span(&b));
+	snprintf(what, sizeof(what), "P%c %s", ev->seq == 0 ? ':' : '?',
+	    w->config->policies[policy].name);
+	world_trace(w, what, buf_span(&b));
 	told(w, policy, ev);
 	if (ev->type == POLICY_EVENT_CANCEL)
 		for (i = 0; i < w->n_notes; i++)
