@@ -9,6 +9,8 @@ from policy_harness import ROOT, Server
 SDK = ROOT / "contrib" / "sdk" / "ruby"
 LIB = f"-I{SDK}/lib"
 RUBY = "/usr/bin/ruby"
+needs_ruby = pytest.mark.skipif(not os.access(RUBY, os.X_OK),
+                                reason="Ruby is not installed")
 HEAD = "require 'weir_policy'\ninclude WeirPolicy::Decisions\n$stderr.sync = " \
     "true\npolicy = WeirPolicy::Policy.new('test/1', **({options}))\n"
 

@@ -5,6 +5,7 @@ import email
 import email.policy
 import io
 import json
+import shutil
 import socket
 import subprocess
 import zipfile
@@ -42,6 +43,9 @@ def example(bench, place):
 
 @pytest.fixture
 def redis(place):
+    pytest.importorskip("redis")
+    if not shutil.which("redis-server"):
+        pytest.skip("redis-server is not installed")
     port = quiet_port()
     server = subprocess.Popen(
         ["redis-server", "--port", str(port), "--bind", "127.0.0.1",

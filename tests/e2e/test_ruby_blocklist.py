@@ -6,7 +6,9 @@ import shlex
 import pytest
 from example import parts
 from policy_harness import ROOT, Server
-from ruby_harness import RUBY
+from ruby_harness import RUBY, needs_ruby
+
+pytestmark = needs_ruby
 
 FOLDER = ROOT / "policy-examples" / "ruby" / "blocklist"
 LISTS = {"recipients": "Joe@Example.com\n@example.net # the domain\n"

@@ -9,6 +9,9 @@ from blackbox import certificate, wait_for
 from policy_harness import RELAY, Weir, connect, headers, pb, rcpt
 from ruby_handlers import (EXAMPLE, FILES, MESSAGE, SECTION, deliver, handlers,
                            served, update)
+from ruby_harness import needs_ruby
+
+pytestmark = needs_ruby
 
 # ------------------------------------------------------- each status, each phase
 

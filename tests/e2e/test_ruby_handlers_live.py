@@ -15,7 +15,9 @@ from example import parts
 from policy_harness import RELAY, REJECT, ROOT, Server, Weir, connect, pb, rcpt
 from ruby_handlers import (EXAMPLE, FILES, MESSAGE, deliver, handlers, served,
                            update)
-from ruby_harness import RUBY
+from ruby_harness import RUBY, needs_ruby
+
+pytestmark = needs_ruby
 
 
 # --------------------------------------------------------- files that are wrong

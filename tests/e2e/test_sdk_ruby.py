@@ -9,7 +9,9 @@ import time
 from blackbox import wait_for
 from policy_harness import (RAW, RELAY, REJECT, ROOT, Server, Weir, connect,
                             frame, headers, pb, rcpt)
-from ruby_harness import LIB, ORDER, RUBY, SDK, ruby, run
+from ruby_harness import LIB, ORDER, RUBY, SDK, needs_ruby, ruby, run
+
+pytestmark = needs_ruby
 
 # ------------------------------------------- README, installation, generated
 

@@ -9,8 +9,10 @@ import time
 import pytest
 from blackbox import wait_for
 from policy_harness import (RELAY, REJECT, Weir, connect, frame, pb, rcpt)
-from ruby_harness import ORDER, run
+from ruby_harness import ORDER, needs_ruby, run
 from test_policy_sdk_whole import certificate, client, welcomed
+
+pytestmark = needs_ruby
 
 GARBAGE = {
     "http": (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 'begins with "GET / HTTP'),
