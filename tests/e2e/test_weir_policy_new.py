@@ -75,6 +75,17 @@ def test_it_runs_and_its_test_passes(language, template, phase, environment,
     assert subprocess.run(["sh", "-n", folder / "test.sh"]).returncode == 0
 
 
+@pytest.mark.parametrize("language", NEEDS)
+def test_without_its_package_it_says_so(language, environment, tmp_path):
+    folder = make(language, tmp_path / "my-policy")
+    nowhere = str(tmp_path / "none")
+    done = try_it(folder, {
+        **environment, "WEIR_SDK": nowhere, "PYTHONPATH": nowhere,
+        "PKG_CONFIG_PATH": nowhere, "WEIR_CFLAGS": "", "WEIR_LIBS": ""})
+    assert done.returncode == 1
+    assert "README.md says what it needs" in done.stdout, done.stdout
+
+
 @pytest.mark.parametrize("language", ["python", "ruby"])
 def test_its_test_can_fail(language, environment, tmp_path):
     """An empty list refuses nobody, and test.sh says what it missed."""

@@ -8,8 +8,6 @@ place=$(mktemp -d)
 pid=
 trap 'kill $pid 2>/dev/null || :; rm -rf "$place"' EXIT
 
-@BUILD@
-
 start()		# NAME=VALUE...: with this environment
 {
 	[ -z "$pid" ] || kill "$pid"
@@ -20,6 +18,8 @@ start()		# NAME=VALUE...: with this environment
 	until [ -S "$place/sock" ]; do
 		tries=$((tries - 1))
 		[ "$tries" -gt 0 ] || fail "it does not listen"
+		kill -0 "$pid" 2>/dev/null ||
+		    fail "it does not start; README.md says what it needs"
 		sleep 0.1
 	done
 }
@@ -40,6 +40,7 @@ says()		# WORDS BODY OPTION...: of a message, weir-policy send says so
 	    --expect "$words" "$@" >"$place/out" 2>&1 || fail "$words"
 }
 
+@BUILD@
 @TESTS@
 start
 "$weir_policy" check "unix:$place/sock" >"$place/out" || fail "the contract"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import weir_policy
 
+_NO_BUILD = 'fail "it does not build; README.md says what it needs"'
 _TREE = Path(__file__).resolve().parents[2] / "sdk"
 
 
@@ -61,7 +62,7 @@ LANGUAGES = {language.name: language for language in [
         '\tmkdir -p "$place/go/src"\n'
         '\tln -s "$sdk" "$place/go/src/weirpolicy"\n'
         '\texport GO111MODULE=off GOPATH="$place/go:/usr/share/gocode"\n'
-        'fi\ngo build -o "$place/@NAME@" main.go',
+        f'fi\ngo build -o "$place/@NAME@" main.go || {_NO_BUILD}',
         '"$place/@NAME@" -listen "unix:$place/sock"',
         "go build -o @NAME@ main.go && ./@NAME@ -listen"
         " unix:/run/weir/@NAME@.sock", _in_tree("go"),
@@ -82,7 +83,7 @@ LANGUAGES = {language.name: language for language in [
     Language(
         "c", ".c", "@NAME@.c",
         "libweir-policy (`make install` of weir installs it)",
-        'make -s', './@NAME@ "unix:$place/sock"',
+        f'make -s || {_NO_BUILD}', './@NAME@ "unix:$place/sock"',
         "make && ./@NAME@ unix:/run/weir/@NAME@.sock", lambda: None,
         {"connect": "{ event->connect.client.address,\n"
                     "\t    strlen(event->connect.client.address) }",
