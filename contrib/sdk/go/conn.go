@@ -23,6 +23,7 @@ const (
 	// When handlers are slower than that, or weir does not read, nothing more
 	// is read. Body credit makes weir pause single sessions long before.
 	backlogMax = 64 << 20
+	eventCost  = 512 // memory of an event, however small its frame
 	outMax     = 1 << 20
 )
 
@@ -132,6 +133,9 @@ func (c *conn) write() {
 			return
 		}
 		if _, err := c.net.Write(batch); err != nil {
+			c.mu.Lock()
+			c.close() // the reader may wait for what is written
+			c.mu.Unlock()
 			return
 		}
 		if cap(batch) > outMax {
@@ -203,7 +207,7 @@ func (c *conn) read() error {
 		if err := proto.Unmarshal(frame, m); err != nil {
 			return fmt.Errorf("a frame that is no message of weir: %.16q", frame)
 		}
-		if err := c.take(m, len(frame)); err != nil {
+		if err := c.take(m, eventCost+len(frame)); err != nil {
 			return err
 		}
 		if !c.mayRead() {

@@ -115,7 +115,9 @@ func (r *runner) next() *question {
 		r.working = false
 		return nil
 	}
-	r.current, r.waiting = r.waiting[0], r.waiting[1:]
+	r.current = r.waiting[0]
+	r.waiting[0] = nil // the array lives on behind the slice
+	r.waiting = r.waiting[1:]
 	return r.current
 }
 
