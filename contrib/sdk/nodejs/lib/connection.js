@@ -14,6 +14,9 @@ const GRACE_MS = 50
 // When handlers are slower than that, nothing more is read. Body credit makes
 // weir pause single sessions long before.
 const BACKLOG_MAX = 64 * 1024 * 1024
+const EVENT_COST = 512 // memory of an event, however small its frame
+const OFFSET_MAX = 2 ** 52
+const FRAME_MIN = 4096 // less has no room for an answer
 
 class Connection {
   constructor (policy, socket) {
@@ -117,7 +120,7 @@ class Connection {
     try {
       for (const bytes of this.frames.feed(chunk)) {
         if (this.closed) return
-        this.message(decode('ToPolicy', bytes), bytes.length)
+        this.message(decode('ToPolicy', bytes), EVENT_COST + bytes.length)
       }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
@@ -151,6 +154,7 @@ class Connection {
     this.weir = hello
     this.version = this.policy.version
     const limit = Math.min(hello.maxFrame || FRAME_MAX, FRAME_MAX)
+    if (limit < FRAME_MIN) throw new ProtocolError(`its max_frame of ${limit} is too small`)
     const subscriptions = this.policy.subscriptions(hello.phases)
     this.send({
       welcome: {
@@ -184,6 +188,7 @@ class Connection {
 
   event ({ session, seq, deadlineMs, event: kind, [kind]: facts }, size) {
     if (session === 0) throw new ProtocolError(`${kind} without a session`)
+    if (kind === 'body' && !(facts.offset <= OFFSET_MAX)) throw new ProtocolError('a body longer than any')
     if (seq) this.unanswered++
     let runner = this.runners.get(session)
     if (runner === undefined) {

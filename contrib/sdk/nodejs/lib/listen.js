@@ -5,7 +5,11 @@ const fs = require('node:fs/promises')
 const net = require('node:net')
 const tls = require('node:tls')
 const { once } = require('node:events')
+const { dirname, join } = require('node:path')
 const { parseArgs } = require('node:util')
+
+let sockets = 0 // made so far, each under its own name
+const PATH_MAX = 107 // bytes; Node cuts a longer one without a word
 
 /** Serve at "unix:/path", "tcp:host:port" or "tls:host:port". Gives the server,
  * its endpoint, and what stops it. */
@@ -35,7 +39,11 @@ async function listenUnix (path, onConnection) {
   if (before && !before.isSocket()) throw new Error('the file is there and is no socket')
   if (before && await answers(path)) throw new Error('another server listens there')
   const server = net.createServer(onConnection)
-  const made = `${path}.${process.pid}`
+  const made = join(dirname(path), `.${process.pid}.${sockets++}`)
+  for (const name of [path, made]) {
+    if (Buffer.byteLength(name) > PATH_MAX) throw new Error('the path is too long for a socket')
+  }
+  await fs.rm(made, { force: true }) // of a server that was killed just here
   server.listen(made)
   await once(server, 'listening')
   await fs.rename(made, path)

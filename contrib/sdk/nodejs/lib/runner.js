@@ -3,10 +3,15 @@
 // one waits until the handler of the one before is done. Runners know nothing
 // of each other, so a slow session keeps no other one waiting.
 
+const { inspect } = require('node:util')
 const { Decision, failed, relay, words } = require('./decisions')
 const { Session } = require('./session')
 
 const RELAY = relay()
+const TIMER_MAX = 2 ** 31 - 1 // longer ones are due at once
+
+// Whatever a handler throws, even what has no words.
+const describe = error => error?.stack ?? inspect(error)
 
 /** An event that waits for its turn; seq 0 awaits no answer. */
 class Question {
@@ -49,8 +54,8 @@ class Runner {
    * told, and the session ends. */
   lost () {
     for (const question of [this.current, ...this.waiting]) {
-      if (question?.seq) this.withdraw(question.seq)
-      else question?.abort?.abort()
+      if (question?.seq) question.withdrawn = true
+      question?.abort?.abort()
     }
     const open = [this.current, ...this.waiting]
     if (!open.some(question => question?.kind === 'sessionEnd')) {
@@ -95,7 +100,7 @@ class Runner {
   wait (question, promise) {
     this.arm(question)
     this.policy.busy.add(this)
-    promise.then(
+    Promise.resolve(promise).then( // a thenable may have no finally
       result => this.answer(question, result),
       error => this.failure(question, error)
     ).finally(() => {
@@ -111,10 +116,12 @@ class Runner {
   arm (question) {
     this.disarm()
     if (question.deadline === null) return
+    const left = Math.max(question.deadline - performance.now(), 0)
     this.timer = setTimeout(() => {
+      if (left > TIMER_MAX) return this.arm(question)
       this.policy.log(`session ${this.id}: no answer at ${question.kind} before the deadline`)
       this.withdraw(question.seq)
-    }, Math.max(question.deadline - performance.now(), 0))
+    }, Math.min(left, TIMER_MAX))
   }
 
   disarm () {
@@ -126,7 +133,7 @@ class Runner {
     if (!question.seq || question.withdrawn) return
     try {
       if (result !== undefined && result !== null && !(result instanceof Decision)) {
-        throw new TypeError(`a handler returns a decision or nothing, not ${result}`)
+        throw new TypeError(`a handler returns a decision or nothing, not ${inspect(result)}`)
       }
       this.send(question.seq, 'decision', (result ?? RELAY).fields)
     } catch (error) {
@@ -137,12 +144,12 @@ class Runner {
   failure (question, error) {
     const words = `session ${this.id}: the handler for ${question.kind} failed`
     if (question.withdrawn || !question.seq) {
-      if (error?.name !== 'AbortError') this.policy.log(`${words}: ${error?.stack ?? error}`)
+      if (error?.name !== 'AbortError') this.policy.log(`${words}: ${describe(error)}`)
       return
     }
-    this.policy.log(`${words}; weir's on_error decides: ${error?.stack ?? error}`)
+    this.policy.log(`${words}; weir's on_error decides: ${describe(error)}`)
     this.send(question.seq, 'decision',
-      failed(`the policy's handler for ${question.kind} failed: ${error?.message ?? error}`).fields)
+      failed(`the policy's handler for ${question.kind} failed: ${error?.message ?? inspect(error)}`).fields)
   }
 
   finish (question) {

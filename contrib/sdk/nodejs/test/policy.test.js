@@ -268,6 +268,11 @@ test('protocol errors end the connection, in words', async t => {
     ['mail came before Hello', w => w.send(1, 0, mail('a@b'))],
     ['rcpt came before Ready', w => { w.hello(); w.send(1, 1, rcpt('x')) }],
     ['mail without a session', async w => { await w.handshake(); w.send(0, 0, mail('a@b')) }],
+    ['a body longer than any', async w => {
+      await w.handshake()
+      w.send(1, 0, { body: { offset: 2n ** 63n, data: Buffer.from('x') } })
+    }],
+    ['its max_frame of 1 is too small', w => w.send(0, 0, { hello: { major: 1, maxFrame: 1 } })],
     ['no message of weir', w => w.socket.write(Buffer.from([0, 0, 0, 4, 255, 255, 255, 255]))],
     ['a frame of 65537 bytes where 65536 are allowed', w => w.socket.write(raw(0, 1, 0, 1))],
     ['a frame of 1048577 bytes where 1048576 are allowed',
@@ -328,6 +333,12 @@ test('endpoints', async t => {
     ['tcp:x', /no endpoint/], [undefined, /no endpoint/]]) {
     await assert.rejects(new Policy().serve(endpoint), { message })
   }
+  // as long as a path may be, and longer
+  const long = `${served.place}/`.padEnd(107, 'x')
+  await assert.rejects(new Policy().serve(`unix:${long}x`), { message: /too long/ })
+  const brief = new AbortController()
+  await new Policy('x', { log: () => {} }).serve(`unix:${long}`,
+    { signal: brief.signal, onListening: () => { fs.statSync(long); brief.abort() } })
   // one that a dead server left behind is replaced
   const dead = `${served.place}/dead`
   execFileSync('/usr/bin/python3', ['-c', 'import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.bind(sys.argv[1])', dead])
