@@ -304,11 +304,20 @@ policy_flow(void *ctx, bool full)
 		driver_run(d);
 }
 
+static bool
+policy_decides_content(void *ctx, unsigned policy)
+{
+	struct driver *d = ctx;
+
+	return session_may_decide_content(d->session, policy);
+}
+
 const struct policy_pool_handlers driver_policy_handlers = {
 	.on_answer = policy_answer,
 	.on_lost = policy_lost,
 	.on_back = policy_back,
 	.on_flow = policy_flow,
+	.decides_content = policy_decides_content,
 };
 
 /* ------------------------------------------------------------------- time */

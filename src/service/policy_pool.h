@@ -31,6 +31,9 @@ struct policy_pool_handlers {
 	 * somebody's policy_pool_send(): only stop reading then. NULL: nobody
 	 * minds. */
 	void (*on_flow)(void *session, bool full);
+	/* Does this policy decide on the session's content, as far as is
+	 * known? NULL: it does if its subscriptions say so. */
+	bool (*decides_content)(void *session, unsigned policy);
 };
 
 /* config: a reference is kept. instance: of this process, for Hello; copied.

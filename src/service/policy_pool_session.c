@@ -177,6 +177,16 @@ on_flow(struct policy_connection *connection, bool full)
 	TAILQ_REMOVE(&connection->flowing, &mark, flowing);
 }
 
+static bool
+paces(const struct policy_slot *slot)
+{
+	const struct policy_member *m = slot->member;
+
+	return slot->decides_content &&
+	    (m->pool->handlers->decides_content == NULL ||
+	    m->pool->handlers->decides_content(m->session, slot->policy));
+}
+
 /* Whoever is told that it is full will be told when it is not. */
 bool
 policy_pool_is_full(struct policy_member *m)
@@ -184,8 +194,9 @@ policy_pool_is_full(struct policy_member *m)
 	for (size_t i = 0; m != NULL && i < m->n_slots; i++) {
 		struct policy_slot *slot = &m->slots[i];
 
-		if (slot->connection != NULL && slot->decides_content &&
-		    policy_client_is_full(slot->connection->client)) {
+		if (slot->connection != NULL &&
+		    policy_client_is_full(slot->connection->client) &&
+		    paces(slot)) {
 			flow_begins(slot);
 			return true;
 		}

@@ -134,6 +134,16 @@ session_wants_content(const struct session *s)
 	return false;
 }
 
+bool
+session_may_decide_content(const struct session *s, unsigned policy)
+{
+	const struct seat *seat = &s->seats[policy];
+
+	return (seat->policy.decide & POLICY_PHASES_CONTENT) != 0 &&
+	    !seat->excluded && !seat->out && !seat->relay_transaction &&
+	    !seat->relay_session && !session_seat_observes(s, policy, POLICY_PHASE_BODY);
+}
+
 void
 session_seat_send(struct session *s, size_t policy,
     const struct policy_event *event, uint32_t seq, uint32_t deadline_ms)

@@ -236,6 +236,10 @@ uint64_t session_deadline_us(const struct session *s);
 /* Both sides are closed and nothing is awaited: free it. */
 bool session_is_done(const struct session *s);
 
+/* Could the verdict of this policy on content be awaited, by what is known so
+ * far? Its pace is then the client's; who only observes has none. */
+bool session_may_decide_content(const struct session *s, unsigned policy);
+
 /* For the status page: "greeting", "command", "data", ... */
 const char *session_state_name(const struct session *s);
 

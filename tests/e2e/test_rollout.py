@@ -1,8 +1,10 @@
 """Stages, and a policy on its way from observing to deciding."""
 
 import signal
+import threading
 import time
 
+import pytest
 from blackbox import REJECT, decision, wait_for
 
 PIPELINE = 101      # MAIL and 100 RCPT
@@ -124,3 +126,23 @@ def test_one_round_trip_for_each_stage(bench):
         assert client.codes(PIPELINE) == ["250"] * PIPELINE
         assert client.reply().startswith("354")
         assert client.ask("Subject: x\r\n\r\nx\r\n.").startswith("250")
+
+
+@pytest.mark.parametrize("keys", [{"mode": "observe"}, {"enforce": 0}])
+def test_who_only_observes_slows_nobody_down(bench, keys):
+    """However little it reads of what it is shown."""
+    awake = threading.Event()
+    policy = bench.policy(["body"], keys=keys, answer=lambda *_: awake.wait(60)
+                          and decision())
+    server = bench.mx()
+    with bench.weir().connect() as client:
+        client.envelope("a@b.example", "c@d.example")
+        assert client.ask("DATA")[:3] == "354"
+        before = time.monotonic()
+        body = b"x" * 998 + b"\r\n"
+        assert client.raw(b"A: b\r\n\r\n" + body * 8000 + b".\r\n"
+                          )[:3] == "250"
+        assert time.monotonic() - before < 5
+        assert policy.wait("body")
+        awake.set()
+    assert len(server.messages) == 1
