@@ -193,10 +193,16 @@ class Weir:
     # ------------------------------------------------------------- messages
 
     def handshake(self, **hello):
+        self.greet(**hello)
+        self.ready()
+
+    def greet(self, **hello):
         self.hello(**hello)
         answer = self.receive()
         assert answer.WhichOneof("answer") == "welcome", answer
         self.welcome = answer.welcome
+
+    def ready(self):
         self.send(ready=pb.Ready(subscriptions=self.welcome.subscriptions))
 
     def hello(self, **changes):
@@ -256,6 +262,19 @@ class Weir:
         assert answer.WhichOneof("answer") == "decision", answer
         assert (answer.session, answer.seq) == (session, seq), answer
         return answer.decision
+
+    def flood(self, most, **event):
+        """How often it takes a question that nobody answers, of `most`."""
+        step, taken = 5000, 0
+        many = step * frame(pb.ToPolicy(session=1, seq=1, **event))
+        self.socket.settimeout(2)
+        try:
+            while taken < most:
+                self.socket.sendall(many)
+                taken += step
+        except TimeoutError:
+            pass
+        return taken
 
     # ------------------------------------------------------------ shortcuts
 

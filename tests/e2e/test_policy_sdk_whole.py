@@ -105,10 +105,14 @@ def test_handlers_may_come_and_go(run):
                  "    policy.mail.remove()\n"
                  "    policy.rcpt(lambda session, event: reject())\n"
                  "    policy.version = '2'\n")
-    with Weir(server.endpoint) as weir:
+    with Weir(server.endpoint) as weir, Weir(server.endpoint,
+                                             handshake=False) as between:
         assert weir.subscriptions() == {7: True, 14: False, 15: False}
+        between.greet()
         weir.send(1, 1, 5000, mail=pb.Mail(sender=b"a@b"))
         update = weir.receive().update
+        between.ready()
+        assert between.receive().update == update
         assert update.version == "2"
         assert {s.phase: s.decide for s in update.subscriptions} == {
             8: True, 14: False, 15: False}
@@ -117,6 +121,14 @@ def test_handlers_may_come_and_go(run):
         # a session that weir began before it knew
         assert weir.mail(3, b"a@b", seq=1).action == RELAY
         assert weir.ask(3, 2, data=pb.Data()).action == 0  # was never there
+
+
+def test_reading_stops_when_questions_come_faster_than_answers(run):
+    server = run("policy = Policy()\n@policy.rcpt\n"
+                 "async def slow(session, event):\n"
+                 "    await asyncio.sleep(60)\n")
+    with Weir(server.endpoint) as weir:
+        assert weir.flood(400000, rcpt=pb.Rcpt()) < 400000
 
 
 SLOW = """

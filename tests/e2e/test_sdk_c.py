@@ -267,9 +267,11 @@ def test_credit_by_hand(probe):
 
 def test_update_and_annotate(probe):
     one = probe()
-    with Weir(one.endpoint) as weir:
+    with Weir(one.endpoint) as weir, Weir(one.endpoint,
+                                          handshake=False) as between:
         assert set(weir.subscriptions()) == set(range(1, 16))
         assert weir.welcome.version == "7"
+        between.greet()
         weir.send(3, mail=pb.Mail())
         one.wait("mail")
         one.command("annotate", "6b", "76")
@@ -282,6 +284,8 @@ def test_update_and_annotate(probe):
         update = weir.receive().update
         assert update.version == "8"
         assert [s.phase for s in update.subscriptions] == [15]
+        between.ready()
+        assert between.receive().update == update
         # this session still asks as before: nobody is there who would decide
         assert weir.ask(3, 1, rcpt=rcpt(b"x")).action == RELAY
 

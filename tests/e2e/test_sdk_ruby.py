@@ -371,10 +371,14 @@ def test_update_and_handlers_that_come_and_go(run):
                  "    policy.version = '2'\n"
                  "  when 'off' then policy.off(:rcpt).update\n  end\n"
                  "  nil\nend")
-    with Weir(server.endpoint) as weir:
+    with Weir(server.endpoint) as weir, Weir(server.endpoint,
+                                             handshake=False) as between:
         assert pb.PHASE_RCPT not in weir.subscriptions()
+        between.greet()
         weir.mail(1, b"on")
         update = weir.receive().update
+        between.ready()
+        assert between.receive().update == update
         assert update.version == "2"
         assert (pb.PHASE_RCPT, True) in [(s.phase, s.decide)
                                          for s in update.subscriptions]

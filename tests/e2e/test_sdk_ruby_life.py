@@ -305,3 +305,21 @@ def test_killed_again_and_again_while_mail_flows(run, bench, tmp_path):
                for m in bench.server.messages]
     assert sorted(numbers) == sorted(done)
     assert all(b"X-Seen: " in m.data for m in bench.server.messages)
+
+
+def test_reading_stops_when_questions_come_faster_than_answers(run):
+    server = run("policy.on(:rcpt) { sleep 60 }")
+    with Weir(server.endpoint) as weir:
+        assert weir.flood(400000, rcpt=pb.Rcpt()) < 400000
+
+
+def test_a_session_that_ends_while_weir_is_lost_ends_once(run):
+    server = run("policy.on :session_end do |_, event|\n"
+                 "  WeirPolicy.log.warn('ends: ' + event.cause)\n"
+                 "  sleep 0.5\nend")
+    with Weir(server.endpoint) as weir:
+        weir.send(1, session_end=pb.SessionEnd(cause="quit"))
+        server.wait_for("ends: quit")
+    server.wait_for("weir's connection is gone")
+    server.stop()
+    assert sum("ends: " in line for line in server.log().splitlines()) == 1

@@ -140,6 +140,8 @@ on_ready(struct connection *c, const to_policy *m)
 	c->state = CONNECTION_OPEN;
 	weir_timer_cancel(c->handshake);
 	c->handshake = NULL;
+	if (c->stale)
+		policy_tell(c->policy, c);
 	return NULL;
 }
 

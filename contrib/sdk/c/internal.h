@@ -80,6 +80,9 @@ void policy_log(const struct weir_policy *p, const char *format, ...)
 /* Answers Hello. False: it does not fit into a frame. */
 bool policy_welcome(const struct weir_policy *p, struct connection *c);
 
+/* Sends Update. */
+void policy_tell(const struct weir_policy *p, struct connection *c);
+
 /* Something that weir_policy_stop() waits for may have happened. */
 void policy_settled(struct weir_policy *p);
 
@@ -110,6 +113,7 @@ struct connection {
 	bool batch;		/* frames are being read: write afterwards */
 	bool broken;		/* closes as soon as the loop sees it */
 	bool done;		/* reads no more */
+	bool stale;		/* what Welcome said has changed */
 	struct arena decoded;	/* the event at hand */
 	struct arena greeting;	/* what hello points to */
 	struct weir_hello hello;

@@ -187,12 +187,11 @@ policy_welcome(const struct weir_policy *p, struct connection *c)
 }
 
 void
-weir_policy_update(struct weir_policy *p)
+policy_tell(const struct weir_policy *p, struct connection *c)
 {
 	Weir__Policy__V1__Update update = WEIR__POLICY__V1__UPDATE__INIT;
 	from_policy message = WEIR__POLICY__V1__FROM_POLICY__INIT;
 	struct subscriptions all;
-	struct connection *c;
 
 	subscribe(p, &all);
 	update.version = p->version;
@@ -200,9 +199,19 @@ weir_policy_update(struct weir_policy *p)
 	update.n_subscriptions = all.n;
 	message.answer_case = WEIR__POLICY__V1__FROM_POLICY__ANSWER_UPDATE;
 	message.update = &update;
+	connection_send(c, &message);
+}
+
+void
+weir_policy_update(struct weir_policy *p)
+{
+	struct connection *c;
+
 	LIST_FOREACH(c, &p->connections, link)
 		if (c->state == CONNECTION_OPEN)
-			connection_send(c, &message);
+			policy_tell(p, c);
+		else
+			c->stale = c->state == CONNECTION_GREETED;
 }
 
 /* -------------------------------------------------------------------- stop */

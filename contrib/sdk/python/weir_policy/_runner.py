@@ -37,6 +37,7 @@ class Question:
     phase: Phase
     event: Event
     deadline: float | None  # of the loop's clock
+    size: int  # in memory, about
     cancelled: bool = False
 
 
@@ -56,9 +57,12 @@ class Runner:
 
     def push(self, question: Question) -> None:
         self.backlog.append(question)
+        self.connection.hold(question.size)
         self._advance()
 
     def cancel(self, seq: int) -> None:
+        if seq == 0:
+            return
         for question in (self.question, *self.backlog):
             if question is not None and question.seq == seq:
                 question.cancelled = True
@@ -71,7 +75,7 @@ class Runner:
         if self.task is not None:
             self.task.cancel()
         end = SessionEnd("policy connection lost", 0, 0)
-        self.push(Question(0, Phase.SESSION_END, end, None))
+        self.push(Question(0, Phase.SESSION_END, end, None, 0))
 
     def _advance(self) -> None:
         while self.task is None and self.backlog:
@@ -153,6 +157,7 @@ class Runner:
             self._credit(question.event)
         self.session.forget(question.event)
         self.question = None
+        self.connection.hold(-question.size)
         if question.phase is Phase.SESSION_END:
             self.backlog.clear()
             self.connection.runners.pop(self.ident, None)

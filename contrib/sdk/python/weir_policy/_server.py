@@ -21,6 +21,11 @@ log = logging.getLogger("weir_policy")
 
 HANDSHAKE_SECONDS = 10.0
 
+# When handlers are slower than that, nothing more is read. Body credit makes
+# weir pause single sessions long before.
+BACKLOG_MAX = 64 * 1024 * 1024
+EVENT_COST = 512  # memory of an event, however small its frame
+
 
 class Connection(asyncio.Protocol):
     """One connection from weir: handshake, then its sessions."""
@@ -34,6 +39,9 @@ class Connection(asyncio.Protocol):
         self._greeted = False
         self._stopping = False
         self._unanswered = 0
+        self._backlog = 0
+        self._congested = False  # weir does not read
+        self._told: Any = None  # version and subscriptions, as weir has them
         self._frames = wire.Frames()
         self._out = bytearray()
         self._flushing = False
@@ -54,7 +62,7 @@ class Connection(asyncio.Protocol):
             for frame in self._frames.feed(data):
                 if self.closed:
                     break
-                self._take(wire.decode(frame))
+                self._take(wire.decode(frame), EVENT_COST + len(frame))
         except wire.ProtocolError as error:
             self._fail(str(error))
         finally:
@@ -72,11 +80,24 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """weir does not read: then we do not read either."""
-        self.transport.pause_reading()
+        self._congested = True
+        self._flow()
 
     def resume_writing(self) -> None:
-        if not self.closed:
+        self._congested = False
+        self._flow()
+
+    def _flow(self) -> None:
+        if self._congested or self._backlog > BACKLOG_MAX:
+            self.transport.pause_reading()
+        elif not self.closed:
             self.transport.resume_reading()
+
+    def hold(self, size: int) -> None:
+        """So much waits for its handler; less than 0: waits no more."""
+        before, self._backlog = self._backlog, self._backlog + size
+        if (before > BACKLOG_MAX) != (self._backlog > BACKLOG_MAX):
+            self._flow()
 
     # -------------------------------------------------------------- output
 
@@ -125,14 +146,14 @@ class Connection(asyncio.Protocol):
 
     # --------------------------------------------------------------- input
 
-    def _take(self, message: Any) -> None:
+    def _take(self, message: Any, size: int) -> None:
         kind = message.WhichOneof("event")
         if not self._greeted:
             self._hello(kind, message)
         elif not self.ready:
             self._ready(kind, message)
         elif kind in KINDS:
-            self._event(kind, message)
+            self._event(kind, message, size)
         elif kind == "cancel":
             runner = self.runners.get(message.session)
             if runner is not None:
@@ -168,9 +189,13 @@ class Connection(asyncio.Protocol):
         self.send(answer)
         self._frames.limit = limit
 
+    def _wanted(self) -> list[tuple[Phase, bool, int]]:
+        return self.policy.subscriptions(frozenset(self.weir.phases))
+
     def _subscribe(self, target: Any) -> None:
-        for phase, decide, prefix in self.policy.subscriptions(
-                frozenset(self.weir.phases)):
+        wanted = self._wanted()
+        self._told = self.policy.version, wanted
+        for phase, decide, prefix in wanted:
             target.subscriptions.add(phase=phase, decide=decide,
                                      body_prefix=prefix)
 
@@ -183,6 +208,8 @@ class Connection(asyncio.Protocol):
                  self.weir.policy, self.weir.mode.name.lower())
         for phase in message.ready.refused:
             log.warning("weir refused a subscription: %s", phase)
+        if self._told != (self.policy.version, self._wanted()):
+            self.update()  # changed since Welcome
 
     def update(self) -> None:
         """Tell weir the present version of the rules."""
@@ -192,7 +219,7 @@ class Connection(asyncio.Protocol):
             self._subscribe(answer.update)
             self.send(answer)
 
-    def _event(self, kind: str, message: Any) -> None:
+    def _event(self, kind: str, message: Any, size: int) -> None:
         phase, cls = KINDS[kind]
         if message.session == 0:
             raise wire.ProtocolError(f"{kind} without a session")
@@ -206,4 +233,4 @@ class Connection(asyncio.Protocol):
         if runner is None:
             runner = self.runners[message.session] = Runner(
                 self, message.session)
-        runner.push(Question(message.seq, phase, event, deadline))
+        runner.push(Question(message.seq, phase, event, deadline, size))

@@ -11,6 +11,7 @@ module WeirPolicy
   class Connection
     HANDSHAKE_SECONDS = 10
     BACKLOG_MAX = 16 * 1024 * 1024 # bytes of events that wait for their turn
+    EVENT_COST = 512 # memory of an event, however small its frame
 
     attr_reader :policy, :weir # its Hello
 
@@ -42,8 +43,7 @@ module WeirPolicy
     def update
       return unless @state == :ready
 
-      send_message(update: { version: @policy.version,
-                             subscriptions: subscriptions })
+      send_message(update: news)
     end
 
     # Answer what was asked, then close.
@@ -90,7 +90,9 @@ module WeirPolicy
       in_time { @socket.accept_nonblock(exception: false) } if
         @socket.is_a?(OpenSSL::SSL::SSLSocket)
       loop do
-        @frames.feed(read) { |frame| take(Wire.decode(frame), frame.bytesize) }
+        @frames.feed(read) do |frame|
+          take(Wire.decode(frame), EVENT_COST + frame.bytesize)
+        end
         throttle
       end
     rescue OpenSSL::SSL::SSLError => e
@@ -163,15 +165,18 @@ module WeirPolicy
     end
 
     def welcome(limit)
-      wanted = subscriptions
-      credit = wanted.any? { |s| s[:phase] == PHASES[:body] }
+      @told = news
+      credit = @told[:subscriptions].any? { |s| s[:phase] == PHASES[:body] }
       send_message(welcome: {
                      major: 1, software: @policy.software, max_frame: limit,
-                     version: @policy.version, subscriptions: wanted,
-                     body_credit: credit ? @policy.body_window : 0
+                     body_credit: credit ? @policy.body_window : 0, **@told
                    })
       @state = :greeted
       @frames.limit = limit
+    end
+
+    def news
+      { version: @policy.version, subscriptions: subscriptions }
     end
 
     def subscriptions
@@ -192,6 +197,7 @@ module WeirPolicy
       message.ready.refused.each do |phase|
         WeirPolicy.log.warn("weir refused a subscription: #{phase}")
       end
+      update unless news == @told # changed since Welcome
     end
 
     # What is no event of a session. An unknown one is of a later version,

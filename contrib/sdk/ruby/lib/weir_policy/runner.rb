@@ -42,6 +42,8 @@ module WeirPolicy
     end
 
     def cancel(seq)
+      return if seq.zero?
+
       @lock.synchronize do
         [@question, *@backlog].each do |question|
           question.cancelled = true if question && question.seq == seq
@@ -52,6 +54,8 @@ module WeirPolicy
     # weir is gone: whatever is open ends, and the session with it.
     def lost
       @lock.synchronize do
+        return if @question&.phase == :session_end # it ends already
+
         @question&.cancelled = true
         @backlog.clear
       end
