@@ -126,7 +126,7 @@ view_end(struct session *s, struct seat *seat, struct policy_event *ev)
 	struct span gaps;
 
 	view->end = true;
-	if (view->section > 0)	/* its stage may have edited it since */
+	if (view->sized)	/* its stage may have edited it since */
 		ev->u.end_of_message.size = view->section + s->body_shown;
 	if (!((seat->policy.decide | seat->policy.notify) &
 	    POLICY_PHASE_BIT(POLICY_PHASE_BODY)))
@@ -147,6 +147,7 @@ session_view_fit(struct session *s, size_t i, struct policy_event *ev)
 
 	if (ev->type == POLICY_PHASE_HEADERS) {
 		seat->view.headers = true;
+		seat->view.sized = true;
 		seat->view.section = ev->u.headers.raw.len;
 	} else if (ev->type == POLICY_PHASE_BODY)
 		view_body_piece(seat, ev);

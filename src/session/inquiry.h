@@ -40,8 +40,8 @@ struct inquiry;
 /* Where a policy is in the content of the message under way. */
 struct seat_view {
 	bool headers, end;		/* were shown */
-	size_t section;			/* octets of the header section that it
-					   was shown */
+	bool sized;			/* the section has... */
+	size_t section;			/* ...so many octets, as shown to it */
 	uint64_t offset;		/* of the body, up to here */
 	uint64_t credit;		/* and no further than this */
 	bool again;			/* from the beginning, on a new
