@@ -105,11 +105,12 @@ class Sink(Process):
 
 
 class Contender:
-    """A way to the sink. `helper` is the policy server or milter, if any."""
+    """A way to the sink. `helper` is the policy server or milter, if any,
+    `second` one more policy server."""
     queues = False      # answers before the sink has the message
 
     def __init__(self):
-        self.process = self.helper = None
+        self.process = self.helper = self.second = None
 
     def cpu(self):
         """CPU seconds of the proxy so far."""
@@ -119,10 +120,11 @@ class Contender:
         return (int(fields[11]) + int(fields[12])) / TICK
 
     def helper_cpu(self):
-        if not self.helper:
-            return 0.0
-        fields = stat_fields(self.helper.pid)
-        return (int(fields[11]) + int(fields[12])) / TICK
+        ticks = 0
+        for helper in (self.helper, self.second):
+            if helper:
+                ticks += sum(int(f) for f in stat_fields(helper.pid)[11:13])
+        return ticks / TICK
 
     def reset_peak(self):
         if self.process:
@@ -136,12 +138,12 @@ class Contender:
         return status_kb(self.process.pid, "VmRSS") if self.process else 0
 
     def check(self):
-        for process in (self.process, self.helper):
+        for process in (self.process, self.helper, self.second):
             if process:
                 process.check()
 
     def stop(self):
-        for process in (self.process, self.helper):
+        for process in (self.process, self.helper, self.second):
             if process:
                 process.stop()
 
@@ -199,8 +201,9 @@ limits {{ message_size = 0 spool_directory = "{folder}" }}
 {policy}
 """
 POLICY = """
-policy "bench" {{
+policy "{mode}" {{
   endpoint = "unix:{socket}"
+  mode = "{mode}"
   required = true
 }}
 """
@@ -208,7 +211,7 @@ policy "bench" {{
 
 class Weir(Contender):
     """Bare: no record, no status page, no policy."""
-    label, record, policy = "weir-bare", False, ""
+    label, record, policy, observer = "weir-bare", False, "", False
 
     def __init__(self, folder, programs, weir, sink):
         super().__init__()
@@ -220,13 +223,11 @@ class Weir(Contender):
         folder = folder / f"{self.label}-{self.port}"
         folder.mkdir()
         if self.policy:
-            path = folder / "policy.sock"
-            self.helper = Process(folder, "policy", [
-                programs / "policy", *self.policy.split(), path])
-            while not path.exists():
-                self.helper.check()
-                time.sleep(0.01)
-            policy = POLICY.format(socket=path)
+            self.helper, policy = self.start_policy(folder, programs,
+                                                    "enforce")
+        if self.observer:
+            self.second, more = self.start_policy(folder, programs, "observe")
+            policy += more
         self.database = folder / "weir.db" if self.record else ""
         config = folder / "weir.conf"
         config.write_text(WEIR.format(
@@ -238,6 +239,17 @@ class Weir(Contender):
         except RuntimeError:
             self.stop()
             raise
+
+
+    def start_policy(self, folder, programs, mode):
+        """The process, and its block for the configuration."""
+        path = folder / f"{mode}.sock"
+        process = Process(folder, mode, [
+            programs / "policy", *self.policy.split(), path])
+        while not path.exists():
+            process.check()
+            time.sleep(0.01)
+        return process, POLICY.format(socket=path, mode=mode)
 
 
 class WeirRecord(Weir):
@@ -253,6 +265,11 @@ class WeirPolicy(Weir):
 class WeirDecider(Weir):
     """The same policy alone: what deciding costs a weir without a record."""
     label, policy = "weir-decider", WeirPolicy.policy
+
+
+class WeirObserver(WeirDecider):
+    """And once more, as one that only observes."""
+    label, observer = "weir-observer", True
 
 
 MAIN_CF = """
@@ -377,4 +394,5 @@ CONTENDERS = {
     "weir-record": WeirRecord,
     "weir-policy": WeirPolicy,
     "weir-decider": WeirDecider,
+    "weir-observer": WeirObserver,
 }
