@@ -238,6 +238,26 @@ addr_to_sockaddr(const struct addr *a, struct sockaddr_storage *ss_r)
 	return 0;
 }
 
+/* As inet_ntop() does, which takes a sprintf() for it. */
+static const char *
+format_ipv4(const uint8_t ip[4], char *text)
+{
+	char *to = text;
+	size_t i;
+
+	for (i = 0; i < 4; i++) {
+		if (i > 0)
+			*to++ = '.';
+		if (ip[i] >= 100)
+			*to++ = (char)('0' + ip[i] / 100);
+		if (ip[i] >= 10)
+			*to++ = (char)('0' + ip[i] / 10 % 10);
+		*to++ = (char)('0' + ip[i] % 10);
+	}
+	*to = '\0';
+	return text;
+}
+
 const char *
 addr_format(const struct addr *a, char text[ADDR_TEXT_MAX])
 {
@@ -245,8 +265,7 @@ addr_format(const struct addr *a, char text[ADDR_TEXT_MAX])
 
 	switch (a->family) {
 	case ADDR_IPV4:
-		inet_ntop(AF_INET, a->ip, text, ADDR_TEXT_MAX);
-		return text;
+		return format_ipv4(a->ip, text);
 	case ADDR_IPV6:
 		inet_ntop(AF_INET6, a->ip, text, ADDR_TEXT_MAX);
 		len = strlen(text);

@@ -57,7 +57,8 @@ struct policy_decision {
 	double score;
 	const struct policy_annotation *annotations;
 	size_t n_annotations;
-	void *memory;			/* codec's; NULL: static */
+	bool taken;			/* out of its answer: to be freed */
+	void *memory;			/* codec's */
 };
 
 /* Accepts NULL, and does nothing to a static one. */

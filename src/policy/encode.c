@@ -3,8 +3,9 @@
  * every policy, so it does without malloc: protobuf-c's structs live on the
  * stack, their arrays in a scratch area there (on the heap only if a message
  * has very many of something), and protobuf-c packs into the write buffer
- * itself. The one large field, Body.data, is last in its message and written
- * by hand, so that its bytes are copied once.
+ * itself. The envelope of each event is written by hand: protobuf-c would look
+ * for every kind of event in it. So is the one large field, Body.data, which is
+ * last in its message: its bytes are copied once.
  */
 #include <assert.h>
 #include <stdalign.h>
@@ -291,6 +292,7 @@ fill_end_of_message(struct scratch *s, const struct policy_event *e,
 
 /* One message of every kind that an event can be. */
 union message {
+	ProtobufCMessage base;		/* of each of them */
 	PB(Hello) hello;
 	PB(Ready) ready;
 	PB(Ping) ping;
@@ -312,17 +314,16 @@ union message {
 	PB(Cancel) cancel;
 };
 
-/* Makes the event in `to` the one that is called so in m, still empty. */
+/* Makes m the event that is called so, still empty, and *field its number. */
 #define CHOOSE(NAME, name) do { \
 	weir__policy__v1__##name##__init(&m->name); \
-	to->event_case = EVENT(NAME); \
-	to->name = &m->name; \
+	*field = EVENT(NAME); \
 } while (0)
 
 /* The policy connection's own events. */
 static void
 fill_connection_event(struct scratch *s, const struct policy_event *e,
-    PB(ToPolicy) *to, union message *m)
+    unsigned *field, union message *m)
 {
 	switch (e->type) {
 	case POLICY_EVENT_HELLO:
@@ -355,7 +356,7 @@ fill_connection_event(struct scratch *s, const struct policy_event *e,
 /* The phases up to the envelope's end. */
 static void
 fill_session_event(struct scratch *s, const struct policy_event *e,
-    PB(ToPolicy) *to, union message *m)
+    unsigned *field, union message *m)
 {
 	switch (e->type) {
 	case POLICY_PHASE_CONNECT:
@@ -400,7 +401,7 @@ fill_session_event(struct scratch *s, const struct policy_event *e,
 /* One transaction, from MAIL on. */
 static void
 fill_transaction_event(struct scratch *s, const struct policy_event *e,
-    PB(ToPolicy) *to, union message *m)
+    unsigned *field, union message *m)
 {
 	switch (e->type) {
 	case POLICY_PHASE_MAIL:
@@ -440,7 +441,7 @@ fill_transaction_event(struct scratch *s, const struct policy_event *e,
 /* What is only told. */
 static void
 fill_outcome_event(struct scratch *s, const struct policy_event *e,
-    PB(ToPolicy) *to, union message *m)
+    unsigned *field, union message *m)
 {
 	PB(TransactionEnd) *end = &m->transaction_end;
 
@@ -517,80 +518,81 @@ put_field(uint8_t *to, unsigned number, uint64_t length)
 	return put_varint(put_varint(to, number << 3 | 2), length);
 }
 
-#define SMALL 64	/* more than a ToPolicy or a Body without bytes takes */
-
-/*
- * ToPolicy { session, seq, deadline_ms, body { offset, message, data } }: the
- * small fields by protobuf-c, the two length prefixes and the data by hand.
- */
-static int
-encode_body(struct buf *out, const struct policy_event *e, PB(ToPolicy) *to,
-    uint32_t max)
+/* A field that is not there when it is 0. */
+static uint8_t *
+put_number(uint8_t *to, unsigned number, uint64_t value)
 {
-	PB(Body) body;
+	return value == 0 ? to : put_varint(put_varint(to, number << 3), value);
+}
+
+#define SMALL 64	/* more than an envelope takes, or a Body without bytes */
+
+/* ToPolicy { session, seq, deadline_ms, and the head of that event. */
+static size_t
+put_envelope(uint8_t to[SMALL], const struct policy_event *e, unsigned field,
+    size_t length)
+{
+	uint8_t *end = put_number(to, 1, e->session);
+
+	end = put_number(end, 2, e->seq);
+	end = put_number(end, 3, e->deadline_ms);
+	return (size_t)(put_field(end, field, length) - to);
+}
+
+/* Body { offset, message, data }: the bytes come last. */
+static int
+encode_body(struct buf *out, const struct policy_event *e, uint32_t max)
+{
 	struct span data = e->u.body.data;
-	uint8_t small[SMALL], data_prefix[16], body_prefix[16], *p;
-	size_t small_len, data_prefix_len = 0, body_prefix_len, to_len;
+	uint8_t head[SMALL], body[SMALL], *end, *p;
+	size_t head_len, body_len;
 
-	weir__policy__v1__body__init(&body);
-	body.offset = e->u.body.offset;
-	body.message = e->u.body.message;
-	small_len = weir__policy__v1__body__pack(&body, small);
+	end = put_number(body, 1, e->u.body.offset);
+	end = put_number(end, 2, e->u.body.message);
 	if (data.len > 0)
-		data_prefix_len = (size_t)(put_field(data_prefix, 3,
-		    data.len) - data_prefix);
-	body_prefix_len = (size_t)(put_field(body_prefix,
-	    EVENT(BODY), small_len + data_prefix_len + data.len) - body_prefix);
-	to_len = weir__policy__v1__to_policy__get_packed_size(to);
+		end = put_field(end, 3, data.len);
+	body_len = (size_t)(end - body);
+	head_len = put_envelope(head, e, EVENT(BODY), body_len + data.len);
 
-	p = begin_frame(out, to_len + body_prefix_len + small_len +
-	    data_prefix_len + data.len, max);
+	p = begin_frame(out, head_len + body_len + data.len, max);
 	if (p == NULL)
 		return -1;
-	p += weir__policy__v1__to_policy__pack(to, p);
-	memcpy(p, body_prefix, body_prefix_len);
-	p += body_prefix_len;
-	memcpy(p, small, small_len);
-	p += small_len;
-	memcpy(p, data_prefix, data_prefix_len);
+	memcpy(p, head, head_len);
+	memcpy(p + head_len, body, body_len);
 	if (data.len > 0)
-		memcpy(p + data_prefix_len, data.data, data.len);
-	buf_commit(out, 4 + to_len + body_prefix_len + small_len +
-	    data_prefix_len + data.len);
+		memcpy(p + head_len + body_len, data.data, data.len);
+	buf_commit(out, 4 + head_len + body_len + data.len);
 	return 0;
 }
 
 int
 policy_encode(struct buf *out, const struct policy_event *e, uint32_t max)
 {
-	PB(ToPolicy) to;
 	union message m;
 	struct scratch scratch;
-	uint8_t *p = NULL;
-	size_t size = 0;
+	uint8_t head[SMALL], *p = NULL;
+	unsigned field = 0;
+	size_t head_len = 0, size = 0;
 
-	weir__policy__v1__to_policy__init(&to);
-	to.session = e->session;
-	to.seq = e->seq;
-	to.deadline_ms = e->deadline_ms;
 	if (e->type == POLICY_PHASE_BODY)
-		return encode_body(out, e, &to, max);
-
+		return encode_body(out, e, max);
 	scratch.used = 0;
 	scratch.heap = NULL;
 	scratch.failed = false;
-	fill_connection_event(&scratch, e, &to, &m);
-	fill_session_event(&scratch, e, &to, &m);
-	fill_transaction_event(&scratch, e, &to, &m);
-	fill_outcome_event(&scratch, e, &to, &m);
-	assert(to.event_case != WEIR__POLICY__V1__TO_POLICY__EVENT__NOT_SET);
+	fill_connection_event(&scratch, e, &field, &m);
+	fill_session_event(&scratch, e, &field, &m);
+	fill_transaction_event(&scratch, e, &field, &m);
+	fill_outcome_event(&scratch, e, &field, &m);
+	assert(field != 0);
 	if (!scratch.failed) {
-		size = weir__policy__v1__to_policy__get_packed_size(&to);
-		p = begin_frame(out, size, max);
+		size = protobuf_c_message_get_packed_size(&m.base);
+		head_len = put_envelope(head, e, field, size);
+		p = begin_frame(out, head_len + size, max);
 	}
 	if (p != NULL) {
-		weir__policy__v1__to_policy__pack(&to, p);
-		buf_commit(out, size + 4);
+		memcpy(p, head, head_len);
+		protobuf_c_message_pack(&m.base, p + head_len);
+		buf_commit(out, 4 + head_len + size);
 	}
 	scratch_release(&scratch);
 	return p == NULL ? -1 : 0;

@@ -184,11 +184,13 @@ session_view_room(const struct session *s, const struct content *c)
 	size_t i;
 
 	for (i = c->pass.from; c->mode == CONTENT_HOLD && i < c->pass.to; i++) {
-		if (!view_counts(s, c, i))
+		uint64_t credit = s->seats[i].view.credit;
+
+		if (credit == UINT64_MAX || !view_counts(s, c, i))
 			continue;
-		if (s->seats[i].view.credit <= c->pass.offset)
+		if (credit <= c->pass.offset)
 			return 0;
-		room = least(room, s->seats[i].view.credit - c->pass.offset);
+		room = least(room, credit - c->pass.offset);
 	}
 	for (i = 0; i < c->pass.to; i++)	/* no piece is half repeated */
 		if (s->seats[i].view.repeat > c->pass.offset)
@@ -210,7 +212,7 @@ session_view_pauses(struct session *s, struct pending *p)
 		struct seat_view *view = &s->seats[i].view;
 
 		pause = buf_len(&c->pass.waiting) > 0 &&
-		    view_counts(s, c, i) && view->credit <= c->pass.offset;
+		    view->credit <= c->pass.offset && view_counts(s, c, i);
 		if (pause && view->pause == NULL) {
 			view->pause = session_ask_credit(s, p->transaction, i);
 			c->pass.questions += view->pause != NULL;
