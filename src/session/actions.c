@@ -106,8 +106,8 @@ session_act(struct session *s, enum session_action_type type,
 	return &a->list[a->n++];
 }
 
-void *
-session_alloc(struct session *s, size_t size)
+static void *
+alloc_raw(struct session *s, size_t size)
 {
 	struct session_scratch *scratch = scratch_of(s->out);
 	struct block *b;
@@ -128,8 +128,13 @@ session_alloc(struct session *s, size_t size)
 	}
 	p = b->bytes + b->used;
 	b->used += size;
-	memset(p, 0, size);
 	return p;
+}
+
+void *
+session_alloc(struct session *s, size_t size)
+{
+	return memset(alloc_raw(s, size), 0, size);
 }
 
 struct span
@@ -139,7 +144,7 @@ session_keep(struct session *s, struct span bytes)
 
 	if (bytes.len == 0)
 		return span_of(NULL, 0);
-	copy = session_alloc(s, bytes.len);
+	copy = alloc_raw(s, bytes.len);
 	memcpy(copy, bytes.data, bytes.len);
 	return span_of(copy, bytes.len);
 }

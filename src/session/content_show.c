@@ -286,16 +286,20 @@ session_pass_flush(struct session *s, struct pending *p)
 	uint64_t room = session_view_room(s, c);
 	struct span body, rest;
 
-	if (buf_len(waiting) == 0 || room == 0)
+	if (buf_len(waiting) == 0 || room == 0 || pass_headers_open(s, c))
 		return false;
 	body = buf_span(waiting);
-	if (room < body.len)
-		body = span_take(body, (size_t)room);
-	body = session_keep(s, body);
+	if (room < body.len) {
+		body = session_keep(s, span_take(body, (size_t)room));
+		rest = pass_show(s, p, body);
+		buf_consume(waiting, body.len - rest.len);
+		return rest.len < body.len;
+	}
+	session_give_memory(s, waiting);	/* lives as long as the events */
 	rest = pass_show(s, p, body);
-	buf_consume(waiting, body.len - rest.len);
-	if (buf_len(waiting) == 0)
-		session_give_memory(s, waiting);
+	buf_append(waiting, rest);
+	if (buf_failed(waiting))
+		session_end(s, "internal");
 	return rest.len < body.len;
 }
 
