@@ -9,6 +9,8 @@
  */
 #include "session/content.h"
 
+#define HEAD_STEP 4096
+
 /* head's octets from..to as they were on the wire. */
 void
 session_head_wire(const struct content *c, size_t from, size_t to,
@@ -103,6 +105,34 @@ head_overflow(struct session *s, struct pending *p)
 	session_pass_headers(s, p);
 }
 
+/* More of the section, or of what may be it; returns what is left when it is
+ * known. Few octets at a time: what follows the section need not be kept. */
+static struct span
+head_append(struct session *s, struct pending *p, struct span bytes)
+{
+	struct content *c = p->transaction->content;
+
+	while (bytes.len > 0 && !c->head_done) {
+		size_t room = s->config->limits.header_size - buf_len(&c->head);
+		struct span some = span_take(bytes, room < HEAD_STEP ? room :
+		    HEAD_STEP);
+
+		if (buf_append(&c->head, some) != 0) {
+			session_end(s, "internal");
+			return span_of(NULL, 0);
+		}
+		bytes = span_skip(bytes, some.len);
+		if (smtp_headers_scan(&c->headers, buf_span(&c->head),
+		    false) != 0)
+			head_overflow(s, p);	/* more fields than it counts */
+		else if (c->headers.done)
+			head_finish(s, p);
+		else if (some.len == room && bytes.len > 0)
+			head_overflow(s, p);
+	}
+	return bytes;
+}
+
 /**
  * session_head_take - octets of the header section, or of what may be it, and
  * whether they are one dot that is on the wire only.
@@ -116,31 +146,18 @@ session_head_take(struct session *s, struct pending *p, struct span bytes,
 {
 	struct content *c = p->transaction->content;
 	size_t at = buf_len(&c->head);
-	size_t room = s->config->limits.header_size - at;
-	struct span rest = span_skip(bytes, room);
 
 	if (dot) {
-		buf_append(&c->dots, span_of(&at, sizeof(at)));
-		rest = span_of(NULL, 0);
-	} else
-		buf_append(&c->head, span_take(bytes, room));
-	if (buf_failed(&c->head) || buf_failed(&c->dots)) {
-		session_end(s, "internal");
+		if (buf_append(&c->dots, span_of(&at, sizeof(at))) != 0)
+			session_end(s, "internal");
 		return;
 	}
-	if (dot)
-		return;
-	if (smtp_headers_scan(&c->headers, buf_span(&c->head), false) != 0)
-		head_overflow(s, p);	/* more fields than it counts */
-	else if (c->headers.done)
-		head_finish(s, p);
-	else if (rest.len > 0)
-		head_overflow(s, p);
-	if (rest.len == 0)
+	bytes = head_append(s, p, bytes);
+	if (bytes.len == 0)
 		return;
 	if (c->mode == CONTENT_HOLD)
-		session_content_spool(s, c, rest);
-	session_pass_body(s, p, rest);
+		session_content_spool(s, c, bytes);
+	session_pass_body(s, p, bytes);
 }
 
 /* The content is complete: so is the section. */
