@@ -35,6 +35,7 @@ struct loop {
 	struct event_base *base;
 	uint8_t *buffer;	/* what is read, then what is decrypted */
 	uint64_t now_us;	/* 0: not read in this turn */
+	uint64_t busy;		/* sockets that were ready */
 
 	struct deferred *deferred;
 	size_t deferred_count, deferred_cap;
@@ -357,6 +358,18 @@ struct event_base *
 loop_event_base(const struct loop *l)
 {
 	return l->base;
+}
+
+void
+loop_event_was_ready(struct loop *l)
+{
+	l->busy++;
+}
+
+uint64_t
+loop_busy(const struct loop *l)
+{
+	return l->busy;
 }
 
 uint8_t *

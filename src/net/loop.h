@@ -35,6 +35,10 @@ int loop_call(struct loop *l, loop_fn *fn, void *ctx) MUSTUSE;
  * callback may not do. Only from the loop's own thread. */
 void loop_defer(struct loop *l, loop_fn *fn, void *ctx);
 
+/* Grows with each socket that was ready: has it not grown since the last turn,
+ * the loop has nothing else to do. */
+uint64_t loop_busy(const struct loop *l);
+
 /* A timer, off at first. start: fires once at that time (of loop_now_us);
  * starting again moves it. stop and free accept what is not running. */
 struct loop_timer;

@@ -13,6 +13,9 @@ struct event_base;
 
 struct event_base *loop_event_base(const struct loop *l);
 
+/* For loop_busy(). */
+void loop_event_was_ready(struct loop *l);
+
 /* Scratch memory that is good until the current callback returns: one for
  * what comes from a socket, one for what TLS makes of it. */
 uint8_t *loop_event_read_buffer(const struct loop *l);

@@ -473,6 +473,7 @@ on_event(evutil_socket_t fd UNUSED, short what, void *ctx)
 {
 	struct stream *s = ctx;
 
+	loop_event_was_ready(s->loop);
 	if (what & EV_WRITE) {
 		s->blocked = false;
 		send_queue(s);

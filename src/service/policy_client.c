@@ -26,6 +26,8 @@
 #include "service/policy_report.h"
 #include "service/policy_tls.h"
 
+#define TURNS_DECIDER 2	/* for which more may join what is to be sent */
+#define TURNS_OBSERVER 16
 #define SECOND ((uint64_t)CLOCK_US_PER_S)
 #define KEEP_BYTES 65536	/* a buffer above this is given back */
 #define WHY_MAX 400		/* bytes of what the log says */
@@ -54,6 +56,8 @@ struct policy_client {
 	uint64_t ping;			/* token of the last Ping */
 	uint64_t ping_us;		/* when that was sent */
 	bool pinging;			/* and nothing came since */
+	unsigned flush_turns;		/* that on_flush may still wait */
+	uint64_t flush_busy;		/* loop_busy() when it last looked */
 	bool flushing;			/* on_flush is under way */
 	bool full;			/* as on_flow was told */
 	struct policy_report said;
@@ -151,11 +155,30 @@ policy_client_is_full(const struct policy_client *c)
 	return c->full;
 }
 
+/* Each write wakes the server up, which costs more than all else here. So while
+ * the loop has other work at hand, what other sessions are about to ask goes
+ * out with it; when there is none, nobody waits. */
+static bool
+waits_for_more(struct policy_client *c)
+{
+	uint64_t busy = loop_busy(c->setup.loop);
+	bool more = c->flush_turns > 0 && busy != c->flush_busy &&
+	    buf_len(&c->out) < KEEP_BYTES;
+
+	c->flush_turns -= more;
+	c->flush_busy = busy;
+	return more;
+}
+
 static void
 on_flush(void *ctx)
 {
 	struct policy_client *c = ctx;
 
+	if (waits_for_more(c)) {
+		loop_defer(c->setup.loop, on_flush, c);
+		return;
+	}
 	c->flushing = false;
 	if (c->stream == NULL || buf_len(&c->out) == 0)
 		return;
@@ -182,6 +205,9 @@ queue_event(struct policy_client *c, const struct policy_event *event,
 		return POLICY_ERROR_OVERLOAD;
 	if (!c->flushing) {
 		c->flushing = true;
+		c->flush_turns = c->setup.block->mode == POLICY_MODE_OBSERVE ?
+		    TURNS_OBSERVER : TURNS_DECIDER;
+		c->flush_busy = 0;
 		loop_defer(c->setup.loop, on_flush, c);
 	}
 	if (queued + buf_len(&c->out) > STREAM_HIGH_WATER)
@@ -530,6 +556,7 @@ policy_client_free(struct policy_client *c)
 {
 	if (c == NULL)
 		return;
+	c->flush_turns = 0;
 	on_flush(c);
 	policy_dial_cancel(c->dial);
 	if (c->stream != NULL)

@@ -76,7 +76,8 @@ enum policy_error policy_client_error(const struct policy_client *c);
 /**
  * policy_client_send(c, event) - queue one event.
  *
- * All that is sent in one turn of the loop goes out in one write at its end.
+ * All that is sent in one turn of the loop goes out in one write at its end, or
+ * a few turns later while the loop has other work at hand.
  * Returns POLICY_OK; policy_client_error() if it is not ready; OVERLOAD if
  * the event does not fit into a frame or the queue is full. Calls no handler
  * but on_flow.
