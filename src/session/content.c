@@ -170,6 +170,7 @@ content_bare(struct session *s, struct pending *p)
 	struct content *c = p->transaction->content;
 
 	smtp_data_resume(&c->parser);
+	c->still_shown = false;	/* not with octets left out */
 	if (c->mode != CONTENT_SWALLOW)
 		session_content_refuse_bare(s, p);
 }
