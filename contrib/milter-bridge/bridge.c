@@ -132,7 +132,7 @@ static void
 drop(void *ctx, void *question)
 {
 	(void)ctx;
-	weir_no_answer(question, "nobody waits for it");
+	weir_no_answer(question, "there is nothing to decide on");
 }
 
 static void

@@ -209,7 +209,8 @@ begin(struct milter_session *s, struct milter_job *job)
 		job->fields = (struct milter_fields){ 0 };
 		s->at = 0;
 	} else if (job->command == MILTER_BODY) {
-		milter_store_append(&c->body, buf_span(&job->packet));
+		if (c->open)
+			milter_store_append(&c->body, buf_span(&job->packet));
 		buf_release(&job->packet);
 	} else {
 		c->ended = true;
@@ -267,8 +268,15 @@ milter_content_run(struct milter_session *s, struct milter_job *job)
 
 	if (!job->begun)
 		begin(s, job);
-	if (!c->open)
-		return true;		/* nothing to be said of it */
+	if (!c->open) {
+		/* its header section was too large for weir to show: there is
+		 * nothing to be said of it, which is for on_error */
+		if (job->ask.question != NULL && !s->has_verdict)
+			s->calls->drop(s->ctx, job->ask.question);
+		if (!s->has_verdict)
+			job->ask.question = NULL;
+		return true;
+	}
 	done = pump(s);
 	make_room(s);
 	switch (job->command) {

@@ -108,6 +108,18 @@ def test_ipv6_and_tls(call, desk):
         b"{cert_issuer}": b"CN=b"}
 
 
+def test_a_message_whose_headers_were_not_shown_is_not_let_pass(call, desk):
+    """They are larger than weir shows: on_error says what to do, and not a
+    filter that has seen nothing."""
+    caller = call(desk.milter("m", {}))
+    caller.send(1, 1, 2000, mail=pb.Mail(
+        transaction_id="T1", raw=b"FROM:<a@b>", sender=b"a@b"))
+    assert caller.decision(1)[0].action == RELAY
+    caller.send(1, 0, body=pb.Body(message=1, data=b"Hello.\r\n"))
+    caller.send(1, 2, 2000, end_of_message=pb.EndOfMessage(size=999999))
+    assert caller.decision(2)[0].action == 0
+
+
 @pytest.mark.parametrize("letter", "MRTLNB")
 def test_a_refusal_that_nobody_asked_for(call, desk, letter):
     """A notification cannot be refused; the next question is."""
