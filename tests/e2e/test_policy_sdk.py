@@ -3,8 +3,9 @@
 import time
 
 import pytest
-from policy_harness import (ORDER, RAW, RELAY, REJECT, Weir, connect, frame,
-                            headers, pb, rcpt, run)
+import sdk_cases
+from policy_harness import (ORDER, RAW, RELAY, Weir, connect, frame, headers,
+                            pb, rcpt, run)
 
 DECISIONS = [
     ("relay()", "action: ACTION_RELAY"),
@@ -102,13 +103,7 @@ def test_what_never_began_is_no_verdict(run):
                  "    return reject(session.envelope.sender)\n"
                  "@policy.end_of_message\ndef end(session, event):\n"
                  "    return reject(session.message.text())\n")
-    with Weir(server.endpoint) as weir:
-        assert weir.ask(1, 1, rcpt=rcpt(b"c@d")).action == 0
-        weir.mail(1, b"a@b")
-        assert weir.ask(1, 2, end_of_message=pb.EndOfMessage()).action == 0
-        assert weir.ask(1, 3, rcpt=rcpt(b"c@d")).action == REJECT
-        weir.send(1, transaction_end=pb.TransactionEnd())
-        assert weir.ask(1, 4, rcpt=rcpt(b"c@d")).action == 0
+    sdk_cases.what_never_began(server)
 
 
 def test_a_later_handler_hides_no_content(run):
@@ -260,19 +255,7 @@ import sys
 
 def test_cancel_stops_the_handler(run):
     server = run(CANCEL)
-    with Weir(server.endpoint) as weir:
-        weir.send(1, 1, 60000, mail=pb.Mail(sender=b"a@b"))
-        weir.send(1, 2, 60000, rcpt=rcpt(b"first"))
-        weir.send(1, 3, 60000, rcpt=rcpt(b"second"))
-        assert weir.silent()
-        weir.send(1, cancel=pb.Cancel(seq=2))  # still waits for its turn
-        weir.send(1, cancel=pb.Cancel(seq=77))  # of nothing
-        weir.send(8, cancel=pb.Cancel(seq=1))  # of nobody
-        weir.send(1, cancel=pb.Cancel(seq=1))
-        server.wait_for("cancelled a@b")
-        assert weir.decision(1, 3).rule == "a@b"  # 1 and 2: no answer
-        assert weir.silent()
-        assert "ERROR" not in server.log()
+    sdk_cases.cancel(server)
 
 
 def test_deadline_cancels_the_handler(run):
@@ -293,13 +276,7 @@ def test_working_extends_the_deadline(run):
                  "    assert session.time_left() > 4\n"
                  "    await asyncio.sleep(0.5)\n"
                  "    return reject()\n")
-    with Weir(server.endpoint) as weir:
-        weir.send(1, 1, 300, mail=pb.Mail(sender=b"a@b"))
-        answer = weir.receive()
-        assert (answer.seq, answer.working.extra_ms) == (1, 5000)
-        answer = weir.receive()
-        assert (answer.seq, answer.annotate.annotations) == (0, {"list": "x"})
-        assert weir.decision(1, 1).action == REJECT
+    sdk_cases.working(server)
 
 
 def test_body_credit_follows_the_handler(run):
@@ -308,24 +285,4 @@ def test_body_credit_follows_the_handler(run):
                  "@policy.body(decide=True)\n"
                  "async def body(session, event):\n"
                  "    await asyncio.sleep(0.02)\n")
-    with Weir(server.endpoint) as weir:
-        assert weir.welcome.body_credit == 100
-        for message in (1, 2):
-            allowed, sent, taken = 100, 0, 0
-            weir.mail(1, b"a@b.example")
-            weir.send(1, headers=headers(RAW, message))
-            while taken < 500:
-                while sent < min(allowed, 500):
-                    weir.send(1, sent // 25 + 1, 5000, body=pb.Body(
-                        offset=sent, message=message, data=b"x" * 25))
-                    sent += 25
-                answer = weir.receive()
-                if answer.WhichOneof("answer") == "credit":
-                    assert answer.credit.message == message
-                    assert allowed < answer.credit.max_offset <= taken + 100
-                    allowed = answer.credit.max_offset
-                else:
-                    assert answer.decision.action == RELAY
-                    taken += 25
-            while not weir.silent(0.1):  # the last credit
-                assert weir.receive().WhichOneof("answer") == "credit"
+    sdk_cases.body_credit(server)

@@ -1,10 +1,10 @@
 """The Python SDK in a rough world: garbage, stops, restarts, masses."""
 
 import signal
-import time
 from random import Random
 
 import pytest
+import sdk_cases
 from policy_harness import (ORDER, RELAY, REJECT, Weir, connect, frame, pb,
                             rcpt, run)
 
@@ -167,12 +167,7 @@ def test_sigterm_answers_what_was_asked(run, tmp_path):
 
 def test_sigterm_does_not_wait_for_ever(run):
     server = run(STOP)
-    with Weir(server.endpoint) as weir:
-        weir.send(1, 1, 60000, mail=pb.Mail(sender=b"50"))
-        assert weir.silent(0.1)
-        started = time.monotonic()
-        assert server.stop() == 0
-        assert time.monotonic() - started < 5
+    sdk_cases.stop_does_not_wait(server)
 
 
 def test_drain_lets_open_sessions_finish(run):
@@ -230,30 +225,7 @@ def test_ten_thousand_questions(run, handler):
                  f"{handler} mail(session, event):\n    return relay()\n"
                  f"@policy.rcpt\n{handler} rcpt(session, event):\n"
                  "    return reject() if event.index else relay()\n")
-    started = time.monotonic()
-    with Weir(server.endpoint) as weir:
-        for start in range(0, 1000, 100):
-            batch = bytearray()
-            for session in range(start + 1, start + 101):
-                batch += frame(pb.ToPolicy(session=session, seq=1,
-                                           deadline_ms=9000,
-                                           mail=pb.Mail(sender=b"a@b")))
-                for n in range(9):
-                    batch += frame(pb.ToPolicy(session=session, seq=n + 2,
-                                               deadline_ms=9000,
-                                               rcpt=rcpt(b"c@d", n)))
-                batch += frame(pb.ToPolicy(session=session,
-                                           session_end=pb.SessionEnd()))
-            weir.send_raw(batch)
-            last = {}
-            for _ in range(1000):
-                answer = weir.receive()
-                last[answer.session] = last.get(answer.session, 0) + 1
-                assert answer.seq == last[answer.session]
-                assert answer.decision.action == (
-                    RELAY if answer.seq <= 2 else REJECT)
-            assert len(last) == 100
-        assert time.monotonic() - started < 30
+    sdk_cases.ten_thousand_questions(server)
 
 
 def test_answers_that_nobody_reads_stop_the_reading(run):

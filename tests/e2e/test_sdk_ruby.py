@@ -6,9 +6,10 @@ import shutil
 import subprocess
 import time
 
+import sdk_cases
 from blackbox import wait_for
-from policy_harness import (RAW, RELAY, REJECT, ROOT, Server, Weir, connect,
-                            frame, headers, pb, rcpt)
+from policy_harness import (REJECT, ROOT, Server, Weir, connect, frame, headers,
+                            pb, rcpt)
 from ruby_harness import LIB, ORDER, RUBY, SDK, needs_ruby, ruby, run
 
 pytestmark = needs_ruby
@@ -160,13 +161,7 @@ def test_decisions(run):
 def test_what_never_began_is_no_verdict(run):
     server = run("policy.on(:rcpt) { |s, _| reject s.envelope.sender }\n"
                  "policy.on(:end_of_message) { |s, _| reject s.message.body }")
-    with Weir(server.endpoint) as weir:
-        assert weir.ask(1, 1, rcpt=rcpt(b"c@d")).action == 0
-        weir.mail(1, b"a@b")
-        assert weir.ask(1, 2, end_of_message=pb.EndOfMessage()).action == 0
-        assert weir.ask(1, 3, rcpt=rcpt(b"c@d")).action == REJECT
-        weir.send(1, transaction_end=pb.TransactionEnd())
-        assert weir.ask(1, 4, rcpt=rcpt(b"c@d")).action == 0
+    sdk_cases.what_never_began(server)
 
 
 def test_every_event_arrives_with_its_facts(run):
@@ -273,19 +268,7 @@ policy.on(:rcpt) { |session, _| relay.because(rule: session.envelope.sender) }
 
 def test_cancel_tells_the_handler(run):
     server = run(CANCEL)
-    with Weir(server.endpoint) as weir:
-        weir.send(1, 1, 60000, mail=pb.Mail(sender=b"a@b"))
-        weir.send(1, 2, 60000, rcpt=rcpt(b"first"))
-        weir.send(1, 3, 60000, rcpt=rcpt(b"second"))
-        assert weir.silent()
-        weir.send(1, cancel=pb.Cancel(seq=2))  # still waits for its turn
-        weir.send(1, cancel=pb.Cancel(seq=77))  # of nothing
-        weir.send(8, cancel=pb.Cancel(seq=1))  # of nobody
-        weir.send(1, cancel=pb.Cancel(seq=1))
-        server.wait_for("cancelled a@b")
-        assert weir.decision(1, 3).rule == "a@b"  # 1 and 2: no answer
-        assert weir.silent()
-        assert "ERROR" not in server.log()
+    sdk_cases.cancel(server)
 
 
 def test_what_is_late_before_its_turn_is_skipped(run):
@@ -306,40 +289,14 @@ def test_working_extends_the_deadline(run):
                  "  session.working(5)\n  session.annotate(list: 'x')\n"
                  "  raise 'late' unless session.time_left > 4\n"
                  "  sleep 0.5\n  reject unless session.cancelled?\nend")
-    with Weir(server.endpoint) as weir:
-        weir.send(1, 1, 300, mail=pb.Mail(sender=b"a@b"))
-        answer = weir.receive()
-        assert (answer.seq, answer.working.extra_ms) == (1, 5000)
-        answer = weir.receive()
-        assert (answer.seq, answer.annotate.annotations) == (0, {"list": "x"})
-        assert weir.decision(1, 1).action == REJECT
+    sdk_cases.working(server)
 
 
 def test_body_credit_follows_the_handler(run):
     """No more than the window is ever allowed ahead of what was taken."""
     server = run("policy.on(:body, decide: true) { sleep 0.02; nil }",
                  options="{body_window: 100, body_limit: 0}")
-    with Weir(server.endpoint) as weir:
-        assert weir.welcome.body_credit == 100
-        for message in (1, 2):
-            allowed, sent, taken = 100, 0, 0
-            weir.mail(1, b"a@b.example")
-            weir.send(1, headers=headers(RAW, message))
-            while taken < 500:
-                while sent < min(allowed, 500):
-                    weir.send(1, sent // 25 + 1, 5000, body=pb.Body(
-                        offset=sent, message=message, data=b"x" * 25))
-                    sent += 25
-                answer = weir.receive()
-                if answer.WhichOneof("answer") == "credit":
-                    assert answer.credit.message == message
-                    assert allowed < answer.credit.max_offset <= taken + 100
-                    allowed = answer.credit.max_offset
-                else:
-                    assert answer.decision.action == RELAY
-                    taken += 25
-            while not weir.silent(0.1):  # the last credit
-                assert weir.receive().WhichOneof("answer") == "credit"
+    sdk_cases.body_credit(server)
 
 
 def test_a_large_body_with_weir(run, bench):
