@@ -136,7 +136,7 @@ def test_kill_9_every_second(bench, place):
     print(f"{len(away)} deaths, away for {max(away):.1f} s at most")
     assert len(away) >= 2
     # weir looks for it at growing intervals, and that takes its time, too
-    assert max(away) > 2 or chaos.deferred == []
+    assert max(away) > 1 or chaos.deferred == []
     assert proxy.metric(
         'weir_policy_sessions_resumed_total{policy="tag"}') > 0
 
