@@ -378,21 +378,27 @@ feed_one(struct driver *d, struct session_event *ev)
 	session_actions_clear(actions);
 }
 
-/* Feeds what is queued, then writes what came of it. */
-void
-driver_run(struct driver *d)
+static void
+feed_queued(struct driver *d)
 {
 	struct session_event ev;
 	size_t i;
 
+	for (i = 0; i < d->n_queue; i++) {
+		ev = d->queue[i];	/* which may move */
+		feed_one(d, &ev);
+	}
+	d->n_queue = 0;
+}
+
+/* Feeds what is queued, then writes what came of it. */
+void
+driver_run(struct driver *d)
+{
 	if (d->ended)
 		return;
 	for (;;) {
-		for (i = 0; i < d->n_queue; i++) {
-			ev = d->queue[i];
-			feed_one(d, &ev);
-		}
-		d->n_queue = 0;
+		feed_queued(d);
 		if (d->client != NULL)
 			stream_flush(d->client);
 		if (d->upstream != NULL)
@@ -421,6 +427,11 @@ driver_feed(struct driver *d, struct session_event *ev)
 {
 	if (d->ended)
 		return;
+	/* Others may have filled a policy's connection in this very turn. */
+	if (ev->type != SESSION_START) {
+		policy_pressure(d);
+		feed_queued(d);
+	}
 	feed_one(d, ev);
 	driver_run(d);
 }

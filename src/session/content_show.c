@@ -173,13 +173,20 @@ pass_show(struct session *s, struct pending *p, struct span body)
 	return body;
 }
 
+/* A policy has not taken yet what it was sent: no overload, it waits. */
+static bool
+pass_is_blocked(const struct session *s, const struct content *c)
+{
+	return s->blocked && c->mode == CONTENT_HOLD;
+}
+
 /* More of the body, as this pass sees it. */
 static void
 pass_feed(struct session *s, struct pending *p, struct span body)
 {
 	struct content *c = p->transaction->content;
 
-	if (buf_len(&c->pass.waiting) == 0)
+	if (buf_len(&c->pass.waiting) == 0 && !pass_is_blocked(s, c))
 		body = pass_show(s, p, body);
 	buf_append(&c->pass.waiting, body);
 	if (buf_failed(&c->pass.waiting))
@@ -327,7 +334,8 @@ session_pass_progress(struct session *s, struct pending *p)
 {
 	bool moved = session_view_pauses(s, p);
 
-	moved |= session_pass_flush(s, p);
+	if (!s->blocked)
+		moved |= session_pass_flush(s, p);
 	moved |= session_view_pauses(s, p);	/* anew, if need be */
 	moved |= pass_read(s, p);
 	moved |= session_pass_end(s, p);

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 import weir as under_test
-from blackbox import CONFIG, PATIENCE, decision, wait_for
+from blackbox import CONFIG, PATIENCE, decision, frame, pb, wait_for
 
 MIB = 1 << 20
 SESSIONS, SIZE = 16, 5 * MIB
@@ -153,6 +153,39 @@ def test_what_is_held_waits_on_the_disk(bench, stops):
     all_delivered(senders, mx)
     bounded(proxy, before)
     assert not list((bench.place / "spool").iterdir())
+
+
+CROWD = 60
+BODY = b"Subject: x\r\n\r\n" + (b"x" * 998 + b"\r\n") * 100 + b".\r\n"
+
+
+def test_bodies_wait_for_a_policy_that_asks_for_all_at_once(bench):
+    """It answers HEADERS of a crowd in one write; together their bodies are
+    more than weir queues for one policy, and that is no reason for a 451."""
+    asked = []
+
+    def answer(event, connection):
+        if event.WhichOneof("event") != "headers":
+            return decision()
+        asked.append(event)
+        if len(asked) < CROWD:
+            return None
+        return b"".join(
+            frame(pb.FromPolicy(session=one.session, seq=one.seq,
+                                decision=decision())) for one in asked)
+    bench.policy(decide=["headers", "body", "end_of_message"], answer=answer,
+                 keys={"timeout": "1m", "transaction_timeout": "5m"})
+    mx = bench.mx()
+    proxy = bench.weir()
+    clients = [proxy.connect() for _ in range(CROWD)]
+    for client in clients:
+        client.socket.settimeout(10 * PATIENCE)
+        client.envelope()
+        assert client.ask("DATA").startswith("354")
+        client.send(BODY)
+    replies = [client.reply() for client in clients]
+    assert [r for r in replies if not r.startswith("250")] == []
+    assert len(mx.messages) == CROWD
 
 
 class Pipeliner(threading.Thread):
