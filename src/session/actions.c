@@ -195,7 +195,7 @@ session_send(struct session *s, enum session_side side, struct span bytes)
 {
 	if (bytes.len == 0)
 		return;
-	if (side == SESSION_UPSTREAM ? !s->upstream_open : s->client_closed)
+	if (side == SESSION_UPSTREAM ? !s->up->open : s->client_closed)
 		return;
 	session_act(s, SESSION_SEND, side)->u.send = bytes;
 }

@@ -57,7 +57,7 @@ auth_parse(struct session *s, struct pending *p)
 	struct span name = auth_mechanism(p);
 
 	s->auth_asked = false;
-	if (s->tls_fell_back) {
+	if (s->up->tls_fell_back) {
 		session_reply_local(s, p, 454, "4.7.0", "AUTH is not offered: "
 		    "TLS with the MX is not available");
 		return;
@@ -97,7 +97,7 @@ auth_reply(struct session *s, struct pending *p, const struct mx_reply *reply)
 	}
 	p->sensitive = false;
 	if (reply->code / 100 == 2)
-		s->authenticated = true;
+		s->up->authenticated = true;
 	auth_leave(s);
 }
 

@@ -47,11 +47,11 @@ mail_parse(struct session *s, struct pending *p)
 	struct span value;
 
 	s->mail_refused = true;		/* until it is not */
-	if (s->tls_missing != NULL) {
+	if (s->up->tls_missing != NULL) {
 		char text[128];
 
 		snprintf(text, sizeof(text), "TLS is required and not "
-		    "available: %s", s->tls_missing);
+		    "available: %s", s->up->tls_missing);
 		session_reply_local(s, p, 451, "4.7.5", text);
 		return;
 	}

@@ -3,6 +3,7 @@
  * dial, the MX's greeting.
  */
 #include "session/internal.h"
+#include "session/route.h"
 
 /* A greeting of weir's own. Enhanced codes have no place in one (RFC 2034 4),
  * but for weir's 421s, where they tell an operator at once what it was. */
@@ -24,10 +25,10 @@ session_dial(struct session *s)
 	struct session_action *a;
 
 	session_enter_upstream(s, UPSTREAM_CONNECTING);
-	s->dialled_us = s->now_us;
+	s->up->dialled_us = s->now_us;
 	a = session_act(s, SESSION_CONNECT, SESSION_UPSTREAM);
-	a->u.connect.destination = s->destination;
-	a->u.connect.source = s->source;
+	a->u.connect.destination = s->up->route->destination;
+	a->u.connect.source = s->up->route->source;
 	a->u.connect.timeout_us = s->config->upstream.connect_timeout_us;
 }
 
@@ -58,55 +59,23 @@ session_connect_begin(struct session *s)
 		session_dial(s);
 }
 
-/* The address of a pool that a decision names, of the MX's family; NULL: there
- * is none. pool_r: whose it is. */
-static const struct addr *
-outbound_source(const struct session *s, const struct policy_outbound *o,
-    const struct config_pool **pool_r)
-{
-	const struct config *c = s->config;
-	struct addr source = { .family = ADDR_NONE };
-	size_t i, k;
-
-	if (o->source_address.len > 0 &&
-	    addr_parse(o->source_address, &source) != 0)
-		return NULL;
-	for (i = 0; i < c->n_pools; i++) {
-		*pool_r = &c->pools[i];
-		for (k = 0; k < (*pool_r)->n_addresses; k++) {
-			const struct addr *a = &(*pool_r)->addresses[k];
-
-			if (a->family == s->destination.family &&
-			    (o->source_address.len > 0 ?
-			    addr_eq_ip(a, &source) : span_eq(o->source_pool,
-			    span_str((*pool_r)->name))))
-				return a;
-		}
-	}
-	return NULL;
-}
-
 /* What a granted outbound choice means; the decision was checked. Returns
- * NULL; or why it cannot be served: never a silent default. */
+ * NULL; or why it cannot be served. */
 static const char *
-connect_outbound(struct session *s, const struct policy_outbound *o)
+connect_outbound(struct session *s, const struct inquiry *q)
 {
-	const struct config_pool *pool = NULL;
-	const struct addr *source;
+	const struct policy_outbound *o =
+	    &q->votes[q->merge.outbound].decision->outbound;
+	const char *why = NULL;
+	struct route *r = route_choose(s->route, s->config, o,
+	    s->config->policies[q->merge.outbound].name, &why);
 
-	if (o->source_address.len > 0 || o->source_pool.len > 0) {
-		source = outbound_source(s, o, &pool);
-		if (source == NULL)
-			return s->destination.family == ADDR_IPV6 ?
-			    "no IPv6 source address where the policy chose" :
-			    "no IPv4 source address where the policy chose";
-		s->source = *source;
-		if (o->ehlo_name.len == 0)
-			buf_append_str(&s->ehlo_name, pool->ehlo_name);
-	}
-	buf_append(&s->ehlo_name, o->ehlo_name);
-	if (o->tls != POLICY_TLS_UNSPECIFIED)
-		s->tls_level = (enum config_tls)(o->tls - POLICY_TLS_NONE);
+	if (r == NULL)
+		return why;
+	route_unref(s->route);
+	s->route = r;
+	route_unref(s->up->route);
+	s->up->route = route_ref(r);
 	return NULL;
 }
 
@@ -163,9 +132,9 @@ connect_rule(struct session *s)
 		return false;
 	if (action != POLICY_RELAY)
 		connect_refused(s, d, action);
-	else if (q->merge.outbound >= 0 && (why = connect_outbound(s,
-	    &q->votes[q->merge.outbound].decision->outbound)) != NULL) {
-		s->dialled_us = s->now_us;
+	else if (q->merge.outbound >= 0 &&
+	    (why = connect_outbound(s, q)) != NULL) {
+		s->up->dialled_us = s->now_us;
 		session_connect_failed(s, why);
 	} else
 		session_dial(s);
@@ -199,16 +168,16 @@ session_connected(struct session *s, const struct session_event *ev)
 {
 	struct fact *f;
 
-	s->upstream_open = true;
-	s->connect_us = ev->u.connected.took_us;
-	s->local = ev->u.connected.local;
-	s->reply_since_us = s->now_us;
+	s->up->open = true;
+	s->up->connect_us = ev->u.connected.took_us;
+	s->up->local = ev->u.connected.local;
+	s->up->reply_since_us = s->now_us;
 	s->elapse_ms = s->elapse_ms == -1 ? -2 : s->elapse_ms;
 	session_enter_upstream(s, UPSTREAM_GREETING);
 	f = session_fact(s, FACT_UPSTREAM);
 	f->u.upstream.local = ev->u.connected.local;
 	f->u.upstream.remote = ev->u.connected.remote;
-	f->u.upstream.connect_us = s->connect_us;
+	f->u.upstream.connect_us = s->up->connect_us;
 	f->u.upstream.error = "";
 }
 
@@ -220,9 +189,9 @@ connect_notify(struct session *s, const struct mx_reply *greeting,
 
 	if (!session_has_listener(s, POLICY_PHASE_UPSTREAM))
 		return;
-	ev.u.upstream.local = s->local;
-	ev.u.upstream.remote = s->destination;
-	ev.u.upstream.connect_us = s->connect_us;
+	ev.u.upstream.local = s->up->local;
+	ev.u.upstream.remote = s->up->route->destination;
+	ev.u.upstream.connect_us = s->up->connect_us;
 	ev.u.upstream.error = error;
 	if (greeting != NULL) {
 		session_reply_split(s, greeting->raw, &ev.u.upstream.greeting);
@@ -241,12 +210,12 @@ session_connect_failed(struct session *s, const char *why)
 	struct span line;
 
 	session_count(s, SESSION_COUNTER_CONNECT_FAILED, 1);
-	addr_format_port(&s->destination, where);
+	addr_format_port(&s->up->route->destination, where);
 	buf_append_str(b, why);
 	buf_append_byte(b, '\0');
 	why = (const char *)buf_span(b).data;
-	f->u.upstream.remote = s->destination;
-	f->u.upstream.connect_us = s->now_us - s->dialled_us;
+	f->u.upstream.remote = s->up->route->destination;
+	f->u.upstream.connect_us = s->now_us - s->up->dialled_us;
 	f->u.upstream.error = why;
 	session_fact_event(s, "connect %s: %s", where, why);
 	connect_notify(s, NULL, why);
@@ -271,7 +240,7 @@ session_greeting(struct session *s, const struct mx_reply *reply)
 	if (again) {
 		session_fact_lines(s, FACT_MX_TO_WEIR, reply->raw);
 		if (reply->code / 100 == 2) {
-			session_ehlo_greeted_again(s);
+			session_starttls_greeted_again(s);
 			return;
 		}
 		session_upstream_abort(s);

@@ -250,7 +250,7 @@ session_edit_too_large(const struct session *s, const struct content *c)
 	    size > s->config->limits.message_size)
 		return "Message as edited is larger than "
 		    "limits.message_size allows";
-	if (s->ehlo.size > 0 && size > s->ehlo.size)
+	if (s->up->ehlo.size > 0 && size > s->up->ehlo.size)
 		return "Message as edited is larger than the MX allows";
 	return NULL;
 }

@@ -49,6 +49,55 @@ enum upstream_phase {
 	UPSTREAM_PHASE_COUNT
 };
 
+/* ------------------------------------------------------------ the MX's side */
+
+struct route;		/* session/route.h: where to, from where, how */
+
+/* What the MX owes a reply to. */
+enum expect {
+	EXPECT_COMMAND,		/* a client's command */
+	EXPECT_EHLO,		/* EHLO or HELO, in all its steps */
+	EXPECT_STARTTLS,	/* weir's own */
+	EXPECT_AUTH,		/* AUTH, or a line of its dialogue */
+	EXPECT_AUTH_CANCEL,	/* weir's own "*" */
+	EXPECT_DATA,		/* 354, to the client's DATA or weir's own */
+	EXPECT_FINAL,		/* to the final dot */
+	EXPECT_CHUNK,		/* to a BDAT */
+	EXPECT_RSET,		/* weir's own */
+	EXPECT_COUNT
+};
+
+struct expected {
+	TAILQ_ENTRY(expected) link;
+	enum expect what;
+	struct pending *pending;	/* NULL: weir's own */
+	uint64_t sent_us;
+	uint64_t timeout_us;
+};
+TAILQ_HEAD(expected_list, expected);
+
+/* One connection to an MX. */
+struct upstream {
+	struct route *route;		/* one reference */
+	enum upstream_phase phase;
+	bool open;
+	struct addr local;		/* our end */
+	uint64_t dialled_us, connect_us;
+	struct buf in, reply;
+	struct smtp_reply_parser parser;
+	size_t rest;			/* plain bytes behind the reply that is
+					   being handled */
+	struct expected_list expected;
+	uint64_t reply_since_us;	/* when the head's debt began */
+	struct smtp_ehlo ehlo;		/* what it offers now */
+	struct buf ehlo_clear;		/* its reply before STARTTLS */
+	bool tls_on, tls_skip, tls_fell_back;
+	struct pending *tls_pending;	/* the EHLO that waits for TLS */
+	const char *tls_missing;	/* level is encrypt and there is no TLS:
+					   why */
+	bool authenticated;
+};
+
 /* ------------------------------------------------------------ transaction */
 
 struct recipient {
@@ -125,29 +174,6 @@ struct pending {
 };
 TAILQ_HEAD(pending_list, pending);
 
-/* What the MX owes a reply to. */
-enum expect {
-	EXPECT_COMMAND,		/* a client's command */
-	EXPECT_EHLO,		/* EHLO or HELO, in all its steps */
-	EXPECT_STARTTLS,	/* weir's own */
-	EXPECT_AUTH,		/* AUTH, or a line of its dialogue */
-	EXPECT_AUTH_CANCEL,	/* weir's own "*" */
-	EXPECT_DATA,		/* 354, to the client's DATA or weir's own */
-	EXPECT_FINAL,		/* to the final dot */
-	EXPECT_CHUNK,		/* to a BDAT */
-	EXPECT_RSET,		/* weir's own */
-	EXPECT_COUNT
-};
-
-struct expected {
-	TAILQ_ENTRY(expected) link;
-	enum expect what;
-	struct pending *pending;	/* NULL: weir's own */
-	uint64_t sent_us;
-	uint64_t timeout_us;
-};
-TAILQ_HEAD(expected_list, expected);
-
 /* A complete reply of the MX. */
 struct mx_reply {
 	unsigned code;
@@ -209,7 +235,9 @@ struct session {
 	struct ulid id;
 	struct ulid_source *ids;
 	uint64_t wall_us, start_us, now_us;
-	struct addr client, destination, source;
+	struct addr client, destination;	/* as the client means it */
+	struct route *route;		/* the default, or CONNECT's choice */
+	struct upstream *up;		/* the connection in use; never NULL */
 	const char *refuse;
 	bool busy;			/* inside session_feed() */
 	bool record;
@@ -217,11 +245,10 @@ struct session {
 	struct session_actions *out;	/* while busy */
 
 	enum client_phase client_phase;
-	enum upstream_phase upstream_phase;
 	const char *cause;		/* of the end; NULL: not ending */
 	const char *end_cause;		/* what close_after ends with */
 	bool client_eof, upstream_eof;
-	bool client_closed, upstream_open;
+	bool client_closed;
 	bool paused, blocked;
 	bool draining;
 	bool local_only;		/* no upstream any more: QUIT and 503 */
@@ -229,15 +256,10 @@ struct session {
 	unsigned local_code;		/* 503 or 421: what local_only says */
 
 	struct span client_view;		/* bytes of this feed's event */
-	size_t upstream_rest;		/* plain bytes behind the reply that
-					   is being handled */
-	struct buf client_in, upstream_in, reply;
+	struct buf client_in;
 	struct smtp_line_parser line;
-	struct smtp_reply_parser reply_parser;
 	struct pending_list pending;
 	size_t n_pending;
-	struct expected_list expected;
-	uint64_t reply_since_us;	/* when the MX's head debt began */
 	uint64_t client_since_us;	/* when we began to wait for it */
 	uint64_t content_deadline_us;
 
@@ -254,30 +276,18 @@ struct session {
 	size_t memo_bytes;
 	bool memos_full;		/* some are missing */
 
-	/* The EHLO dialogue. */
-	struct smtp_ehlo ehlo;		/* what the MX offers now */
-	struct buf ehlo_clear;		/* its reply before STARTTLS */
-	struct buf ehlo_name;		/* instead of the client's */
 	bool ehlo_refused;		/* by a policy: MAIL is 503 */
 	bool chunking_offered;		/* to the client */
-	bool tls_on, tls_skip, tls_fell_back, greeted;
-	enum config_tls tls_level;
-	struct pending *tls_pending;	/* the EHLO that waits for TLS */
-	const char *tls_missing;	/* level is encrypt and there is no TLS:
-					   why */
-	bool authenticated;
+	bool greeted;
 	bool auth_line_wanted;		/* in CLIENT_AUTH: 334 was passed on */
 	bool auth_asked;		/* policies know the identity */
 	struct buf auth_line;		/* held until they have decided */
 	bool mail_refused;		/* locally: RCPT and DATA are 503 */
-	uint64_t dialled_us;
 	struct buf greeting;		/* the MX's, on its way to the client */
 	uint64_t greet_at_us;		/* delay_ms of the verdict at CONNECT */
-	struct addr local;		/* our end towards the MX */
 
 	/* For the record. */
 	uint64_t client_bytes, upstream_bytes;
-	uint64_t connect_us, connected_us;
 	int64_t elapse_ms;
 };
 
@@ -346,6 +356,8 @@ void session_pending_delay(struct session *s, struct pending *p,
 void session_reply_local_only(struct session *s, struct pending *p);
 
 /* upstream.c */
+struct upstream *session_upstream_new(struct route *route);
+void session_upstream_free(struct upstream *up);	/* NULL is fine */
 void session_upstream_bytes(struct session *s, struct span bytes);
 void session_upstream_gone(struct session *s, const char *error);
 void session_expect(struct session *s, enum expect what, struct pending *p,
@@ -378,11 +390,17 @@ void session_bdat_refuse(struct session *s, struct pending *p,
 
 /* command_ehlo.c */
 void session_ehlo_send(struct session *s, struct pending *p);
+void session_ehlo_answer(struct session *s, struct pending *p, struct span raw);
+
+/* starttls.c */
+bool session_starttls_wanted(const struct session *s);
+void session_starttls(struct session *s, struct pending *p,
+	const struct mx_reply *ehlo);
 void session_starttls_reply(struct session *s, struct pending *p,
 	const struct mx_reply *reply);
 void session_tls_done(struct session *s, const struct session_tls *tls);
 void session_tls_failed(struct session *s, const char *why);
-void session_ehlo_greeted_again(struct session *s);
+void session_starttls_greeted_again(struct session *s);
 
 /* rewrite.c */
 bool session_rewritten(const struct inquiry *q, struct span *address_r);

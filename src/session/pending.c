@@ -25,7 +25,7 @@ session_pending_free(struct session *s, struct pending *p)
 	struct expected *e;
 
 	/* A reply that is still owed then belongs to nobody. */
-	TAILQ_FOREACH(e, &s->expected, link)
+	TAILQ_FOREACH(e, &s->up->expected, link)
 		if (e->pending == p)
 			e->pending = NULL;
 	pending_unlink(s, p);
@@ -173,7 +173,7 @@ session_reply_local_only(struct session *s, struct pending *p)
 		p->close_after = true;
 		return;
 	}
-	if (s->tls_missing != NULL && p->parsed.verb == SMTP_VERB_MAIL) {
+	if (s->up->tls_missing != NULL && p->parsed.verb == SMTP_VERB_MAIL) {
 		p->command->parse(s, p);
 		return;
 	}
@@ -190,10 +190,10 @@ pending_may_pass(struct session *s, const struct pending *p)
 {
 	if (p->inquiry != NULL && !p->inquiry->closed)
 		return false;
-	if (s->upstream_phase != UPSTREAM_COMMAND && !s->local_only)
+	if (s->up->phase != UPSTREAM_COMMAND && !s->local_only)
 		return false;
-	if (!(s->ehlo.capabilities & SMTP_CAP_PIPELINING) &&
-	    !TAILQ_EMPTY(&s->expected))
+	if (!(s->up->ehlo.capabilities & SMTP_CAP_PIPELINING) &&
+	    !TAILQ_EMPTY(&s->up->expected))
 		return false;
 	return true;
 }

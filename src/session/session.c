@@ -8,6 +8,7 @@
  * carried out when the feed is over.
  */
 #include "session/internal.h"
+#include "session/route.h"
 #include "session/content.h"
 
 #include <assert.h>
@@ -70,15 +71,15 @@ session_enter_client(struct session *s, enum client_phase phase)
 void
 session_enter_upstream(struct session *s, enum upstream_phase phase)
 {
-	assert(upstream_phases[s->upstream_phase].next & BIT(phase));
-	s->upstream_phase = phase;
+	assert(upstream_phases[s->up->phase].next & BIT(phase));
+	s->up->phase = phase;
 }
 
 const char *
 session_state_name(const struct session *s)
 {
 	if (s->client_phase == CLIENT_START &&
-	    s->upstream_phase == UPSTREAM_CONNECTING)
+	    s->up->phase == UPSTREAM_CONNECTING)
 		return upstream_phases[UPSTREAM_CONNECTING].name;
 	return client_phases[s->client_phase].name;
 }
@@ -91,7 +92,13 @@ session_new(const struct session_open *open)
 
 	if (s == NULL)
 		return NULL;
-	if (n > 0 && (s->seats = calloc(n, sizeof(*s->seats))) == NULL) {
+	s->seats = calloc(n + 1, sizeof(*s->seats));
+	s->route = route_default(open->config, &open->destination);
+	if (s->route != NULL)
+		s->up = session_upstream_new(s->route);
+	if (s->seats == NULL || s->up == NULL) {
+		route_unref(s->route);
+		free(s->seats);
 		free(s);
 		return NULL;
 	}
@@ -108,23 +115,14 @@ session_new(const struct session_open *open)
 	s->client = open->client;
 	session_seats_begin(s);
 	s->destination = open->destination;
-	s->source = open->config->upstream.source[
-	    open->destination.family == ADDR_IPV6 ? 1 : 0];
-	s->tls_level = open->config->upstream.tls;
-	s->tls_skip = open->tls_failed_before;
+	s->up->tls_skip = open->tls_failed_before;
 	s->record = open->record;
 	s->refuse = open->refuse;
 	s->elapse_ms = -1;
 	buf_init(&s->client_in, 0);
-	/* a line that is not whole, and one read of the stream */
-	buf_init(&s->upstream_in, SMTP_REPLY_LINE_MAX + 256 * 1024);
-	buf_init(&s->reply, SMTP_REPLY_MAX);
 	buf_init(&s->greeting, SMTP_REPLY_MAX);
-	buf_init(&s->ehlo_clear, SMTP_REPLY_MAX);
-	buf_init(&s->ehlo_name, 1024);
 	buf_init(&s->auth_line, SMTP_LINE_MAX);
 	TAILQ_INIT(&s->pending);
-	TAILQ_INIT(&s->expected);
 	TAILQ_INIT(&s->inquiries);
 	TAILQ_INIT(&s->observed);
 	TAILQ_INIT(&s->memos);
@@ -139,8 +137,8 @@ session_drop(struct session *s)
 	struct expected *e;
 	struct inquiry *q;
 
-	while ((e = TAILQ_FIRST(&s->expected)) != NULL) {
-		TAILQ_REMOVE(&s->expected, e, link);
+	while ((e = TAILQ_FIRST(&s->up->expected)) != NULL) {
+		TAILQ_REMOVE(&s->up->expected, e, link);
 		free(e);
 	}
 	while ((p = TAILQ_FIRST(&s->pending)) != NULL)
@@ -174,12 +172,10 @@ session_free(struct session *s)
 		buf_release(&s->seats[i].view.gaps);
 	}
 	buf_release(&s->client_in);
-	buf_release(&s->upstream_in);
-	buf_release(&s->reply);
 	buf_release(&s->greeting);
-	buf_release(&s->ehlo_clear);
-	buf_release(&s->ehlo_name);
 	buf_release(&s->auth_line);
+	session_upstream_free(s->up);
+	route_unref(s->route);
 	free(s->seats);
 	config_unref(s->config);
 	free(s);
@@ -188,11 +184,11 @@ session_free(struct session *s)
 void
 session_upstream_abort(struct session *s)
 {
-	if (s->upstream_open) {
+	if (s->up->open) {
 		session_act(s, SESSION_ABORT, SESSION_UPSTREAM);
-		s->upstream_open = false;
+		s->up->open = false;
 	}
-	if (s->upstream_phase != UPSTREAM_GONE)
+	if (s->up->phase != UPSTREAM_GONE)
 		session_enter_upstream(s, UPSTREAM_GONE);
 }
 
@@ -202,9 +198,9 @@ session_end(struct session *s, const char *cause)
 	if (s->cause != NULL)
 		return;
 	s->cause = cause;
-	if (s->upstream_open) {
+	if (s->up->open) {
 		session_act(s, SESSION_CLOSE, SESSION_UPSTREAM)->u.why = cause;
-		s->upstream_open = false;
+		s->up->open = false;
 	}
 	if (!s->client_closed) {
 		session_act(s, SESSION_CLOSE, SESSION_CLIENT)->u.why = cause;
@@ -253,7 +249,7 @@ session_finish(struct session *s)
 	session_notify(s, &ev);
 	session_fact_close(s);
 	session_drop(s);
-	if (s->upstream_phase != UPSTREAM_GONE)
+	if (s->up->phase != UPSTREAM_GONE)
 		session_enter_upstream(s, UPSTREAM_GONE);
 	session_enter_client(s, CLIENT_CLOSED);
 }

@@ -259,7 +259,7 @@ session_transaction_end(struct session *s, struct transaction *t,
 void
 session_transaction_undo(struct session *s, struct transaction *t)
 {
-	if (!t->mail_sent || s->upstream_phase != UPSTREAM_COMMAND)
+	if (!t->mail_sent || s->up->phase != UPSTREAM_COMMAND)
 		return;
 	t->mail_sent = false;
 	session_send_own(s, EXPECT_RSET, NULL,

@@ -6,8 +6,43 @@
  */
 #include "session/internal.h"
 #include "session/content.h"
+#include "session/route.h"
 
 #include <stdlib.h>
+
+struct upstream *
+session_upstream_new(struct route *route)
+{
+	struct upstream *up = calloc(1, sizeof(*up));
+
+	if (up == NULL)
+		return NULL;
+	up->route = route_ref(route);
+	/* a line that is not whole, and one read of the stream */
+	buf_init(&up->in, SMTP_REPLY_LINE_MAX + 256 * 1024);
+	buf_init(&up->reply, SMTP_REPLY_MAX);
+	buf_init(&up->ehlo_clear, SMTP_REPLY_MAX);
+	TAILQ_INIT(&up->expected);
+	return up;
+}
+
+void
+session_upstream_free(struct upstream *up)
+{
+	struct expected *e;
+
+	if (up == NULL)
+		return;
+	while ((e = TAILQ_FIRST(&up->expected)) != NULL) {
+		TAILQ_REMOVE(&up->expected, e, link);
+		free(e);
+	}
+	buf_release(&up->in);
+	buf_release(&up->reply);
+	buf_release(&up->ehlo_clear);
+	route_unref(up->route);
+	free(up);
+}
 
 void
 session_expect(struct session *s, enum expect what, struct pending *p,
@@ -23,9 +58,9 @@ session_expect(struct session *s, enum expect what, struct pending *p,
 	e->pending = p;
 	e->sent_us = s->now_us;
 	e->timeout_us = timeout_us;
-	if (TAILQ_EMPTY(&s->expected))
-		s->reply_since_us = s->now_us;
-	TAILQ_INSERT_TAIL(&s->expected, e, link);
+	if (TAILQ_EMPTY(&s->up->expected))
+		s->up->reply_since_us = s->now_us;
+	TAILQ_INSERT_TAIL(&s->up->expected, e, link);
 }
 
 /* A command of weir's own. */
@@ -42,14 +77,14 @@ session_send_own(struct session *s, enum expect what, struct pending *p,
 uint64_t
 session_upstream_deadline_us(const struct session *s)
 {
-	const struct expected *head = TAILQ_FIRST(&s->expected);
+	const struct expected *head = TAILQ_FIRST(&s->up->expected);
 
-	if (s->upstream_phase == UPSTREAM_GREETING)
-		return s->reply_since_us +
+	if (s->up->phase == UPSTREAM_GREETING)
+		return s->up->reply_since_us +
 		    s->config->upstream.greeting_timeout_us;
-	if (s->upstream_phase != UPSTREAM_COMMAND || head == NULL)
+	if (s->up->phase != UPSTREAM_COMMAND || head == NULL)
 		return UINT64_MAX;
-	return s->reply_since_us + head->timeout_us;
+	return s->up->reply_since_us + head->timeout_us;
 }
 
 static void
@@ -225,15 +260,15 @@ static void
 upstream_reply(struct session *s, const struct smtp_reply_event *last,
     struct span raw)
 {
-	struct expected *e = TAILQ_FIRST(&s->expected);
+	struct expected *e = TAILQ_FIRST(&s->up->expected);
 	struct mx_reply reply = { .code = last->code, .raw = raw };
 	struct smtp_reply_parser parser = { 0 };
 	struct smtp_reply_event first;
 
 	smtp_reply_next(&parser, raw, &first);
 	reply.text = first.text;
-	if (s->upstream_phase == UPSTREAM_GREETING) {
-		reply.latency_us = s->now_us - s->reply_since_us;
+	if (s->up->phase == UPSTREAM_GREETING) {
+		reply.latency_us = s->now_us - s->up->reply_since_us;
 		session_greeting(s, &reply);
 		return;
 	}
@@ -243,8 +278,8 @@ upstream_reply(struct session *s, const struct smtp_reply_event *last,
 		return;
 	}
 	reply.latency_us = s->now_us - e->sent_us;
-	TAILQ_REMOVE(&s->expected, e, link);
-	s->reply_since_us = s->now_us;
+	TAILQ_REMOVE(&s->up->expected, e, link);
+	s->up->reply_since_us = s->now_us;
 	if (upstream_makes_sense(e, &reply))
 		upstream_dispatch(s, e, &reply);
 	else
@@ -253,35 +288,35 @@ upstream_reply(struct session *s, const struct smtp_reply_event *last,
 	free(e);
 }
 
-/* One reply line; the earlier lines of the same reply are in s->reply. */
+/* One reply line; the earlier lines of the same reply are in s->up->reply. */
 static void
 upstream_line(struct session *s, const struct smtp_reply_event *ev)
 {
 	struct span raw = ev->raw;
 
 	if (ev->type == SMTP_REPLY_LINE) {
-		buf_append(&s->reply, raw);
-	} else if (buf_len(&s->reply) == 0) {
+		buf_append(&s->up->reply, raw);
+	} else if (buf_len(&s->up->reply) == 0) {
 		upstream_reply(s, ev, raw);
 	} else {
-		buf_append(&s->reply, raw);
-		if (!buf_failed(&s->reply)) {
-			raw = buf_span(&s->reply);
-			session_give_memory(s, &s->reply);
+		buf_append(&s->up->reply, raw);
+		if (!buf_failed(&s->up->reply)) {
+			raw = buf_span(&s->up->reply);
+			session_give_memory(s, &s->up->reply);
 			upstream_reply(s, ev, raw);
 			return;
 		}
 	}
-	if (buf_failed(&s->reply))
+	if (buf_failed(&s->up->reply))
 		upstream_violation(s, "a reply that is too long", ev->raw);
 }
 
 static bool
 upstream_reads_replies(const struct session *s)
 {
-	return s->cause == NULL && s->upstream_open &&
-	    (s->upstream_phase == UPSTREAM_GREETING ||
-	    s->upstream_phase == UPSTREAM_COMMAND);
+	return s->cause == NULL && s->up->open &&
+	    (s->up->phase == UPSTREAM_GREETING ||
+	    s->up->phase == UPSTREAM_COMMAND);
 }
 
 void
@@ -290,16 +325,16 @@ session_upstream_bytes(struct session *s, struct span bytes)
 	struct smtp_reply_event ev;
 	struct span in;
 	size_t used;
-	bool kept = buf_len(&s->upstream_in) > 0;
+	bool kept = buf_len(&s->up->in) > 0;
 
-	if (!s->upstream_open)
+	if (!s->up->open)
 		return;
 	s->upstream_bytes += bytes.len;
 	if (kept)
-		buf_append(&s->upstream_in, bytes);
-	in = kept ? buf_span(&s->upstream_in) : bytes;
+		buf_append(&s->up->in, bytes);
+	in = kept ? buf_span(&s->up->in) : bytes;
 	while (in.len > 0 && upstream_reads_replies(s)) {
-		used = smtp_reply_next(&s->reply_parser, in, &ev);
+		used = smtp_reply_next(&s->up->parser, in, &ev);
 		if (ev.type == SMTP_REPLY_MORE)
 			break;
 		if (ev.type == SMTP_REPLY_BAD) {
@@ -307,10 +342,10 @@ session_upstream_bytes(struct session *s, struct span bytes)
 			return;
 		}
 		in = span_skip(in, used);
-		s->upstream_rest = in.len;
+		s->up->rest = in.len;
 		upstream_line(s, &ev);
 	}
-	if (s->upstream_phase == UPSTREAM_TUNNEL && s->cause == NULL) {
+	if (s->up->phase == UPSTREAM_TUNNEL && s->cause == NULL) {
 		s->client_since_us = s->now_us;
 		session_send(s, SESSION_CLIENT, in);
 		in = span_of(NULL, 0);
@@ -318,12 +353,12 @@ session_upstream_bytes(struct session *s, struct span bytes)
 	if (!upstream_reads_replies(s))
 		in = span_of(NULL, 0);
 	if (kept)
-		buf_consume(&s->upstream_in, buf_len(&s->upstream_in) - in.len);
+		buf_consume(&s->up->in, buf_len(&s->up->in) - in.len);
 	else
-		buf_append(&s->upstream_in, in);
-	if (buf_len(&s->upstream_in) == 0)
-		session_give_memory(s, &s->upstream_in);
-	if (buf_failed(&s->upstream_in))
+		buf_append(&s->up->in, in);
+	if (buf_len(&s->up->in) == 0)
+		session_give_memory(s, &s->up->in);
+	if (buf_failed(&s->up->in))
 		upstream_violation(s, "a reply line that is too long", in);
 }
 
@@ -347,11 +382,11 @@ session_upstream_gone(struct session *s, const char *error)
 	struct buf *text;
 	char where[ADDR_TEXT_MAX];
 
-	if (!s->upstream_open)
+	if (!s->up->open)
 		return;
 	if (*error != '\0')
 		session_fact_event(s, "MX: %s", error);
-	s->upstream_open = false;
+	s->up->open = false;
 	session_act(s, SESSION_ABORT, SESSION_UPSTREAM);
 	session_enter_upstream(s, UPSTREAM_GONE);
 	if (s->client_phase == CLIENT_TUNNEL) {
@@ -362,7 +397,8 @@ session_upstream_gone(struct session *s, const char *error)
 	if (s->cause != NULL || upstream_gone_at_quit(s))
 		return;
 	text = session_scratch_buf(s);
-	buf_printf(text, "%s: %s", addr_format_port(&s->destination, where),
+	buf_printf(text, "%s: %s", addr_format_port(&s->up->route->destination,
+	    where),
 	    *error != '\0' ? error : "connection closed");
 	buf_append_byte(text, '\0');
 	if (s->client_phase == CLIENT_START)

@@ -1,0 +1,195 @@
+/*
+ * STARTTLS with the MX, inside the client's EHLO (command_ehlo.c).
+ *
+ *	client        weir                      MX
+ *	EHLO c   -->  EHLO c                -->
+ *	              (250 with STARTTLS)   <--
+ *	              STARTTLS              -->      level is not `none`
+ *	              (220), handshake      <-->
+ *	              EHLO c                -->      what was learned in clear is
+ *	250      <--  edited                <-- 250  forgotten (RFC 3207 4.2)
+ *
+ * At level `may` a refusal goes on in clear with the first reply; a failed
+ * handshake dials anew, takes the greeting and EHLO again, and remembers the
+ * destination. At `encrypt` the client keeps its session, but MAIL is 451.
+ */
+#include "session/internal.h"
+#include "session/route.h"
+
+#include <stdlib.h>
+
+bool
+session_starttls_wanted(const struct session *s)
+{
+	if (s->up->tls_on || s->up->route->tls == CONFIG_TLS_NONE)
+		return false;
+	if (s->up->tls_skip && s->up->route->tls == CONFIG_TLS_MAY)
+		return false;
+	return s->up->ehlo.capabilities & SMTP_CAP_STARTTLS;
+}
+
+static void
+starttls_failed_fact(struct session *s, const char *why)
+{
+	struct fact *f = session_fact(s, FACT_TLS);
+
+	session_count(s, SESSION_COUNTER_TLS_FAILED, 1);
+	f->u.tls.leg = POLICY_LEG_UPSTREAM;
+	f->u.tls.version = f->u.tls.cipher = "";
+	f->u.tls.subject = f->u.tls.issuer = f->u.tls.verify_error = "";
+	f->u.tls.error = (const char *)session_keep(s,
+	    span_of(why, strlen(why) + 1)).data;
+	session_fact_event(s, "TLS with the MX failed: %s", why);
+}
+
+static void
+starttls_injected(struct session *s)
+{
+	session_count(s, SESSION_COUNTER_TLS_INJECTION, 1);
+	starttls_failed_fact(s, "plain text where STARTTLS should stand alone");
+	session_upstream_abort(s);
+	session_end_with_421(s, "tls_failed", "4.7.5",
+	    "the MX sent plain text into STARTTLS");
+}
+
+/* The EHLO of p was answered in clear, and TLS is wanted. */
+void
+session_starttls(struct session *s, struct pending *p,
+    const struct mx_reply *ehlo)
+{
+	if (s->up->rest > 0) {	/* a reply to what was not said */
+		starttls_injected(s);
+		return;
+	}
+	session_fact_lines(s, FACT_MX_TO_WEIR, ehlo->raw);
+	buf_append(&s->up->ehlo_clear, ehlo->raw);
+	session_send_own(s, EXPECT_STARTTLS, p,
+	    s->config->upstream.command_timeout_us, SPAN("STARTTLS\r\n"));
+}
+
+/* The end of one connection to the MX while the session goes on. */
+static void
+starttls_leave_upstream(struct session *s)
+{
+	struct expected *e;
+
+	if (s->up->open)
+		session_act(s, SESSION_ABORT, SESSION_UPSTREAM);
+	s->up->open = false;
+	while ((e = TAILQ_FIRST(&s->up->expected)) != NULL) {
+		TAILQ_REMOVE(&s->up->expected, e, link);
+		session_later(s, free, e);
+	}
+}
+
+/* TLS was required and is not there: the client keeps the session, with the
+ * reply that the MX gave in clear, and hears 451 to MAIL. */
+static void
+starttls_required(struct session *s, struct pending *p, bool gone)
+{
+	struct span raw = buf_span(&s->up->ehlo_clear);
+
+	if (gone) {
+		if (s->up->phase != UPSTREAM_GONE)
+			session_enter_upstream(s, UPSTREAM_GONE);
+		s->local_only = true;
+		s->local_code = 503;
+		s->end_cause = "tls_failed";
+	}
+	session_give_memory(s, &s->up->ehlo_clear);
+	session_ehlo_answer(s, p, raw);
+}
+
+void
+session_starttls_reply(struct session *s, struct pending *p,
+    const struct mx_reply *reply)
+{
+	struct span raw;
+
+	session_fact_lines(s, FACT_MX_TO_WEIR, reply->raw);
+	if (reply->code == 220) {
+		/* Whatever stands behind it was sent in clear and would be
+		 * read as if it came through TLS (CVE-2021-22947 and kin). */
+		if (s->up->rest > 0) {
+			starttls_injected(s);
+			return;
+		}
+		session_enter_upstream(s, UPSTREAM_HANDSHAKE);
+		s->up->tls_pending = p;
+		session_act(s, SESSION_START_TLS, SESSION_UPSTREAM);
+		return;
+	}
+	if (s->up->route->tls >= CONFIG_TLS_ENCRYPT)
+		s->up->tls_missing = "the MX refused STARTTLS";
+	session_fact_event(s, "STARTTLS refused by the MX: %u", reply->code);
+	raw = buf_span(&s->up->ehlo_clear);
+	session_give_memory(s, &s->up->ehlo_clear);
+	session_ehlo_answer(s, p, raw);
+}
+
+void
+session_tls_done(struct session *s, const struct session_tls *tls)
+{
+	struct policy_event ev = { .type = POLICY_PHASE_TLS };
+	struct fact *f = session_fact(s, FACT_TLS);
+	struct pending *p = s->up->tls_pending;
+
+	s->up->tls_pending = NULL;
+	s->up->tls_on = true;
+	session_count(s, SESSION_COUNTER_TLS_UPSTREAM, 1);
+	session_count(s, SESSION_COUNTER_TLS_RESUMED, tls->resumed ? 1 : 0);
+	f->u.tls.leg = ev.u.tls.leg = POLICY_LEG_UPSTREAM;
+	f->u.tls.version = ev.u.tls.version = tls->version;
+	f->u.tls.cipher = ev.u.tls.cipher = tls->cipher;
+	f->u.tls.bits = ev.u.tls.cipher_bits = tls->bits;
+	f->u.tls.certificate = ev.u.tls.peer_certificate = tls->certificate;
+	f->u.tls.subject = ev.u.tls.peer_subject = tls->subject;
+	f->u.tls.issuer = ev.u.tls.peer_issuer = tls->issuer;
+	f->u.tls.verified = ev.u.tls.verified = tls->verified;
+	f->u.tls.verify_error = ev.u.tls.verify_error = tls->verify_error;
+	f->u.tls.resumed = ev.u.tls.resumed = tls->resumed;
+	f->u.tls.handshake_us = ev.u.tls.handshake_us = tls->handshake_us;
+	f->u.tls.error = "";
+	session_fact_event(s, "TLS with the MX: %s %s%s", tls->version,
+	    tls->cipher, tls->resumed ? ", resumed" : "");
+	session_memo(s, NULL, &ev, 0, s->config->n_policies);
+	session_notify(s, &ev);
+	/* Nothing that was learned in clear counts any more. */
+	s->up->ehlo = (struct smtp_ehlo){ 0 };
+	session_give_memory(s, &s->up->ehlo_clear);
+	session_enter_upstream(s, UPSTREAM_COMMAND);
+	if (p != NULL)
+		session_ehlo_send(s, p);
+}
+
+void
+session_tls_failed(struct session *s, const char *why)
+{
+	struct pending *p = s->up->tls_pending;
+
+	starttls_failed_fact(s, why);
+	session_act(s, SESSION_REMEMBER_TLS_FAILURE, SESSION_UPSTREAM);
+	starttls_leave_upstream(s);
+	if (s->up->route->tls >= CONFIG_TLS_ENCRYPT) {
+		s->up->tls_pending = NULL;
+		s->up->tls_missing = "the TLS handshake with the MX failed";
+		starttls_required(s, p, true);
+		return;
+	}
+	session_count(s, SESSION_COUNTER_TLS_FALLBACK, 1);
+	session_fact_event(s, "going on in clear on a new connection");
+	s->up->tls_skip = s->up->tls_fell_back = true;
+	session_give_memory(s, &s->up->ehlo_clear);
+	session_dial(s);
+}
+
+/* The new connection after a failed handshake is where the old one was. */
+void
+session_starttls_greeted_again(struct session *s)
+{
+	struct pending *p = s->up->tls_pending;
+
+	s->up->tls_pending = NULL;
+	if (p != NULL)
+		session_ehlo_send(s, p);
+}
