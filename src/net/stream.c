@@ -17,16 +17,12 @@
  * Whatever goes wrong inside a call of the owner is told on the next turn, by
  * on_deferred(), which is also where an ended stream frees itself.
  */
-#include "net/stream.h"
-#include "net/loop_event.h"
+#include "net/stream_internal.h"
 #include "net/reason.h"
-#include "net/tls_session.h"
-#include "base/buf.h"
 #include "base/clock.h"
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
-#include <event2/event_struct.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -36,40 +32,11 @@
 #define LINGER_US (2 * (uint64_t)CLOCK_US_PER_S)
 #define DRAIN_READS 64		/* of a dead socket's last words */
 
-enum layer { LAYER_RAW, LAYER_HANDSHAKE, LAYER_TLS, LAYER_FAILED };
-enum life { LIFE_OPEN, LIFE_FLUSHING, LIFE_LINGERING, LIFE_CLOSED };
-
-struct stream {
-	struct event event;
-	struct loop *loop;
-	const struct stream_handlers *handlers;
-	void *ctx;
-	struct tls_session *tls;	/* NULL: raw so far */
-	struct loop_timer *timer;	/* made when first needed */
-	const char *error;	/* of a write; queue and writes are dropped */
-	uint64_t write_timeout_us;
-	struct buf queue;	/* ends up in send(2) as it is */
-	struct loop_event_orphan orphan;	/* once it was ended */
-	int fd;			/* -1: closed */
-	short interest;		/* what event is added for */
-	enum layer layer : 8;
-	enum life life : 8;
-	bool linger;		/* after flushing */
-	bool paused;
-	bool eof;		/* nothing more is read */
-	bool told_eof;
-	bool blocked;		/* the kernel took less than all */
-	bool was_full;		/* on_drained is owed */
-	bool deferred;		/* on_deferred() is under way */
-};
-
-static_assert(sizeof(struct stream) <= 320, "an idle session owns two");
-
 static void on_event(evutil_socket_t fd, short what, void *ctx);
 static void on_deferred(void *ctx);
 
-static void
-defer(struct stream *s)
+void
+stream_defer(struct stream *s)
 {
 	if (!s->deferred) {
 		s->deferred = true;
@@ -77,8 +44,8 @@ defer(struct stream *s)
 	}
 }
 
-static void
-update_interest(struct stream *s)
+void
+stream_update_interest(struct stream *s)
 {
 	bool open = s->life == LIFE_OPEN && !s->eof &&
 	    (!s->paused || s->layer == LAYER_HANDSHAKE);
@@ -107,13 +74,13 @@ close_now(struct stream *s)
 		return;
 	s->life = LIFE_CLOSED;
 	s->blocked = false;
-	update_interest(s);
+	stream_update_interest(s);
 	close(s->fd);
 	s->fd = -1;
 	buf_release(&s->queue);
 	loop_timer_stop(s->timer);
 	loop_event_release(&s->orphan);
-	defer(s);
+	stream_defer(s);
 }
 
 static void
@@ -122,8 +89,8 @@ abandon(void *ctx)
 	close_now(ctx);
 }
 
-static void
-fail(struct stream *s, const char *error)
+void
+stream_fail(struct stream *s, const char *error)
 {
 	if (s->error == NULL)
 		s->error = error;
@@ -133,19 +100,19 @@ fail(struct stream *s, const char *error)
 		close_now(s);
 		return;
 	}
-	update_interest(s);
-	defer(s);
+	stream_update_interest(s);
+	stream_defer(s);
 }
 
 static void on_timer(void *ctx);
 
-static void
-start_timer(struct stream *s, uint64_t after_us)
+void
+stream_start_timer(struct stream *s, uint64_t after_us)
 {
 	if (s->timer == NULL)
 		s->timer = loop_timer_new(s->loop, on_timer, s);
 	if (s->timer == NULL)
-		fail(s, reason_errno(ENOMEM));
+		stream_fail(s, reason_errno(ENOMEM));
 	else
 		loop_timer_start(s->timer, loop_now_us(s->loop) + after_us);
 }
@@ -161,23 +128,22 @@ send_some(struct stream *s, struct span bytes)
 		n = send(s->fd, bytes.data, bytes.len, MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0 && errno != EAGAIN) {
-		fail(s, reason_errno(errno));
+		stream_fail(s, reason_errno(errno));
 		return 0;
 	}
 	s->blocked = n < 0 || (size_t)n < bytes.len;
 	return n < 0 ? 0 : (size_t)n;
 }
 
-static void
-limit_write(struct stream *s)
+void
+stream_limit_write(struct stream *s)
 {
 	if (s->blocked && s->write_timeout_us != 0)
-		start_timer(s, s->write_timeout_us);
+		stream_start_timer(s, s->write_timeout_us);
 }
 
-/* Sends what the kernel takes, and waits for it to take the rest. */
-static void
-send_queue(struct stream *s)
+void
+stream_send_queue(struct stream *s)
 {
 	bool armed = (s->interest & EV_WRITE) != 0;
 	size_t n = 0;
@@ -189,11 +155,11 @@ send_queue(struct stream *s)
 		buf_consume(&s->queue, n);
 		buf_release_if_empty(&s->queue);
 	}
-	update_interest(s);
+	stream_update_interest(s);
 	if (s->life != LIFE_OPEN || s->layer == LAYER_HANDSHAKE)
 		return;		/* the timer is for something larger */
 	if (s->blocked && (n > 0 || !armed))
-		limit_write(s);
+		stream_limit_write(s);
 	else if (!s->blocked && armed)
 		loop_timer_stop(s->timer);
 }
@@ -203,7 +169,7 @@ static void
 check_drained(struct stream *s)
 {
 	if (s->was_full && stream_queued(s) < STREAM_LOW_WATER)
-		defer(s);
+		stream_defer(s);
 }
 
 struct stream *
@@ -221,7 +187,7 @@ stream_new(struct loop *loop, int fd, const struct stream_handlers *handlers,
 	s->ctx = ctx;
 	s->fd = fd;
 	buf_init(&s->queue, 0);
-	update_interest(s);
+	stream_update_interest(s);
 	return s;
 }
 
@@ -249,7 +215,7 @@ write_from(struct stream *s, struct span bytes, size_t direct_min)
 		return;
 	if (s->layer == LAYER_TLS) {
 		if (tls_session_write(s->tls, bytes) != 0)
-			fail(s, tls_session_error(s->tls));
+			stream_fail(s, tls_session_error(s->tls));
 	} else {
 		if (bytes.len >= direct_min && buf_len(&s->queue) == 0) {
 			bytes = span_skip(bytes, send_some(s, bytes));
@@ -257,7 +223,7 @@ write_from(struct stream *s, struct span bytes, size_t direct_min)
 				return;
 		}
 		if (buf_append(&s->queue, bytes) != 0)
-			fail(s, reason_errno(ENOMEM));
+			stream_fail(s, reason_errno(ENOMEM));
 	}
 	if (stream_is_full(s))
 		s->was_full = true;
@@ -282,10 +248,10 @@ stream_flush(struct stream *s)
 	if (s->error != NULL)
 		return;
 	if (s->layer == LAYER_TLS && tls_session_flush(s->tls) != 0) {
-		fail(s, tls_session_error(s->tls));
+		stream_fail(s, tls_session_error(s->tls));
 		return;
 	}
-	send_queue(s);
+	stream_send_queue(s);
 	check_drained(s);
 }
 
@@ -293,16 +259,16 @@ void
 stream_pause(struct stream *s)
 {
 	s->paused = true;
-	update_interest(s);
+	stream_update_interest(s);
 }
 
 void
 stream_resume(struct stream *s)
 {
 	s->paused = false;
-	update_interest(s);
+	stream_update_interest(s);
 	if (s->layer == LAYER_TLS && tls_session_is_pending(s->tls))
-		defer(s);
+		stream_defer(s);
 }
 
 void
@@ -310,15 +276,15 @@ stream_set_write_timeout(struct stream *s, uint64_t timeout_us)
 {
 	s->write_timeout_us = timeout_us;
 	if (s->layer != LAYER_HANDSHAKE)
-		limit_write(s);
+		stream_limit_write(s);
 }
 
 /*
  * Reading.
  */
 
-static void
-tell_eof(struct stream *s, const char *error)
+void
+stream_tell_eof(struct stream *s, const char *error)
 {
 	s->eof = true;
 	if (s->error != NULL)
@@ -328,7 +294,7 @@ tell_eof(struct stream *s, const char *error)
 		buf_release(&s->queue);
 		s->blocked = false;
 	}
-	update_interest(s);
+	stream_update_interest(s);
 	if (s->told_eof) {
 		check_drained(s);
 		return;
@@ -337,92 +303,10 @@ tell_eof(struct stream *s, const char *error)
 	s->handlers->on_eof(s->ctx, error);
 }
 
-static void
-tell_tls_failed(struct stream *s, const char *error)
-{
-	s->layer = LAYER_FAILED;
-	s->eof = s->told_eof = true;
-	s->error = error;
-	loop_timer_stop(s->timer);
-	buf_release(&s->queue);
-	s->blocked = false;
-	update_interest(s);
-	s->handlers->on_tls(s->ctx, NULL, error);
-}
-
-static void
-handshake(struct stream *s)
-{
-	enum tls_session_result result;
-
-	result = tls_session_handshake(s->tls, loop_now_us(s->loop));
-	if (buf_failed(&s->queue)) {
-		tell_tls_failed(s, reason_errno(ENOMEM));
-		return;
-	}
-	send_queue(s);		/* also a last alert */
-	if (s->error != NULL) {
-		tell_tls_failed(s, s->error);
-	} else if (result == TLS_SESSION_FAILED) {
-		tell_tls_failed(s, tls_session_error(s->tls));
-	} else if (result == TLS_SESSION_DONE) {
-		s->layer = LAYER_TLS;
-		loop_timer_stop(s->timer);
-		limit_write(s);
-		update_interest(s);
-		s->handlers->on_tls(s->ctx, tls_session_info(s->tls), "");
-	}
-}
-
-/* Whether what was read may be handed on. */
-static bool
-is_listening(const struct stream *s)
+bool
+stream_is_listening(const struct stream *s)
 {
 	return s->life == LIFE_OPEN && !s->paused && !s->eof;
-}
-
-/* Decrypts all that has come, as one piece where it fits. */
-static void
-deliver_tls(struct stream *s)
-{
-	uint8_t *plain = loop_event_plain_buffer(s->loop);
-	enum tls_session_result result = TLS_SESSION_DONE;
-	size_t used, n;
-
-	while (result == TLS_SESSION_DONE && is_listening(s)) {
-		for (used = 0; LOOP_EVENT_PLAIN_SIZE - used >=
-		    TLS_SESSION_RECORD_MAX; used += n) {
-			result = tls_session_read(s->tls, plain + used,
-			    LOOP_EVENT_PLAIN_SIZE - used, &n);
-			if (result != TLS_SESSION_DONE)
-				break;
-		}
-		if (used > 0)
-			s->handlers->on_bytes(s->ctx, span_of(plain, used));
-	}
-	if (!is_listening(s))
-		return;		/* an end will be found again */
-	if (result == TLS_SESSION_EOF)
-		tell_eof(s, "");
-	else if (result == TLS_SESSION_FAILED)
-		tell_eof(s, tls_session_error(s->tls));
-}
-
-/* What GnuTLS got or may have got. */
-static void
-progress_tls(struct stream *s)
-{
-	if (s->layer == LAYER_HANDSHAKE)
-		handshake(s);
-	if (s->layer == LAYER_TLS && s->life == LIFE_OPEN)
-		deliver_tls(s);
-	if (s->life == LIFE_OPEN && s->layer != LAYER_FAILED) {
-		if (tls_session_keep(s->tls) != 0)
-			fail(s, reason_errno(ENOMEM));
-		/* Replies of GnuTLS's own: alerts, key updates. */
-		if (buf_len(&s->queue) > 0)
-			send_queue(s);
-	}
 }
 
 /* Returns whether there may be more. */
@@ -438,17 +322,17 @@ read_some(struct stream *s)
 		if (n <= 0)
 			close_now(s);
 	} else if (n < 0 && s->layer == LAYER_HANDSHAKE) {
-		tell_tls_failed(s, reason_errno(errno));
+		stream_tls_tell_failed(s, reason_errno(errno));
 	} else if (n < 0) {
-		tell_eof(s, reason_errno(errno));
+		stream_tell_eof(s, reason_errno(errno));
 	} else if (s->tls != NULL) {
 		if (n == 0)
 			tls_session_feed_eof(s->tls);
 		else
 			tls_session_feed(s->tls, span_of(buffer, (size_t)n));
-		progress_tls(s);
+		stream_tls_progress(s);
 	} else if (n == 0) {
-		tell_eof(s, "");
+		stream_tell_eof(s, "");
 	} else {
 		s->handlers->on_bytes(s->ctx, span_of(buffer, (size_t)n));
 	}
@@ -464,8 +348,8 @@ flushed(struct stream *s)
 	}
 	s->life = LIFE_LINGERING;
 	shutdown(s->fd, SHUT_WR);
-	start_timer(s, LINGER_US);
-	update_interest(s);
+	stream_start_timer(s, LINGER_US);
+	stream_update_interest(s);
 }
 
 static void
@@ -476,7 +360,7 @@ on_event(evutil_socket_t fd UNUSED, short what, void *ctx)
 	loop_event_was_ready(s->loop);
 	if (what & EV_WRITE) {
 		s->blocked = false;
-		send_queue(s);
+		stream_send_queue(s);
 		if (s->life == LIFE_FLUSHING && !s->blocked)
 			flushed(s);
 		check_drained(s);
@@ -492,12 +376,12 @@ tell_failure(struct stream *s)
 {
 	unsigned i;
 
-	for (i = 0; i < DRAIN_READS && is_listening(s); i++) {
+	for (i = 0; i < DRAIN_READS && stream_is_listening(s); i++) {
 		if (!read_some(s))
 			break;
 	}
 	if (s->life == LIFE_OPEN)
-		tell_eof(s, s->error);
+		stream_tell_eof(s, s->error);
 }
 
 static void
@@ -508,9 +392,9 @@ on_deferred(void *ctx)
 	s->deferred = false;
 	if (s->life == LIFE_OPEN && s->layer == LAYER_HANDSHAKE) {
 		if (s->error != NULL)
-			tell_tls_failed(s, s->error);
+			stream_tls_tell_failed(s, s->error);
 		else
-			progress_tls(s);
+			stream_tls_progress(s);
 	}
 	if (s->life == LIFE_OPEN && s->error != NULL && !s->told_eof)
 		tell_failure(s);
@@ -519,8 +403,8 @@ on_deferred(void *ctx)
 		s->was_full = false;
 		s->handlers->on_drained(s->ctx);
 	}
-	if (s->layer == LAYER_TLS && is_listening(s))
-		progress_tls(s);
+	if (s->layer == LAYER_TLS && stream_is_listening(s))
+		stream_tls_progress(s);
 	if (s->life == LIFE_CLOSED && !s->deferred)
 		stream_free(s);
 }
@@ -533,34 +417,10 @@ on_timer(void *ctx)
 	if (s->life != LIFE_OPEN) {
 		close_now(s);
 	} else if (s->layer == LAYER_HANDSHAKE) {
-		tell_tls_failed(s, "TLS handshake timed out");
+		stream_tls_tell_failed(s, "TLS handshake timed out");
 	} else if (s->blocked) {
-		tell_eof(s, "write timed out");
+		stream_tell_eof(s, "write timed out");
 	}
-}
-
-void
-stream_start_tls(struct stream *s, struct tls_client *tls,
-	const struct addr *key, uint64_t timeout_us)
-{
-	assert(s->life == LIFE_OPEN && s->layer == LAYER_RAW);
-	s->layer = LAYER_HANDSHAKE;
-	send_queue(s);
-	s->tls = tls_session_new(tls, key, &s->queue, loop_now_us(s->loop));
-	if (s->tls == NULL)
-		fail(s, reason_errno(ENOMEM));
-	else if (s->eof)
-		fail(s, reason_errno(EPIPE));
-	start_timer(s, timeout_us);
-	update_interest(s);
-	defer(s);
-}
-
-struct span
-stream_tls_first(const struct stream *s)
-{
-	return s->tls == NULL ? (struct span){ 0 } :
-	    tls_session_first(s->tls);
 }
 
 void
@@ -578,7 +438,7 @@ stream_end(struct stream *s, enum stream_end how)
 	}
 	if (s->layer == LAYER_TLS)
 		tls_session_bye(s->tls);
-	send_queue(s);
+	stream_send_queue(s);
 	if (s->life == LIFE_CLOSED)
 		return;
 	s->orphan = (struct loop_event_orphan){ .fn = abandon, .ctx = s };
@@ -587,6 +447,6 @@ stream_end(struct stream *s, enum stream_end how)
 		flushed(s);
 		return;
 	}
-	update_interest(s);
-	start_timer(s, FLUSH_US);
+	stream_update_interest(s);
+	stream_start_timer(s, FLUSH_US);
 }

@@ -17,6 +17,7 @@
 #include "base/addr.h"
 #include "net/loop.h"
 #include "net/tls.h"
+#include "net/tls_server.h"
 
 struct stream;
 
@@ -82,6 +83,10 @@ void stream_set_write_timeout(struct stream *s, uint64_t timeout_us);
  */
 void stream_start_tls(struct stream *s, struct tls_client *tls,
 	const struct addr *key, uint64_t timeout_us);
+
+/* The other role: the peer begins. tls: the stream takes a reference. */
+void stream_accept_tls(struct stream *s, struct tls_server *tls,
+	uint64_t timeout_us);
 
 /* In on_tls after a failure: the first bytes that the peer answered with, as
  * they came; empty: none. */

@@ -19,7 +19,8 @@
 
 struct tls_session {
 	gnutls_session_t session;
-	struct tls_client *client;
+	struct tls_client *client;	/* NULL: weir is the server */
+	struct tls_server *server;	/* NULL: the client */
 	struct addr key;
 	struct buf *out;
 	struct buf kept;	/* ciphertext of earlier feeds, comes first */
@@ -85,25 +86,39 @@ push(gnutls_transport_ptr_t ctx, const void *from, size_t size)
 	return -1;
 }
 
-struct tls_session *
-tls_session_new(struct tls_client *client, const struct addr *key,
-	struct buf *out, uint64_t now_us)
+static struct tls_session *
+session_new(unsigned role, struct buf *out, uint64_t now_us)
 {
 	struct tls_session *t = calloc(1, sizeof(*t));
-	gnutls_datum_t old;
 
 	if (t == NULL)
 		return NULL;
-	if (gnutls_init(&t->session, GNUTLS_CLIENT | GNUTLS_NONBLOCK |
+	if (gnutls_init(&t->session, role | GNUTLS_NONBLOCK |
 	    GNUTLS_NO_SIGNAL) != GNUTLS_E_SUCCESS) {
 		free(t);
 		return NULL;
 	}
-	t->client = client;
-	t->key = *key;
 	t->out = out;
 	t->began_us = now_us;
 	buf_init(&t->kept, 0);
+	gnutls_transport_set_ptr(t->session, t);
+	gnutls_transport_set_pull_function(t->session, pull);
+	gnutls_transport_set_pull_timeout_function(t->session, pull_timeout);
+	gnutls_transport_set_push_function(t->session, push);
+	return t;
+}
+
+struct tls_session *
+tls_session_new(struct tls_client *client, const struct addr *key,
+	struct buf *out, uint64_t now_us)
+{
+	struct tls_session *t = session_new(GNUTLS_CLIENT, out, now_us);
+	gnutls_datum_t old;
+
+	if (t == NULL)
+		return NULL;
+	t->client = client;
+	t->key = *key;
 	if (tls_client_prepare(client, t->session) != GNUTLS_E_SUCCESS) {
 		tls_session_free(t);
 		return NULL;
@@ -114,10 +129,22 @@ tls_session_new(struct tls_client *client, const struct addr *key,
 		(void)gnutls_session_set_data(t->session, old.data, old.size);
 		gnutls_free(old.data);
 	}
-	gnutls_transport_set_ptr(t->session, t);
-	gnutls_transport_set_pull_function(t->session, pull);
-	gnutls_transport_set_pull_timeout_function(t->session, pull_timeout);
-	gnutls_transport_set_push_function(t->session, push);
+	return t;
+}
+
+struct tls_session *
+tls_session_new_server(struct tls_server *server, struct buf *out,
+	uint64_t now_us)
+{
+	struct tls_session *t = session_new(GNUTLS_SERVER, out, now_us);
+
+	if (t == NULL)
+		return NULL;
+	t->server = tls_server_ref(server);
+	if (tls_server_prepare(server, t->session) != GNUTLS_E_SUCCESS) {
+		tls_session_free(t);
+		return NULL;
+	}
 	return t;
 }
 
@@ -127,6 +154,7 @@ tls_session_free(struct tls_session *t)
 	if (t == NULL)
 		return;
 	gnutls_deinit(t->session);
+	tls_server_unref(t->server);
 	gnutls_free(t->subject.data);
 	gnutls_free(t->issuer.data);
 	gnutls_free(t->verify_error.data);
@@ -191,7 +219,7 @@ remember(struct tls_session *t)
 {
 	gnutls_datum_t data;
 
-	if (t->remembered)
+	if (t->remembered || t->client == NULL)
 		return;
 	/* In TLS 1.3 asking before a ticket came would wait for one. */
 	if (gnutls_protocol_get_version(t->session) >= GNUTLS_TLS1_3 &&
@@ -259,6 +287,11 @@ fill_info(struct tls_session *t, uint64_t now_us)
 	t->info.bits = (unsigned)gnutls_cipher_get_key_size(cipher) * 8;
 	t->info.resumed = gnutls_session_is_resumed(t->session) != 0;
 	t->info.handshake_us = now_us - t->began_us;
+	t->info.subject = t->info.issuer = "";
+	t->info.verify_error = "no certificate was asked for";
+	/* A resumed session has one that was once shown to somebody else. */
+	if (t->server != NULL && !tls_server_asks(t->server))
+		return;
 	read_certificate(t);
 	t->info.subject = or_empty(t->subject);
 	t->info.issuer = or_empty(t->issuer);

@@ -7,16 +7,20 @@
 
 #include "base/buf.h"
 #include "net/tls.h"
+#include "net/tls_server.h"
 
 struct tls_session;
 
 /* More plain bytes may come out of one record, but not more than this. */
 #define TLS_SESSION_RECORD_MAX (16 * 1024)
 
-/* out: where ciphertext for the peer is appended; outlives the session.
- * now_us: when the handshake began. NULL: no memory. */
+/* As client, or as server (which takes a reference). out: where ciphertext
+ * for the peer is appended; outlives the session. now_us: when the handshake
+ * began. NULL: no memory. */
 struct tls_session *tls_session_new(struct tls_client *client,
 	const struct addr *key, struct buf *out, uint64_t now_us);
+struct tls_session *tls_session_new_server(struct tls_server *server,
+	struct buf *out, uint64_t now_us);
 void tls_session_free(struct tls_session *t);	/* NULL is fine */
 
 /* Ciphertext that came; valid until tls_session_keep(), which makes a copy
