@@ -233,12 +233,25 @@ static void
 check_pool(const struct config *c, size_t i, const struct config_part *part,
     struct config_report *report)
 {
+	const struct config_pool *p = &c->pools[i];
+	size_t k;
+
 	check_title(part, report);
-	check_host(part, "ehlo_name", c->pools[i].ehlo_name, report);
+	check_host(part, "ehlo_name", p->ehlo_name, report);
 	if (is_empty(part, "addresses"))
 		config_report_add(report, part->line,
 		    "pool \"%s\" has no addresses; write addresses = "
 		    "{\"192.0.2.1\"}", part->title);
+	if (p->n_weights > 0 && p->n_weights != p->n_addresses)
+		config_report_add(report, config_part_line(part, "weights"),
+		    "weights has %zu numbers for %zu addresses; write one for "
+		    "each, or none at all", p->n_weights, p->n_addresses);
+	for (k = 0; k < p->n_weights && p->weights[k] == 0; k++)
+		continue;
+	if (p->n_weights > 0 && k == p->n_weights)
+		config_report_add(report, config_part_line(part, "weights"),
+		    "weights has no number above 0: nothing would be sent from "
+		    "pool \"%s\"; write one that is", part->title);
 }
 
 void

@@ -47,7 +47,7 @@ struct config_listener {
 };
 
 struct config_upstream {
-	struct addr source[2];		/* at most one per family; NONE: any */
+	struct addr source[2];		/* IPv4, IPv6; NONE: any */
 	uint32_t mark;			/* SO_MARK; 0: none */
 	enum config_tls tls;
 	const char *tls_ca;		/* file; "": the system's */
@@ -69,6 +69,8 @@ struct config_pool {
 	const char *name;
 	const struct addr *addresses;
 	size_t n_addresses;
+	const unsigned *weights;	/* of each address; none: all are 1 */
+	size_t n_weights;		/* 0, or n_addresses */
 	const char *ehlo_name;
 };
 

@@ -19,7 +19,8 @@ _Static_assert(ARRAY_LEN(section_names) == CONFIG_SECTION_COUNT,
 static const char *const type_names[] = {
 	[CONFIG_STRING] = "string", [CONFIG_WORD] = "word",
 	[CONFIG_WORDS] = "list of words", [CONFIG_BOOL] = "boolean",
-	[CONFIG_NUMBER] = "number", [CONFIG_SIZE] = "size",
+	[CONFIG_NUMBER] = "number", [CONFIG_NUMBERS] = "list of numbers",
+	[CONFIG_SIZE] = "size",
 	[CONFIG_DURATION] = "duration", [CONFIG_DURATION_MS] = "duration",
 	[CONFIG_ADDRESS] = "address:port",
 	[CONFIG_DESTINATION] = "host:port",
@@ -49,7 +50,7 @@ config_schema_is_list(const struct config_key *key)
 {
 	return key->type == CONFIG_STRINGS || key->type == CONFIG_WORDS ||
 	    key->type == CONFIG_ADDRESSES || key->type == CONFIG_SOURCES ||
-	    key->type == CONFIG_PREFIXES;
+	    key->type == CONFIG_PREFIXES || key->type == CONFIG_NUMBERS;
 }
 
 const struct config_key *

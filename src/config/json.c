@@ -79,6 +79,17 @@ addresses_json(const struct addr *list, size_t n, struct buf *out)
 }
 
 static void
+numbers_json(const unsigned *list, size_t n, struct buf *out)
+{
+	size_t i;
+
+	buf_append_byte(out, '[');
+	for (i = 0; i < n; i++)
+		buf_printf(out, "%s%u", i == 0 ? "" : ",", list[i]);
+	buf_append_byte(out, ']');
+}
+
+static void
 strings_json(const char *const *list, size_t n, struct buf *out)
 {
 	size_t i;
@@ -177,12 +188,15 @@ value_json(const struct config_key *key, const void *base, struct buf *out)
 		destination_json(base, out);
 		break;
 	case CONFIG_STRINGS:
+	case CONFIG_NUMBERS:
 	case CONFIG_ADDRESSES:
 	case CONFIG_PREFIXES:
 		memcpy(&pointer, field, sizeof(pointer));
 		memcpy(&n, (const char *)base + key->count_offset, sizeof(n));
 		if (key->type == CONFIG_STRINGS)
 			strings_json(pointer, n, out);
+		else if (key->type == CONFIG_NUMBERS)
+			numbers_json(pointer, n, out);
 		else if (key->type == CONFIG_ADDRESSES)
 			addresses_json(pointer, n, out);
 		else

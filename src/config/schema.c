@@ -6,6 +6,7 @@
 #include "config/schema.h"
 
 #include "config/config.h"
+#include "config/pool.h"
 
 #define MS UINT64_C(1000)
 #define SECOND UINT64_C(1000000)
@@ -173,6 +174,10 @@ const struct config_key config_schema[] = {
 	{ CONFIG_POOL, "addresses", CONFIG_ADDRESSES,
 	  LIST_AT(config_pool, addresses), .fallback = "",
 	  .text = "source addresses that policies may choose" },
+	{ CONFIG_POOL, "weights", CONFIG_NUMBERS, LIST_AT(config_pool, weights),
+	  .max = CONFIG_POOL_WEIGHT_MAX, .fallback = "",
+	  .text = "share of each of the addresses, in their order; empty: all "
+	  "the same" },
 	{ CONFIG_POOL, "ehlo_name", CONFIG_STRING, AT(config_pool, ehlo_name),
 	  .fallback = "",
 	  .text = "EHLO name for them; empty: the client's own" },

@@ -25,6 +25,7 @@ enum config_type {
 	CONFIG_WORDS,		/* list of words; a set of 1 << value */
 	CONFIG_BOOL,
 	CONFIG_NUMBER,		/* uint32_t or unsigned */
+	CONFIG_NUMBERS,		/* list of unsigned, then its length */
 	CONFIG_SIZE,		/* bytes; by the width of the field */
 	CONFIG_DURATION,	/* uint64_t in microseconds */
 	CONFIG_DURATION_MS,	/* uint32_t in milliseconds */

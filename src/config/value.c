@@ -96,7 +96,7 @@ config_value_size_text(uint64_t bytes, struct buf *out)
 static void
 bound_text(const struct config_key *key, uint64_t bound, struct buf *out)
 {
-	if (key->type == CONFIG_NUMBER)
+	if (key->type == CONFIG_NUMBER || key->type == CONFIG_NUMBERS)
 		buf_printf(out, "%ju", (uintmax_t)bound);
 	else if (key->type == CONFIG_SIZE)
 		config_value_size_text(bound, out);
@@ -181,6 +181,29 @@ store_quantity(const struct config_key *key, void *field, const char *text,
 		return -1;
 	}
 	put(key, field, key->type == CONFIG_DURATION_MS ? value / 1000 : value);
+	return 0;
+}
+
+static int
+store_numbers(const struct config_key *key, void *field, size_t *count,
+    const char *const *texts, size_t n, struct config_memory *memory,
+    struct buf *error)
+{
+	unsigned *list = config_memory_alloc(memory, n * sizeof(*list));
+	uint64_t value;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (span_to_u64(span_str(texts[i]), &value) != 0 ||
+		    value < key->min || value > key->max) {
+			wrong(key, texts[i], "such number", error);
+			config_value_range(key, error);
+			return -1;
+		}
+		list[i] = (unsigned)value;
+	}
+	memcpy(field, &list, sizeof(list));
+	*count = n;
 	return 0;
 }
 
@@ -289,20 +312,20 @@ static int
 store_sources(const struct config_key *key, struct addr field[2],
     const char *const *texts, size_t n, struct buf *error)
 {
-	struct addr sources[2] = { { .family = ADDR_NONE } };
+	struct addr sources[2] = { { .family = ADDR_NONE } }, source, *place;
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		if (i >= 2 || source_value(key, texts[i], &sources[i],
-		    error) != 0 ||
-		    (i == 1 && sources[0].family == sources[1].family)) {
-			if (buf_len(error) == 0)
-				buf_printf(error, "%s has two addresses of one "
-				    "family; write at most one IPv4 and one "
-				    "IPv6 address, and a pool for more",
-				    key->name);
+		if (source_value(key, texts[i], &source, error) != 0)
+			return -1;
+		place = &sources[source.family == ADDR_IPV6];
+		if (place->family != ADDR_NONE) {
+			buf_printf(error, "%s has two addresses of one family; "
+			    "write at most one IPv4 and one IPv6 address, and "
+			    "a pool for more", key->name);
 			return -1;
 		}
+		*place = source;
 	}
 	memcpy(field, sources, sizeof(sources));
 	return 0;
@@ -441,6 +464,9 @@ config_value_store(const struct config_key *key, void *base,
 		    texts[0], error);
 	case CONFIG_DESTINATION:
 		return store_destination(base, texts[0], memory, error);
+	case CONFIG_NUMBERS:
+		return store_numbers(key, field, count, texts, n, memory,
+		    error);
 	case CONFIG_ADDRESSES:
 		return store_addresses(key, field, count, texts, n, memory,
 		    error);

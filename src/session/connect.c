@@ -59,6 +59,13 @@ session_connect_begin(struct session *s)
 		session_dial(s);
 }
 
+struct route_sources
+session_route_sources(const struct session *s, struct span sender)
+{
+	return (struct route_sources){ .sender = sender, .client = s->client,
+	    .is_usable = s->source_is_usable, .ctx = s->source_ctx };
+}
+
 /* What a granted outbound choice means; the decision was checked. Returns
  * NULL; or why it cannot be served. */
 static const char *
@@ -67,7 +74,9 @@ connect_outbound(struct session *s, const struct inquiry *q)
 	const struct policy_outbound *o =
 	    &q->votes[q->merge.outbound].decision->outbound;
 	const char *why = NULL;
-	struct route *r = route_choose(s->route, s->config, o,
+	struct route_sources sources = session_route_sources(s,
+	    span_of(NULL, 0));
+	struct route *r = route_choose(s->route, s->config, o, &sources,
 	    s->config->policies[q->merge.outbound].name, &why);
 
 	if (r == NULL)

@@ -51,6 +51,7 @@ enum upstream_phase {
 
 /* ------------------------------------------------------------ the MX's side */
 
+struct route_sources;
 struct route;		/* session/route.h: where to, from where, how */
 
 /* What the MX owes a reply to. */
@@ -238,6 +239,8 @@ struct session {
 	struct addr client, destination;	/* as the client means it */
 	struct route *route;		/* the default, or CONNECT's choice */
 	struct upstream *up;		/* the connection in use; never NULL */
+	config_pool_usable_fn *source_is_usable;
+	void *source_ctx;
 	const char *refuse;
 	bool busy;			/* inside session_feed() */
 	bool record;
@@ -372,6 +375,8 @@ void session_reply_split(struct session *s, struct span raw,
 
 /* connect.c */
 void session_connect_begin(struct session *s);
+struct route_sources session_route_sources(const struct session *s,
+	struct span sender);
 bool session_connect_progress(struct session *s);
 void session_connected(struct session *s, const struct session_event *ev);
 void session_connect_failed(struct session *s, const char *why);

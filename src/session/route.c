@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "smtp/path.h"
+
 static struct route *
 route_new(const struct route *like, struct span ehlo_name,
     const char *chosen_by)
@@ -54,37 +56,89 @@ route_unref(struct route *r)
 		free(r);
 }
 
-/* The address of a pool that a decision names, of the MX's family; NULL: there
- * is none. pool_r: whose it is. */
 static const struct addr *
-route_source(const struct config *c, const struct addr *destination,
-    const struct policy_outbound *o, const struct config_pool **pool_r)
+source_by_address(const struct config *c, struct span text,
+    const struct config_pool **pool_r)
 {
-	struct addr source = { .family = ADDR_NONE };
+	struct addr source;
 	size_t i, k;
 
-	if (o->source_address.len > 0 &&
-	    addr_parse(o->source_address, &source) != 0)
+	if (addr_parse(text, &source) != 0)
 		return NULL;
 	for (i = 0; i < c->n_pools; i++) {
 		*pool_r = &c->pools[i];
-		for (k = 0; k < (*pool_r)->n_addresses; k++) {
-			const struct addr *a = &(*pool_r)->addresses[k];
-
-			if (a->family == destination->family &&
-			    (o->source_address.len > 0 ?
-			    addr_eq_ip(a, &source) : span_eq(o->source_pool,
-			    span_str((*pool_r)->name))))
-				return a;
-		}
+		for (k = 0; k < (*pool_r)->n_addresses; k++)
+			if (addr_eq_ip(&(*pool_r)->addresses[k], &source))
+				return &(*pool_r)->addresses[k];
 	}
 	return NULL;
 }
 
+static const struct config_pool *
+pool_by_name(const struct config *c, struct span name)
+{
+	size_t i;
+
+	for (i = 0; i < c->n_pools; i++)
+		if (span_eq(name, span_str(c->pools[i].name)))
+			return &c->pools[i];
+	return NULL;
+}
+
+/* Whose mail it is, as config_pool_pick() wants it. */
+static const struct addr *
+pick(const struct config_pool *pool, enum addr_family family,
+    const struct route_sources *from, bool usable_only)
+{
+	struct span key = smtp_path_domain(from->sender);
+	char client[ADDR_TEXT_MAX];
+
+	if (key.len == 0)
+		key = span_str(addr_format(&from->client, client));
+	return config_pool_pick(pool, family, key,
+	    usable_only ? from->is_usable : NULL, from->ctx);
+}
+
+static const char *
+no_source(enum addr_family family, bool out)
+{
+	if (out)
+		return family == ADDR_IPV6 ?
+		    "the IPv6 source address that the policy chose is out" :
+		    "the IPv4 source address that the policy chose is out";
+	return family == ADDR_IPV6 ?
+	    "no IPv6 source address where the policy chose" :
+	    "no IPv4 source address where the policy chose";
+}
+
+/* The address that a decision means, and whose it is; NULL with why_r. */
+static const struct addr *
+route_source(const struct config *c, enum addr_family family,
+    const struct policy_outbound *o, const struct route_sources *from,
+    const struct config_pool **pool_r, const char **why_r)
+{
+	const struct addr *a = NULL;
+	bool out = false;
+
+	if (o->source_address.len > 0) {
+		a = source_by_address(c, o->source_address, pool_r);
+		if (a != NULL && a->family != family)
+			a = NULL;
+		out = a != NULL && from->is_usable != NULL &&
+		    !from->is_usable(from->ctx, a);
+	} else if ((*pool_r = pool_by_name(c, o->source_pool)) != NULL) {
+		a = pick(*pool_r, family, from, true);
+		out = a == NULL && pick(*pool_r, family, from, false) != NULL;
+	}
+	if (a == NULL || out)
+		*why_r = no_source(family, out);
+	return out ? NULL : a;
+}
+
 struct route *
 route_choose(const struct route *base, const struct config *c,
-    const struct policy_outbound *o, const char *chosen_by,
-    const char **why_r)
+    const struct policy_outbound *o, const struct route_sources *sources,
+    const char *chosen_by, const char **why_r)
 {
 	struct span ehlo_name = span_str(base->ehlo_name);
 	const struct config_pool *pool = NULL;
@@ -92,13 +146,10 @@ route_choose(const struct route *base, const struct config *c,
 	const struct addr *source;
 
 	if (o->source_address.len > 0 || o->source_pool.len > 0) {
-		source = route_source(c, &base->destination, o, &pool);
-		if (source == NULL) {
-			*why_r = base->destination.family == ADDR_IPV6 ?
-			    "no IPv6 source address where the policy chose" :
-			    "no IPv4 source address where the policy chose";
+		source = route_source(c, base->destination.family, o, sources,
+		    &pool, why_r);
+		if (source == NULL)
 			return NULL;
-		}
 		like.source = *source;
 		ehlo_name = span_str(pool->ehlo_name);
 	}

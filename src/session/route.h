@@ -8,7 +8,7 @@
 #ifndef WEIR_SESSION_ROUTE_H
 #define WEIR_SESSION_ROUTE_H
 
-#include "config/config.h"
+#include "config/pool.h"
 #include "policy/decision.h"
 
 struct route {
@@ -25,17 +25,29 @@ struct route {
 struct route *route_default(const struct config *c,
 	const struct addr *destination);
 
+/* For whom a pool's address is picked, and which are left to pick from. */
+struct route_sources {
+	struct span sender;	/* as at MAIL; empty: <>, or not known yet */
+	struct addr client;
+	config_pool_usable_fn *is_usable;	/* NULL: all are */
+	void *ctx;
+};
+
 /**
- * route_choose(base, c, o, chosen_by, why_r) - base, changed by a decision.
+ * route_choose(base, c, o, sources, chosen_by, why_r) - base, changed by a
+ * decision.
  *
  * o  granted and checked (policy_decision_check())
+ *
+ * Of a pool the sender's domain gets its address; without one, the client's
+ * address does (config_pool_pick()).
  *
  * Returns a route with one reference; or NULL and why it cannot be served, in
  * words for the client's 4xx: never a silent default.
  */
 struct route *route_choose(const struct route *base, const struct config *c,
-	const struct policy_outbound *o, const char *chosen_by,
-	const char **why_r);
+	const struct policy_outbound *o, const struct route_sources *sources,
+	const char *chosen_by, const char **why_r);
 
 struct route *route_ref(struct route *r);
 void route_unref(struct route *r);		/* NULL is fine */

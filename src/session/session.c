@@ -115,6 +115,8 @@ session_new(const struct session_open *open)
 	s->client = open->client;
 	session_seats_begin(s);
 	s->destination = open->destination;
+	s->source_is_usable = open->source_is_usable;
+	s->source_ctx = open->source_ctx;
 	s->up->tls_skip = open->tls_failed_before;
 	s->record = open->record;
 	s->refuse = open->refuse;

@@ -31,6 +31,7 @@
 #include "base/clock.h"
 #include "base/ulid.h"
 #include "config/config.h"
+#include "config/pool.h"
 #include "policy/codec.h"
 #include "session/fact.h"
 
@@ -207,6 +208,9 @@ struct session_open {
 	uint64_t wall_us;		/* at now_us of SESSION_START */
 	struct ulid_source *ids;	/* for transactions; outlives it */
 	struct addr client, destination;
+	/* Can mail be sent from this address of a pool now? NULL: yes. */
+	config_pool_usable_fn *source_is_usable;
+	void *source_ctx;
 	bool tls_failed_before;		/* the destination is remembered */
 	bool record;			/* false: make no facts */
 	const struct session_policy *policies;	/* config->n_policies; copied */

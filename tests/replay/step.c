@@ -342,11 +342,22 @@ step_setup(struct run *r, const char *text)
 		r->tls_failed_before = true;
 	else if (strcmp(text, "session: no-record") == 0)
 		r->no_record = true;
-	else if (starts(text, "session: refuse ", &rest))
+	else if (starts(text, "session: source-out ", &rest)) {
+		if (addr_parse(span_str(rest), &r->source_out) != 0)
+			script_fails(r, "\"%s\" is no address", rest);
+	} else if (starts(text, "session: refuse ", &rest))
 		snprintf(r->refuse, sizeof(r->refuse), "%s", rest);
 	else
 		return script_policy_setup(r, text);
 	return true;
+}
+
+static bool
+source_is_usable(void *ctx, const struct addr *a)
+{
+	const struct run *r = ctx;
+
+	return !addr_eq_ip(a, &r->source_out);
 }
 
 static void
@@ -375,6 +386,8 @@ step_start(struct run *r)
 	r->open = world_open(w);
 	r->open.tls_failed_before = r->tls_failed_before;
 	r->open.record = !r->no_record;
+	r->open.source_is_usable = source_is_usable;
+	r->open.source_ctx = r;
 	r->open.refuse = *r->refuse == '\0' ? NULL : r->refuse;
 	r->started = true;
 	world_start(w, &r->open);

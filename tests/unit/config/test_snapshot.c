@@ -140,8 +140,9 @@ test_values(void **state)
 	assert_string_equal(c->hostname, "mail.example.com");
 	assert_int_equal(c->listeners[0].destination.port, 587);
 	assert_int_equal(c->listeners[1].address.family, ADDR_IPV6);
-	assert_int_equal(c->upstream.source[0].family, ADDR_IPV6);
-	assert_int_equal(c->upstream.source[1].family, ADDR_IPV4);
+	/* in whatever order they are written: a session looks by family */
+	assert_int_equal(c->upstream.source[0].family, ADDR_IPV4);
+	assert_int_equal(c->upstream.source[1].family, ADDR_IPV6);
 	assert_int_equal(c->upstream.mark, 7);
 	assert_string_equal(c->policies[0].name, "early");
 	assert_string_equal(one->name, "one");
@@ -296,7 +297,7 @@ test_json(void **state)
 	assert_non_null(strstr(json, "\"allow\":[\"127.0.0.0/8\","
 	    "\"::1/128\"]"));
 	assert_non_null(strstr(json, "\"pool\":[{\"name\":\"clean\","
-	    "\"addresses\":[\"192.0.2.1\",\"2001:db8::1\"],"
+	    "\"addresses\":[\"192.0.2.1\",\"2001:db8::1\"],\"weights\":[],"
 	    "\"ehlo_name\":\"\"}]"));
 	assert_non_null(strstr(json, "\"endpoint\":\"unix:/run/weir/p.sock\""));
 	assert_non_null(strstr(json, "\"timeout\":\"2s\""));
