@@ -64,7 +64,7 @@ const struct metrics_row metrics_table_rows[] = {
 	{ "tls_fallback", "tls_fallback_total", "", SESSION(TLS_FALLBACK),
 	    "Sessions that went on in clear after TLS failed (tls = may)." },
 	{ "tls_injection", "tls_injection_total", "", SESSION(TLS_INJECTION),
-	    "Sessions closed for plaintext sent ahead of a handshake." },
+	    "MXs that sent plaintext ahead of a handshake." },
 	{ "connect_failed", "upstream_connect_failed_total", "",
 	    SESSION(CONNECT_FAILED), "Connections to MXs that failed." },
 	{ "timeout_client", "timeouts_total", "side=\"client\"",

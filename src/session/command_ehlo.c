@@ -95,6 +95,7 @@ session_ehlo_answer(struct session *s, struct pending *p, struct span raw)
 static void
 ehlo_reply(struct session *s, struct pending *p, const struct mx_reply *reply)
 {
+	session_starttls_secured(s);
 	if (reply->code / 100 != 2) {
 		session_reply_raw(s, p, reply->raw);
 		p->reply_is_mx = true;

@@ -93,6 +93,8 @@ struct upstream {
 	struct smtp_ehlo ehlo;		/* what it offers now */
 	struct buf ehlo_clear;		/* its reply before STARTTLS */
 	bool tls_on, tls_skip, tls_fell_back;
+	bool securing;			/* from STARTTLS to the reply to the
+					   EHLO inside */
 	struct pending *tls_pending;	/* the EHLO that waits for TLS */
 	const char *tls_missing;	/* level is encrypt and there is no TLS:
 					   why */
@@ -401,6 +403,8 @@ void session_ehlo_answer(struct session *s, struct pending *p, struct span raw);
 bool session_starttls_wanted(const struct session *s);
 void session_starttls(struct session *s, struct pending *p,
 	const struct mx_reply *ehlo);
+bool session_starttls_broke(struct session *s, const char *why);
+void session_starttls_secured(struct session *s);
 void session_starttls_reply(struct session *s, struct pending *p,
 	const struct mx_reply *reply);
 void session_tls_done(struct session *s, const struct session_tls *tls);

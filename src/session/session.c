@@ -49,9 +49,10 @@ static const struct {
 	    BIT(UPSTREAM_GONE) },
 	[UPSTREAM_GREETING] = { "greeting", BIT(UPSTREAM_COMMAND) |
 	    BIT(UPSTREAM_GONE) },
+	/* what breaks while it is secured is dialled anew */
 	[UPSTREAM_COMMAND] = { "command", BIT(UPSTREAM_HANDSHAKE) |
-	    BIT(UPSTREAM_TUNNEL) | BIT(UPSTREAM_GONE) },
-	/* a failed handshake dials anew */
+	    BIT(UPSTREAM_CONNECTING) | BIT(UPSTREAM_TUNNEL) |
+	    BIT(UPSTREAM_GONE) },
 	[UPSTREAM_HANDSHAKE] = { "tls", BIT(UPSTREAM_COMMAND) |
 	    BIT(UPSTREAM_CONNECTING) | BIT(UPSTREAM_GONE) },
 	[UPSTREAM_TUNNEL] = { "tunnel", BIT(UPSTREAM_GONE) },
@@ -376,6 +377,8 @@ session_on_timer(struct session *s)
 	}
 	if (session_upstream_deadline_us(s) <= s->now_us) {
 		session_count(s, SESSION_COUNTER_TIMEOUT_UPSTREAM, 1);
+		if (session_starttls_broke(s, "timed out"))
+			return;
 		session_upstream_abort(s);
 		session_end_with_421(s, "upstream_timeout", "4.4.2",
 		    "timeout while waiting for the MX");

@@ -255,8 +255,7 @@ const char *session_state_name(const struct session *s);
  *	connect_failed  no connection to the MX
  *	client_timeout  upstream_timeout
  *	upstream_protocol   a malformed or surplus reply
- *	tls_failed      TLS failed where it was required, or plain text was
- *	                injected
+ *	tls_failed      TLS failed where it was required
  *	policy          a policy disconnected or rejected the session
  *	refused         loop, or not allowed
  *	drain           weir is stopping

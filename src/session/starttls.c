@@ -9,13 +9,15 @@
  *	              EHLO c                -->      what was learned in clear is
  *	250      <--  edited                <-- 250  forgotten (RFC 3207 4.2)
  *
- * At level `may` a refusal goes on in clear with the first reply; a failed
- * handshake dials anew, takes the greeting and EHLO again, and remembers the
- * destination. At `encrypt` the client keeps its session, but MAIL is 451.
+ * At level `may` a refusal goes on in clear with the first reply; whatever else
+ * goes wrong until the MX has answered through TLS dials anew, and takes the
+ * greeting and EHLO again. Both remember the destination. At `encrypt` the
+ * client keeps its session, but MAIL is 451.
  */
 #include "session/internal.h"
 #include "session/route.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 bool
@@ -42,14 +44,13 @@ starttls_failed_fact(struct session *s, const char *why)
 	session_fact_event(s, "TLS with the MX failed: %s", why);
 }
 
+/* Whatever is not TLS between STARTTLS and the handshake was sent in clear and
+ * would be read as if it came through TLS (CVE-2021-22947 and kin). */
 static void
 starttls_injected(struct session *s)
 {
 	session_count(s, SESSION_COUNTER_TLS_INJECTION, 1);
-	starttls_failed_fact(s, "plain text where STARTTLS should stand alone");
-	session_upstream_abort(s);
-	session_end_with_421(s, "tls_failed", "4.7.5",
-	    "the MX sent plain text into STARTTLS");
+	session_tls_failed(s, "plain text where STARTTLS should stand alone");
 }
 
 /* The EHLO of p was answered in clear, and TLS is wanted. */
@@ -57,12 +58,14 @@ void
 session_starttls(struct session *s, struct pending *p,
     const struct mx_reply *ehlo)
 {
+	session_fact_lines(s, FACT_MX_TO_WEIR, ehlo->raw);
+	buf_append(&s->up->ehlo_clear, ehlo->raw);
+	s->up->securing = true;
+	s->up->tls_pending = p;
 	if (s->up->rest > 0) {	/* a reply to what was not said */
 		starttls_injected(s);
 		return;
 	}
-	session_fact_lines(s, FACT_MX_TO_WEIR, ehlo->raw);
-	buf_append(&s->up->ehlo_clear, ehlo->raw);
 	session_send_own(s, EXPECT_STARTTLS, p,
 	    s->config->upstream.command_timeout_us, SPAN("STARTTLS\r\n"));
 }
@@ -75,7 +78,10 @@ starttls_leave_upstream(struct session *s)
 
 	if (s->up->open)
 		session_act(s, SESSION_ABORT, SESSION_UPSTREAM);
-	s->up->open = false;
+	s->up->open = s->up->tls_on = s->up->securing = false;
+	session_give_memory(s, &s->up->in);
+	session_give_memory(s, &s->up->reply);
+	s->up->parser = (struct smtp_reply_parser){ 0 };
 	while ((e = TAILQ_FIRST(&s->up->expected)) != NULL) {
 		TAILQ_REMOVE(&s->up->expected, e, link);
 		session_later(s, free, e);
@@ -100,31 +106,48 @@ starttls_required(struct session *s, struct pending *p, bool gone)
 	session_ehlo_answer(s, p, raw);
 }
 
+/* The MX stays as it was before STARTTLS. */
+static void
+starttls_refused(struct session *s, struct pending *p, const char *why)
+{
+	struct span raw = buf_span(&s->up->ehlo_clear);
+
+	s->up->securing = false;
+	s->up->tls_pending = NULL;
+	starttls_failed_fact(s, why);
+	session_act(s, SESSION_REMEMBER_TLS_FAILURE, SESSION_UPSTREAM);
+	if (s->up->route->tls >= CONFIG_TLS_ENCRYPT) {
+		s->up->tls_missing = "the MX refused STARTTLS";
+	} else {
+		session_count(s, SESSION_COUNTER_TLS_FALLBACK, 1);
+		s->up->tls_skip = s->up->tls_fell_back = true;
+	}
+	session_give_memory(s, &s->up->ehlo_clear);
+	session_ehlo_answer(s, p, raw);
+}
+
 void
 session_starttls_reply(struct session *s, struct pending *p,
     const struct mx_reply *reply)
 {
-	struct span raw;
+	char why[40];
 
 	session_fact_lines(s, FACT_MX_TO_WEIR, reply->raw);
+	if (reply->code == 220 && s->up->rest > 0) {
+		starttls_injected(s);
+		return;
+	}
 	if (reply->code == 220) {
-		/* Whatever stands behind it was sent in clear and would be
-		 * read as if it came through TLS (CVE-2021-22947 and kin). */
-		if (s->up->rest > 0) {
-			starttls_injected(s);
-			return;
-		}
 		session_enter_upstream(s, UPSTREAM_HANDSHAKE);
-		s->up->tls_pending = p;
 		session_act(s, SESSION_START_TLS, SESSION_UPSTREAM);
 		return;
 	}
-	if (s->up->route->tls >= CONFIG_TLS_ENCRYPT)
-		s->up->tls_missing = "the MX refused STARTTLS";
-	session_fact_event(s, "STARTTLS refused by the MX: %u", reply->code);
-	raw = buf_span(&s->up->ehlo_clear);
-	session_give_memory(s, &s->up->ehlo_clear);
-	session_ehlo_answer(s, p, raw);
+	snprintf(why, sizeof(why), "STARTTLS refused: %u", reply->code);
+	if (reply->code == 421 || reply->code < 400) {
+		session_tls_failed(s, why);
+		return;
+	}
+	starttls_refused(s, p, why);
 }
 
 void
@@ -134,7 +157,6 @@ session_tls_done(struct session *s, const struct session_tls *tls)
 	struct fact *f = session_fact(s, FACT_TLS);
 	struct pending *p = s->up->tls_pending;
 
-	s->up->tls_pending = NULL;
 	s->up->tls_on = true;
 	session_count(s, SESSION_COUNTER_TLS_UPSTREAM, 1);
 	session_count(s, SESSION_COUNTER_TLS_RESUMED, tls->resumed ? 1 : 0);
@@ -154,9 +176,9 @@ session_tls_done(struct session *s, const struct session_tls *tls)
 	    tls->cipher, tls->resumed ? ", resumed" : "");
 	session_memo(s, NULL, &ev, 0, s->config->n_policies);
 	session_notify(s, &ev);
-	/* Nothing that was learned in clear counts any more. */
+	/* Nothing that was learned in clear counts any more, unless TLS breaks
+	 * before anything was said through it. */
 	s->up->ehlo = (struct smtp_ehlo){ 0 };
-	session_give_memory(s, &s->up->ehlo_clear);
 	session_enter_upstream(s, UPSTREAM_COMMAND);
 	if (p != NULL)
 		session_ehlo_send(s, p);
@@ -181,6 +203,29 @@ session_tls_failed(struct session *s, const char *why)
 	s->up->tls_skip = s->up->tls_fell_back = true;
 	session_give_memory(s, &s->up->ehlo_clear);
 	session_dial(s);
+}
+
+/* A connection that breaks before the EHLO inside TLS is answered has no TLS
+ * worth the name: in TLS 1.3 a peer that wants a certificate, say, speaks up
+ * only when its client has finished. */
+bool
+session_starttls_broke(struct session *s, const char *why)
+{
+	if (!s->up->securing)
+		return false;
+	session_tls_failed(s, why);
+	return true;
+}
+
+/* The EHLO inside TLS was answered. */
+void
+session_starttls_secured(struct session *s)
+{
+	if (!s->up->securing)
+		return;
+	s->up->securing = false;
+	s->up->tls_pending = NULL;
+	session_give_memory(s, &s->up->ehlo_clear);
 }
 
 /* The new connection after a failed handshake is where the old one was. */

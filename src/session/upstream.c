@@ -93,6 +93,8 @@ upstream_violation(struct session *s, const char *why, struct span bytes)
 	session_count(s, SESSION_COUNTER_PROTOCOL_UPSTREAM, 1);
 	session_fact_lines(s, FACT_MX_TO_WEIR, bytes);
 	session_fact_event(s, "MX: %s", why);
+	if (session_starttls_broke(s, why))
+		return;
 	session_upstream_abort(s);
 	session_end_with_421(s, "upstream_protocol", "4.5.0",
 	    "the MX broke the protocol, try again later");
@@ -386,6 +388,9 @@ session_upstream_gone(struct session *s, const char *error)
 		return;
 	if (*error != '\0')
 		session_fact_event(s, "MX: %s", error);
+	if (session_starttls_broke(s, *error != '\0' ? error :
+	    "connection closed by peer"))
+		return;
 	s->up->open = false;
 	session_act(s, SESSION_ABORT, SESSION_UPSTREAM);
 	session_enter_upstream(s, UPSTREAM_GONE);

@@ -1,0 +1,186 @@
+"""A broken peer never blocks mail at level may, and never gets it in clear at
+level encrypt: each way to be broken is an MX of its own, see tls_peer.py."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import tls_peer
+import weir as under_test
+from blackbox import Client, Weir, certificate
+
+HERE = Path(__file__).parent
+UPSTREAM = """tls = "{level}" tls_timeout = {patience}
+  command_timeout = {patience} ehlo_timeout = {patience}
+  tls_failure_memory = {memory}"""
+
+
+def name_of(case):
+    """Of its listener."""
+    return f"case{tls_peer.NAMES.index(case)}"
+
+
+class Peers:
+    """The MXs, in their process."""
+
+    def __init__(self, pem):
+        self.process = subprocess.Popen(
+            [sys.executable, "-B", HERE / "tls_peer.py", pem], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.ports = json.loads(self.process.stdout.readline())
+        self.lock = threading.Lock()
+
+    def saw(self, case):
+        with self.lock:
+            self.process.stdin.write(case + "\n")
+            self.process.stdin.flush()
+            return json.loads(self.process.stdout.readline())
+
+    def close(self):
+        self.process.kill()
+        self.process.communicate()
+
+
+class Front(Weir):
+    """A weir with a listener for each MX."""
+
+    def __init__(self, place, peers, level, patience="600ms", memory="24h"):
+        place.mkdir()
+        listeners = "".join(
+            f'listener "{name_of(case)}" {{ address = "127.0.0.1:0" '
+            f'mode = "fixed" destination = "127.0.0.1:{port}" }}\n'
+            for case, port in peers.ports.items())
+        super().__init__(
+            place, "127.0.0.1:1", more=listeners,
+            upstream=UPSTREAM.format(level=level, patience=patience,
+                                     memory=memory))
+        self.ports = {case: int(self.wait_log(
+            rf"event=listener\.open listener={name_of(case)} "
+            r"address=\S+:(\d+)")[1])
+            for case in peers.ports}
+
+    def to(self, case):
+        client = Client(self.ports[case])
+        assert client.reply()[:3] == "220"
+        return client
+
+
+@pytest.fixture(scope="module")
+def peers(tmp_path_factory):
+    reason = under_test.why_not()
+    if reason:
+        pytest.skip(reason)
+    place = tmp_path_factory.mktemp("peers")
+    started = Peers(certificate(place))
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="module")
+def fronts(peers, tmp_path_factory):
+    place = tmp_path_factory.mktemp("fronts")
+    with contextlib.ExitStack() as opened:
+        made = {}
+        for level in ("may", "encrypt"):
+            made[level] = Front(place / level, peers, level)
+            opened.callback(made[level].stop)
+        yield made
+        for front in made.values():
+            assert front.stop() == 0, front.log
+
+
+def deliver(front, case):
+    with front.to(case) as client:
+        ehlo = client.ask("EHLO client.example.org")
+        assert ehlo[:3] == "250", ehlo
+        said = client.ask("MAIL FROM:<a@example.org>")
+        if said[:3] == "250":
+            assert client.ask("RCPT TO:<b@example.net>")[:3] == "250"
+            said = client.content()
+        client.ask("QUIT")
+        return said
+
+
+def attempt(fronts, peers, case):
+    """Two messages at may, then one at encrypt: what the client heard and the
+    MX saw of each level."""
+    heard = [deliver(fronts["may"], case) for _ in range(2)]
+    at_may = peers.saw(case)
+    heard.append(deliver(fronts["encrypt"], case))
+    after = peers.saw(case)
+    return heard, at_may, {key: after[key][len(at_may[key]):] for key in after}
+
+
+@pytest.fixture(scope="module")
+def attempts(fronts, peers):
+    """Of all cases at once, since many of them are slow: case -> result."""
+    with ThreadPoolExecutor(16) as pool:
+        return {case: pool.submit(attempt, fronts, peers, case)
+                for case in tls_peer.NAMES}
+
+
+def is_over_tls(case):
+    return tls_peer.becomes(case) == tls_peer.TLS
+
+
+@pytest.mark.parametrize("case", tls_peer.NAMES)
+def test_mail_is_not_blocked(attempts, case):
+    (first, second, _), seen, _ = attempts[case].result()
+    assert first[:3] == "250", first
+    assert second[:3] == "250", second
+    assert seen["messages"] == [is_over_tls(case)] * 2
+    assert ("STARTTLS" in seen["sessions"][-1]) == is_over_tls(case)
+
+
+@pytest.mark.parametrize("case", tls_peer.NAMES)
+def test_nothing_is_sent_in_clear(attempts, case):
+    (*_, said), _, seen = attempts[case].result()
+    if is_over_tls(case):
+        assert said[:3] == "250", said
+        assert seen["messages"] == [True]
+        return
+    assert said.startswith("451 4.7.5 "), said
+    lines = sum(seen["sessions"], [])
+    assert not [line for line in lines if line.startswith("MAIL")], lines
+
+
+def test_failures_are_recorded_once(attempts, fronts):
+    front = fronts["may"]
+    for attempted in attempts.values():
+        attempted.result()
+    rows = front.wait_rows("SELECT * FROM sessions WHERE cause NOT NULL "
+                           "ORDER BY id", count=2 * len(tls_peer.NAMES))
+    for case in tls_peer.NAMES:
+        first, second = (row for row in rows
+                         if row["listener"] == name_of(case))
+        if is_over_tls(case):
+            assert first["upstream_tls_version"]
+            assert first["upstream_tls_error"] is None
+        else:
+            assert first["upstream_tls_error"], case
+            assert second["upstream_tls_version"] is None
+        assert second["upstream_tls_error"] is None
+    failed = sum(not is_over_tls(case) for case in tls_peer.NAMES)
+    assert front.metric("weir_tls_failed_total") == failed
+    assert front.metric("weir_tls_fallback_total") == failed
+
+
+def test_a_failure_is_forgotten(peers, tmp_path):
+    case = "alert internal_error"
+    front = Front(tmp_path / "forgetful", peers, "may", memory="300ms")
+    try:
+        tried = []
+        for pause in (0, 0, 0.35):
+            time.sleep(pause)
+            assert deliver(front, case)[:3] == "250"
+            tried.append("STARTTLS" in peers.saw(case)["sessions"][-2]
+                         or "STARTTLS" in peers.saw(case)["sessions"][-1])
+    finally:
+        assert front.stop() == 0
+    assert tried == [True, False, True]
