@@ -40,6 +40,8 @@ config_section_base(const struct config *c, enum config_section section,
 		return (void *)&c->status;
 	case CONFIG_LIMITS:
 		return (void *)&c->limits;
+	case CONFIG_DNS:
+		return (void *)&c->dns;
 	default:
 		return (void *)c;
 	}

@@ -132,6 +132,13 @@ struct config_status {
 	const char *token_file;
 };
 
+struct config_dns {
+	const struct addr *resolvers;	/* with ports; none: resolv.conf's */
+	size_t n_resolvers;
+	const char *trust_anchor;	/* file; "": the system's */
+	uint64_t timeout_us;		/* per question */
+};
+
 struct config_limits {
 	uint64_t message_size;		/* 0: none */
 	unsigned connections;
@@ -165,6 +172,7 @@ struct config {
 	struct config_record record;
 	struct config_status status;
 	struct config_limits limits;
+	struct config_dns dns;
 	void *memory;			/* config/'s own */
 };
 

@@ -12,6 +12,7 @@ static const char *const section_names[] = {
 	[CONFIG_UPSTREAM] = "upstream", [CONFIG_POOL] = "pool",
 	[CONFIG_POLICY] = "policy", [CONFIG_RECORD] = "record",
 	[CONFIG_STATUS] = "status", [CONFIG_LIMITS] = "limits",
+	[CONFIG_DNS] = "dns",
 };
 _Static_assert(ARRAY_LEN(section_names) == CONFIG_SECTION_COUNT,
     "name every section");
@@ -25,6 +26,7 @@ static const char *const type_names[] = {
 	[CONFIG_ADDRESS] = "address:port",
 	[CONFIG_DESTINATION] = "host:port",
 	[CONFIG_ADDRESSES] = "list of addresses",
+	[CONFIG_RESOLVERS] = "list of addresses",
 	[CONFIG_SOURCES] = "list of addresses",
 	[CONFIG_STRINGS] = "list of strings",
 	[CONFIG_PREFIXES] = "list of networks", [CONFIG_ENDPOINT] = "endpoint",
@@ -50,7 +52,8 @@ config_schema_is_list(const struct config_key *key)
 {
 	return key->type == CONFIG_STRINGS || key->type == CONFIG_WORDS ||
 	    key->type == CONFIG_ADDRESSES || key->type == CONFIG_SOURCES ||
-	    key->type == CONFIG_PREFIXES || key->type == CONFIG_NUMBERS;
+	    key->type == CONFIG_PREFIXES || key->type == CONFIG_NUMBERS ||
+	    key->type == CONFIG_RESOLVERS;
 }
 
 const struct config_key *

@@ -62,7 +62,7 @@ duration_json(uint64_t us, struct buf *out)
 }
 
 static void
-addresses_json(const struct addr *list, size_t n, struct buf *out)
+addresses_json(const struct addr *list, size_t n, bool ports, struct buf *out)
 {
 	char text[ADDR_TEXT_MAX];
 	const char *comma = "";
@@ -72,7 +72,9 @@ addresses_json(const struct addr *list, size_t n, struct buf *out)
 	for (i = 0; i < n; i++) {
 		if (list[i].family == ADDR_NONE)
 			continue;
-		buf_printf(out, "%s\"%s\"", comma, addr_format(&list[i], text));
+		buf_printf(out, "%s\"%s\"", comma, ports ?
+		    addr_format_port(&list[i], text) :
+		    addr_format(&list[i], text));
 		comma = ",";
 	}
 	buf_append_byte(out, ']');
@@ -190,6 +192,7 @@ value_json(const struct config_key *key, const void *base, struct buf *out)
 	case CONFIG_STRINGS:
 	case CONFIG_NUMBERS:
 	case CONFIG_ADDRESSES:
+	case CONFIG_RESOLVERS:
 	case CONFIG_PREFIXES:
 		memcpy(&pointer, field, sizeof(pointer));
 		memcpy(&n, (const char *)base + key->count_offset, sizeof(n));
@@ -197,13 +200,14 @@ value_json(const struct config_key *key, const void *base, struct buf *out)
 			strings_json(pointer, n, out);
 		else if (key->type == CONFIG_NUMBERS)
 			numbers_json(pointer, n, out);
-		else if (key->type == CONFIG_ADDRESSES)
-			addresses_json(pointer, n, out);
-		else
+		else if (key->type == CONFIG_PREFIXES)
 			prefixes_json(pointer, n, out);
+		else
+			addresses_json(pointer, n,
+			    key->type == CONFIG_RESOLVERS, out);
 		break;
 	case CONFIG_SOURCES:
-		addresses_json(at, 2, out);
+		addresses_json(at, 2, false, out);
 		break;
 	case CONFIG_ENDPOINT:
 		endpoint_json(base, out);

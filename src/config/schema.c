@@ -289,6 +289,15 @@ const struct config_key config_schema[] = {
 	  .text = "share of sender domains for which it is obeyed; the rest "
 	  "it observes" },
 
+	{ CONFIG_DNS, "resolver", CONFIG_RESOLVERS,
+	  LIST_AT(config_dns, resolvers), .fallback = "",
+	  .text = "name servers to ask; empty: those of /etc/resolv.conf" },
+	{ CONFIG_DNS, "trust_anchor", CONFIG_STRING,
+	  AT(config_dns, trust_anchor), .fallback = "",
+	  .text = "file of the root zone's keys; empty: the system's" },
+	{ CONFIG_DNS, "timeout", CONFIG_DURATION, AT(config_dns, timeout_us),
+	  TIMEOUT, .fallback = "10s", .text = "for the answer to a question" },
+
 	{ CONFIG_RECORD, "sqlite", CONFIG_STRING, AT(config_record, sqlite),
 	  .fallback = "/var/lib/weir/weir.db",
 	  .text = "database file; empty: none" },

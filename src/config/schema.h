@@ -16,6 +16,7 @@ struct buf;
 enum config_section {
 	CONFIG_TOP, CONFIG_LISTENER, CONFIG_UPSTREAM, CONFIG_POOL,
 	CONFIG_POLICY, CONFIG_RECORD, CONFIG_STATUS, CONFIG_LIMITS,
+	CONFIG_DNS,
 	CONFIG_SECTION_COUNT
 };
 
@@ -32,6 +33,7 @@ enum config_type {
 	CONFIG_ADDRESS,		/* struct addr with port; "": NONE */
 	CONFIG_DESTINATION,	/* host:port of a listener; "": none */
 	CONFIG_ADDRESSES,	/* list without ports, then its length */
+	CONFIG_RESOLVERS,	/* list with ports (53), then its length */
 	CONFIG_SOURCES,		/* struct addr[2], at most one per family */
 	CONFIG_STRINGS,		/* list of strings, then its length */
 	CONFIG_PREFIXES,	/* list of struct addr_prefix, then its length */

@@ -308,6 +308,32 @@ store_addresses(const struct config_key *key, void *field, size_t *count,
 	return 0;
 }
 
+/* With a port, or without: 53 then. */
+static int
+store_resolvers(const struct config_key *key, void *field, size_t *count,
+    const char *const *texts, size_t n, struct config_memory *memory,
+    struct buf *error)
+{
+	struct addr *list = config_memory_alloc(memory, n * sizeof(*list));
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (addr_parse(span_str(texts[i]), &list[i]) == 0)
+			list[i].port = 53;
+		else if (addr_parse_port(span_str(texts[i]), &list[i]) != 0)
+			list[i].port = 0;
+		if (list[i].port == 0 || addr_is_any(&list[i])) {
+			wrong(key, texts[i], "name server", error);
+			buf_append_str(error, "its address, as 192.0.2.53, "
+			    "2001:db8::53 or 127.0.0.1:5353");
+			return -1;
+		}
+	}
+	memcpy(field, &list, sizeof(list));
+	*count = n;
+	return 0;
+}
+
 static int
 store_sources(const struct config_key *key, struct addr field[2],
     const char *const *texts, size_t n, struct buf *error)
@@ -469,6 +495,9 @@ config_value_store(const struct config_key *key, void *base,
 		    error);
 	case CONFIG_ADDRESSES:
 		return store_addresses(key, field, count, texts, n, memory,
+		    error);
+	case CONFIG_RESOLVERS:
+		return store_resolvers(key, field, count, texts, n, memory,
 		    error);
 	case CONFIG_SOURCES:
 		return store_sources(key, (struct addr *)(void *)field, texts,

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "daemon/privileges.h"
+#include "daemon/resolver.h"
 
 #include <stdlib.h>
 #include <sys/random.h>
@@ -141,6 +142,8 @@ app_start(struct app *app, struct buf *error)
 	    &app->sockets, error) != 0)
 		return -1;
 	if (privileges_drop(c->user, c->upstream.mark != 0, error) != 0)
+		return -1;
+	if (resolver_probe(c, error) != 0)
 		return -1;
 	app->shared.record = record_start(c);
 	if (app->shared.record == NULL) {

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "daemon/options.h"
 #include "daemon/resolve.h"
+#include "daemon/resolver.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -172,16 +173,32 @@ end:
 static int
 check(const char *file)
 {
+	int result = OPTIONS_EXIT_FAILURE;
 	struct buf errors;
 	struct config *c;
 
 	buf_init(&errors, 0);
 	c = config_load(file, &errors);
-	print(STDERR_FILENO, buf_span(&errors));
-	buf_release(&errors);
 	if (c == NULL)
-		return OPTIONS_EXIT_FAILURE;
+		print(STDERR_FILENO, buf_span(&errors));
+	else if (resolver_check(c, &errors) != 0)
+		print_error(&errors);
+	else
+		result = OPTIONS_EXIT_OK;
+	buf_release(&errors);
 	config_unref(c);
+	return result;
+}
+
+static int
+version(void)
+{
+	const char *dns = dns_library();
+
+	print(STDOUT_FILENO, span_str(options_version()));
+	print(STDOUT_FILENO, SPAN("DNSSEC: "));
+	print(STDOUT_FILENO, span_str(dns == NULL ? "none" : dns));
+	print(STDOUT_FILENO, SPAN("\n"));
 	return OPTIONS_EXIT_OK;
 }
 
@@ -216,8 +233,7 @@ main(int argc, char *argv[])
 	case OPTIONS_KEYS:
 		return keys();
 	case OPTIONS_VERSION:
-		print(STDOUT_FILENO, span_str(options_version()));
-		return OPTIONS_EXIT_OK;
+		return version();
 	case OPTIONS_HELP:
 		print(STDOUT_FILENO, span_str(options_usage()));
 		return OPTIONS_EXIT_OK;

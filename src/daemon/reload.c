@@ -4,6 +4,7 @@
  */
 #include "daemon/app.h"
 #include "daemon/resolve.h"
+#include "daemon/resolver.h"
 
 #include <stdlib.h>
 
@@ -71,7 +72,8 @@ reload_try(struct app *app, struct buf *error)
 	config = config_load(app->file, error);
 	if (config == NULL)
 		return -1;
-	if (resolve_config(config, error) != 0) {
+	if (resolve_config(config, error) != 0 ||
+	    resolver_reload(app->config, config, error) != 0) {
 		config_unref(config);
 		return -1;
 	}

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "daemon/driver.h"
+#include "daemon/resolver.h"
 #include "net/transparent.h"
 
 #include <stdio.h>
@@ -357,6 +358,25 @@ random_seed(void)
 	return seed;
 }
 
+/* Here and not in the worker's thread: the library's contexts are made one by
+ * one. */
+static void
+dns_open(struct worker *w)
+{
+	const struct dns_options options = resolver_options(w->config);
+	struct buf error;
+
+	if (dns_library() == NULL)
+		return;
+	buf_init(&error, 0);
+	w->dns = dns_new(w->loop, &options, &error);
+	if (w->dns == NULL)
+		log_event(LOG_WARNING, "dns.unavailable", "worker=%u "
+		    "reason=\"%.*s\"", w->index, (int)buf_len(&error),
+		    (const char *)buf_span(&error).data);
+	buf_release(&error);
+}
+
 struct worker *
 worker_new(struct worker_shared *shared, unsigned index,
     struct config *config, struct tls_client *tls, struct buf *error)
@@ -389,6 +409,7 @@ worker_new(struct worker_shared *shared, unsigned index,
 		worker_free(w);
 		return NULL;
 	}
+	dns_open(w);
 	return w;
 }
 
@@ -436,6 +457,7 @@ worker_free(struct worker *w)
 		driver_abort(d);
 	policy_pool_free(w->pool);
 	loop_timer_free(w->ready_timer);
+	dns_free(w->dns);
 	loop_free(w->loop);
 	tls_client_free(w->tls);
 	tls_memory_free(w->tls_memory);

@@ -10,6 +10,7 @@
 
 #include "base/ulid.h"
 #include "daemon/loop_guard.h"
+#include "net/dns.h"
 #include "net/listen.h"
 #include "net/loop.h"
 #include "net/tls.h"
@@ -60,6 +61,8 @@ struct worker {
 	struct policy_pool *pool;
 	struct tls_client *tls;
 	struct tls_memory *tls_memory;
+	struct dns *dns;		/* NULL: weir was built without, or it
+					   cannot be had here */
 	struct ulid_source ids;
 	struct session_actions actions;
 	struct driver_list drivers;

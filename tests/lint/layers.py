@@ -12,6 +12,7 @@ import lint
 
 OWNERS = {
     "gnutls/": {"net"}, "event2/": {"net"},
+    "unbound.h": {"net"},
     "sqlite3.h": {"service"}, "microhttpd.h": {"service"},
     "protobuf-c/": {"policy"}, "proto/": {"policy"},
     "confuse.h": {"config"}, "uthash.h": {"base"},

@@ -16,7 +16,7 @@ FLAGS = lint.make_variable("CFLAGS") + lint.make_variable("SANITIZER_FLAGS") \
 LIBRARIES = {
     "base": [], "smtp": [], "policy": ["PROTOBUF_C_LIBS"],
     "config": ["CONFUSE_LIBS"], "session": [],
-    "net": ["LIBEVENT_LIBS", "GNUTLS_LIBS"],
+    "net": ["LIBEVENT_LIBS", "GNUTLS_LIBS", "UNBOUND_LIBS"],
     "service": ["SQLITE_LIBS", "MICROHTTPD_LIBS"],
 }
 

@@ -77,6 +77,8 @@ test_defaults(void **state)
 	assert_int_equal(c->limits.header_size, 1048576);
 	assert_string_equal(c->limits.spool_directory, "/tmp");
 	assert_int_equal(c->limits.pipeline, 1000);
+	assert_int_equal(c->dns.n_resolvers, 0);
+	assert_string_equal(c->dns.trust_anchor, "");
 	config_unref(c);
 }
 
@@ -280,6 +282,26 @@ test_describe(void **state)
 }
 
 static void
+test_resolvers(void **state)
+{
+	struct config *c = must_load("listener \"outbound\" { }\n"
+	    "dns { resolver = {\"192.0.2.53\", \"[::1]:5353\"} }\n");
+	struct buf out;
+
+	(void)state;
+	assert_int_equal(c->dns.n_resolvers, 2);
+	assert_int_equal(c->dns.resolvers[0].port, 53);
+	assert_int_equal(c->dns.timeout_us, 10000000);
+	buf_init(&out, 0);
+	config_json(c, &out);
+	buf_append_byte(&out, '\0');
+	assert_non_null(strstr((const char *)buf_span(&out).data,
+	    "\"dns\":{\"resolver\":[\"192.0.2.53:53\",\"[::1]:5353\"],"));
+	buf_release(&out);
+	config_unref(c);
+}
+
+static void
 test_json(void **state)
 {
 	struct config *c = must_load(minimal);
@@ -317,6 +339,7 @@ main(void)
 		cmocka_unit_test(test_phases),
 		cmocka_unit_test(test_lifetime),
 		cmocka_unit_test(test_describe),
+		cmocka_unit_test(test_resolvers),
 		cmocka_unit_test(test_json),
 	};
 
