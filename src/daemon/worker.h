@@ -18,6 +18,7 @@
 #include "service/metrics.h"
 #include "service/policy_pool.h"
 #include "service/record.h"
+#include "service/source_health.h"
 #include "session/session.h"
 
 /* One listening socket of one worker. */
@@ -37,6 +38,7 @@ struct worker_sockets {
 struct worker_shared {
 	const char *instance;
 	struct record *record;
+	struct source_health *sources;
 	struct loop_guard guard;
 	atomic_uint sessions;		/* open, of all workers */
 	/* Ports and addresses that are weir's own; written before any worker
