@@ -44,6 +44,7 @@ struct config_listener {
 	size_t n_allow;
 	enum config_client_tls client_tls;
 	const char *tls_certificate, *tls_key;
+	bool process;			/* look up who sends */
 };
 
 struct config_upstream {

@@ -118,6 +118,9 @@ const struct config_key config_schema[] = {
 	{ CONFIG_LISTENER, "tls_key", CONFIG_STRING,
 	  AT(config_listener, tls_key), .fallback = "",
 	  .text = "client_tls offer: PEM file of its key" },
+	{ CONFIG_LISTENER, "process", CONFIG_BOOL,
+	  AT(config_listener, process), .fallback = "true",
+	  .text = "look up who sends, when it is a process of this machine" },
 
 	{ CONFIG_UPSTREAM, "source", CONFIG_SOURCES,
 	  AT(config_upstream, source), .fallback = "",

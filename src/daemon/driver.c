@@ -213,7 +213,6 @@ upstream_claim(struct driver *d, const struct addr *local)
 {
 	d->upstream_local = *local;
 	d->upstream_claimed = true;
-	source_health_opened(d->worker->shared->sources, local);
 	if (loop_guard_claim(&d->worker->shared->guard, local,
 	    &d->destination, LOOP_GUARD_DIALLED)) {
 		metrics_add(&d->worker->metrics->counters[METRICS_LOOPS], 1);
@@ -226,13 +225,10 @@ upstream_claim(struct driver *d, const struct addr *local)
 void
 driver_upstream_release(struct driver *d)
 {
-	if (d->upstream_claimed) {
-		source_health_closed(d->worker->shared->sources,
-		    &d->upstream_local);
+	if (d->upstream_claimed)
 		loop_guard_release(&d->worker->shared->guard,
 		    &d->upstream_local, &d->destination,
 		    LOOP_GUARD_DIALLED);
-	}
 	d->upstream_claimed = false;
 }
 
@@ -468,6 +464,7 @@ driver_end(struct driver *d)
 	stream_end(d->client, STREAM_END_LINGER);
 	stream_end(d->upstream, STREAM_END_ABORT);
 	connect_cancel(d->attempt);
+	process_forget(d->process);
 	loop_timer_free(d->timer);
 	policy_pool_leave(d->member);
 	record_session_end(d->record);
@@ -507,9 +504,7 @@ new_session(struct driver *d, const struct config_listener *listener,
 		.wall_us = clock_wall_us(), .ids = &w->ids,
 		.client = d->client_addr, .destination = d->destination,
 		.record = d->record != NULL, .policies = policies,
-		.source_is_usable = source_health_is_usable,
-		.source_ctx = w->shared->sources,
-		.refuse = refuse,
+		.process_sought = d->process != NULL, .refuse = refuse,
 	};
 
 	if (d->config->n_policies > 0) {
@@ -558,6 +553,8 @@ driver_accept(struct worker *w, int fd, const struct addr *client,
 	if (record_is_on(w->shared->record))
 		d->record = record_session_new(w->shared->record, w->metrics);
 	d->timer = loop_timer_new(w->loop, on_timer, d);
+	if (refuse == NULL)
+		driver_process_seek(d, listener, fd);
 	d->client = stream_new(w->loop, fd, &client_handlers, d);
 	d->session = new_session(d, listener, refuse);
 	if (d->timer == NULL || d->client == NULL || d->session == NULL) {

@@ -20,6 +20,7 @@ struct driver {
 	struct policy_member *member;
 	struct record_session *record;
 	struct spool *spool;
+	struct process_query *process;	/* NULL: answered, or not asked */
 	struct loop_timer *timer;
 	uint64_t armed_us, dialled_us;
 	struct addr client_addr, destination, upstream_local;
@@ -49,6 +50,10 @@ void driver_end(struct driver *d);
 void driver_upstream_release(struct driver *d);
 void driver_connected(void *ctx, int fd, const struct addr *local,
 	const char *why);
+
+/* driver_process.c: who is the client? */
+void driver_process_seek(struct driver *d,
+	const struct config_listener *listener, int fd);
 
 /* driver_execute.c */
 void driver_execute(struct driver *d, const struct session_actions *actions);

@@ -13,12 +13,12 @@
 #include "net/dns.h"
 #include "net/listen.h"
 #include "net/loop.h"
+#include "net/process.h"
 #include "net/tls.h"
 #include "net/tls_memory.h"
 #include "service/metrics.h"
 #include "service/policy_pool.h"
 #include "service/record.h"
-#include "service/source_health.h"
 #include "session/session.h"
 
 /* One listening socket of one worker. */
@@ -38,8 +38,8 @@ struct worker_sockets {
 struct worker_shared {
 	const char *instance;
 	struct record *record;
-	struct source_health *sources;
 	struct loop_guard guard;
+	struct process_finder *processes;	/* NULL: nobody is looked up */
 	atomic_uint sessions;		/* open, of all workers */
 	/* Ports and addresses that are weir's own; written before any worker
 	 * starts and, under the lock, at a reload. */

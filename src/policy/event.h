@@ -63,6 +63,8 @@ struct policy_event {
 		struct {
 			const char *connection_id, *listener;
 			struct addr client, destination;
+			const struct policy_process *process;	/* NULL: not
+							   known */
 			bool resumed;
 		} connect;
 		struct {

@@ -125,6 +125,23 @@ endpoint(struct policy_scratch *s, const struct addr *a)
 	return e;
 }
 
+static PB(Process) *
+process(struct policy_scratch *s, const struct policy_process *p)
+{
+	PB(Process) *m = NULL;
+
+	if (p != NULL)
+		m = scratch_get(s, 1, sizeof(*m));
+	if (m == NULL)
+		return NULL;
+	weir__policy__v1__process__init(m);
+	m->uid = p->uid;
+	m->pid = p->pid;
+	m->cgroup = text(s, p->cgroup);
+	m->command = text(s, p->command);
+	return m;
+}
+
 static PB(SmtpReply) *
 smtp_reply(struct policy_scratch *s, const struct policy_reply *r)
 {
@@ -326,6 +343,7 @@ fill_session_event(struct policy_scratch *s, const struct policy_event *e,
 		m->connect.listener = text(s, e->u.connect.listener);
 		m->connect.client = endpoint(s, &e->u.connect.client);
 		m->connect.destination = endpoint(s, &e->u.connect.destination);
+		m->connect.process = process(s, e->u.connect.process);
 		m->connect.resumed = e->u.connect.resumed;
 		break;
 	case POLICY_PHASE_UPSTREAM:

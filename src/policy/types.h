@@ -96,6 +96,13 @@ enum policy_error {
 
 const char *policy_error_name(enum policy_error error);	/* "circuit_open" */
 
+/* Process: who sends, when it is on this machine and can be known. */
+struct policy_process {
+	uint32_t uid;
+	uint32_t pid;			/* 0: not known */
+	const char *cgroup, *command;	/* ""; bytes of whoever named them */
+};
+
 #define POLICY_REPLY_LINES_MAX 32
 
 /* SmtpReply: one SMTP reply, its lines without code and enhanced code. */

@@ -213,6 +213,15 @@ fields_decision(struct pipe *p, struct fact *f)
 }
 
 static void
+fields_process(struct pipe *p, struct fact *f)
+{
+	count(p, &f->u.process.uid);
+	count(p, &f->u.process.pid);
+	string(p, &f->u.process.cgroup);
+	string(p, &f->u.process.command);
+}
+
+static void
 fields_tls(struct pipe *p, struct fact *f)
 {
 	ENUMERATION(p, f->u.tls.leg);
@@ -290,6 +299,9 @@ fields(struct pipe *p, struct fact *f, bool *of_first)
 		string(p, &f->u.open.listener);
 		address(p, &f->u.open.client);
 		address(p, &f->u.open.destination);
+		break;
+	case FACT_PROCESS:
+		fields_process(p, f);
 		break;
 	case FACT_LINE:
 		ENUMERATION(p, f->u.line.direction);

@@ -124,6 +124,16 @@ annotations(struct record_json *j, const struct policy_annotation *list,
 /* ------------------------------------------------------------------ facts */
 
 static void
+fact_process(struct record_json *j, const struct fact *f)
+{
+	number(j, "uid", f->u.process.uid);
+	if (f->u.process.pid != 0)
+		number(j, "pid", f->u.process.pid);
+	string(j, "cgroup", f->u.process.cgroup);
+	string(j, "command", f->u.process.command);
+}
+
+static void
 fact_tls(struct record_json *j, const struct fact *f)
 {
 	string(j, "leg", f->u.tls.leg == POLICY_LEG_CLIENT ? "client" :
@@ -253,7 +263,7 @@ static void
 fact(struct record_json *j, const struct fact *f)
 {
 	static const char *const names[] = {
-		"open", "line", "upstream", "tls", "recipient", "transaction",
+		"open", "process", "line", "upstream", "tls", "recipient", "transaction",
 		"decision", "annotation", "close",
 	};
 
@@ -263,6 +273,9 @@ fact(struct record_json *j, const struct fact *f)
 		string(j, "listener", f->u.open.listener);
 		address(j, "client", &f->u.open.client);
 		address(j, "destination", &f->u.open.destination);
+		break;
+	case FACT_PROCESS:
+		fact_process(j, f);
 		break;
 	case FACT_LINE:
 		string(j, "direction",

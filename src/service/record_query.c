@@ -49,6 +49,9 @@ parts[] = {
 	    "outcome, code, cause, transactions AS transaction_count, "
 	    "duration_us / 1000.0 AS duration_ms, client_bytes, "
 	    "upstream_bytes, elapse_ms FROM sessions WHERE id = ?1" },
+	{ "process", '{', "SELECT process_uid AS uid, process_pid AS pid, "
+	    "process_cgroup AS cgroup, process_command AS command "
+	    "FROM sessions WHERE id = ?1 AND process_uid IS NOT NULL" },
 	{ "timings", '{', "SELECT connect_us, client_tls_handshake_us, "
 	    "upstream_tls_handshake_us, duration_us FROM sessions "
 	    "WHERE id = ?1" },

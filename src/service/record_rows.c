@@ -25,7 +25,9 @@
 	COLUMN(upstream_tls_issuer) COLUMN(upstream_tls_certificate) \
 	COLUMN(mail_from) COLUMN(transactions) COLUMN(outcome) COLUMN(code) \
 	COLUMN(cause) COLUMN(client_bytes) COLUMN(upstream_bytes) \
-	COLUMN(elapse_ms)
+	COLUMN(elapse_ms) \
+	COLUMN(process_uid) COLUMN(process_pid) COLUMN(process_cgroup) \
+	COLUMN(process_command)
 #define NAME(name) "," #name
 #define VALUE(name) ",?"
 #define UPDATE(name) #name "=coalesce(excluded." #name "," #name "),"

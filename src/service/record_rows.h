@@ -40,8 +40,8 @@ int record_rows_write(struct record_rows *rows,
 
 /* What one chunk knows of its session: the facts point into the chunk. */
 struct record_rows_about {
-	struct fact open, upstream, tls[2], close;
-	bool has_open, has_upstream, has_tls[2], has_close, has_sender;
+	struct fact open, process, upstream, tls[2], close;
+	bool has_open, has_process, has_upstream, has_tls[2], has_close, has_sender;
 	struct span sender;
 	int64_t certificate;		/* 0: none */
 };

@@ -90,6 +90,17 @@ bind_ends(struct record_bind *b, const struct record_rows_about *a)
 	record_bind_string(b, up ? a->upstream.u.upstream.error : NULL);
 }
 
+static void
+bind_process(struct record_bind *b, const struct record_rows_about *a)
+{
+	const struct policy_process *p = &a->process.u.process;
+
+	record_bind_int_or_null(b, a->has_process, p->uid);
+	record_bind_int_or_null(b, a->has_process && p->pid != 0, p->pid);
+	record_bind_string(b, a->has_process ? p->cgroup : NULL);
+	record_bind_string(b, a->has_process ? p->command : NULL);
+}
+
 int
 record_rows_session(struct record_rows *rows, const struct record_chunk *chunk,
     const struct record_rows_about *a)
@@ -116,6 +127,7 @@ record_rows_session(struct record_rows *rows, const struct record_chunk *chunk,
 	record_bind_int_or_null(&b, closed, a->close.u.close.upstream_bytes);
 	record_bind_int_or_null(&b, closed,
 	    (uint64_t)a->close.u.close.elapse_ms);
+	bind_process(&b, a);
 	record_bind_text_or_null(&b, buf_span(&rows->mail_to));
 	return record_bind_run(&b);
 }
@@ -131,6 +143,10 @@ record_rows_collect(struct record_rows *rows, struct record_rows_about *a)
 	case FACT_OPEN:
 		a->open = *f;
 		a->has_open = true;
+		break;
+	case FACT_PROCESS:
+		a->process = *f;
+		a->has_process = true;
 		break;
 	case FACT_UPSTREAM:
 		a->upstream = *f;

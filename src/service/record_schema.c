@@ -183,9 +183,36 @@ to_version_2(sqlite3 *db)
 	    0 : -1;
 }
 
+/* Who sent, on this machine. */
+static const char version_3_process[] =
+"ALTER TABLE sessions ADD COLUMN\n"
+"	process_uid INTEGER	/* of the sending process, when it is on this\n"
+"		machine and can be known: who made its socket */;\n"
+"ALTER TABLE sessions ADD COLUMN\n"
+"	process_pid INTEGER	/* NULL: not known, or not allowed to know */;\n"
+"ALTER TABLE sessions ADD COLUMN\n"
+"	process_cgroup TEXT	/* /system.slice/... */;\n"
+"ALTER TABLE sessions ADD COLUMN\n"
+"	process_command TEXT	/* the first word of its command line */;\n";
+
+/* Each part of the program that came with this version has its own text. */
+static const char *const version_3[] = { version_3_process };
+
+static int
+to_version_3(sqlite3 *db)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(version_3); i++)
+		if (sqlite3_exec(db, version_3[i], NULL, NULL, NULL) !=
+		    SQLITE_OK)
+			return -1;
+	return 0;
+}
+
 /* migrations[n] makes version n + 1 of version n. */
 static int (*const migrations[])(sqlite3 *) = { to_version_1,
-	to_version_2 };
+	to_version_2, to_version_3 };
 static_assert(ARRAY_LEN(migrations) == RECORD_SCHEMA_VERSION,
     "one migration per version");
 

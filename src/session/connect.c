@@ -5,6 +5,10 @@
 #include "session/internal.h"
 #include "session/route.h"
 
+/* How long policies may be kept from hearing CONNECT until it is known who
+ * sends. It takes far less, where it can be known. */
+#define PROCESS_WAIT_US (100 * CLOCK_US_PER_MS)
+
 /* A greeting of weir's own. Enhanced codes have no place in one (RFC 2034 4),
  * but for weir's 421s, where they tell an operator at once what it was. */
 static void
@@ -42,6 +46,23 @@ connect_event(struct session *s, const struct pending *p,
 	ev->u.connect.listener = s->listener->name;
 	ev->u.connect.client = s->client;
 	ev->u.connect.destination = s->destination;
+	ev->u.connect.process = s->process;
+}
+
+static void
+connect_ask(struct session *s)
+{
+	s->connect_inquiry = session_ask(s, POLICY_PHASE_CONNECT, NULL,
+	    connect_event);
+	if (s->connect_inquiry == NULL)
+		session_dial(s);
+}
+
+/* Who sends is worth a moment, where anybody is told. */
+static bool
+connect_waits(const struct session *s)
+{
+	return s->process_sought && s->ask_at_us > s->now_us;
 }
 
 void
@@ -53,10 +74,11 @@ session_connect_begin(struct session *s)
 		session_end_with_421(s, "refused", "4.3.5", s->refuse);
 		return;
 	}
-	s->connect_inquiry = session_ask(s, POLICY_PHASE_CONNECT, NULL,
-	    connect_event);
-	if (s->connect_inquiry == NULL)
-		session_dial(s);
+	if (s->process_sought && session_has_listener(s,
+	    POLICY_PHASE_CONNECT))
+		s->ask_at_us = s->now_us + PROCESS_WAIT_US;
+	else
+		connect_ask(s);
 }
 
 struct route_sources
@@ -155,6 +177,11 @@ connect_rule(struct session *s)
 bool
 session_connect_progress(struct session *s)
 {
+	if (s->ask_at_us != 0 && !connect_waits(s)) {
+		s->ask_at_us = 0;
+		connect_ask(s);
+		return true;
+	}
 	if (connect_rule(s))
 		return true;
 	if (buf_len(&s->greeting) == 0 || s->greet_at_us > s->now_us)
@@ -169,6 +196,8 @@ session_connect_deadline_us(const struct session *s)
 	bool waits = s->connect_inquiry != NULL ? s->connect_inquiry->settled :
 	    buf_len(&s->greeting) > 0;
 
+	if (s->ask_at_us != 0)
+		return s->ask_at_us;
 	return waits ? s->greet_at_us : UINT64_MAX;
 }
 

@@ -23,6 +23,7 @@ const char *fact_direction_text(enum fact_direction d);
 
 enum fact_type {
 	FACT_OPEN,		/* first of a session */
+	FACT_PROCESS,		/* who sends is known */
 	FACT_LINE,
 	FACT_UPSTREAM,		/* the MX connection stands, or failed */
 	FACT_TLS,
@@ -44,6 +45,7 @@ struct fact {
 			const char *listener;
 			struct addr client, destination;
 		} open;
+		struct policy_process process;
 		struct {
 			enum fact_direction direction;
 			struct span data;	/* one line with its end, or an

@@ -244,6 +244,8 @@ struct session {
 	config_pool_usable_fn *source_is_usable;
 	void *source_ctx;
 	const char *refuse;
+	struct policy_process *process;	/* who sends; NULL: not known */
+	bool process_sought;		/* but it may be, soon */
 	bool busy;			/* inside session_feed() */
 	bool record;
 	bool opened;			/* FACT_OPEN was made */
@@ -275,6 +277,8 @@ struct session {
 	struct seat *seats;
 	struct inquiry_list inquiries;
 	struct inquiry_list observed;	/* only observers may still answer */
+	uint64_t ask_at_us;		/* CONNECT, even if process is still
+					   sought; 0: it was asked */
 	struct inquiry *connect_inquiry;
 	struct memo_list memos;		/* what a policy that comes back must
 					   hear again */
@@ -385,6 +389,10 @@ void session_connect_failed(struct session *s, const char *why);
 void session_greeting(struct session *s, const struct mx_reply *reply);
 void session_dial(struct session *s);
 uint64_t session_connect_deadline_us(const struct session *s);
+
+/* process.c */
+void session_process_found(struct session *s,
+	const struct policy_process *found);
 
 /* command_auth.c */
 void session_auth_line(struct session *s, const struct smtp_line_event *ev);

@@ -299,8 +299,10 @@ repeat(struct session *s, size_t i, const struct memo *m)
 
 	if (q == NULL)
 		q = find_open(&s->observed, m, i);
-	if (ev.type == POLICY_PHASE_CONNECT)
+	if (ev.type == POLICY_PHASE_CONNECT) {
 		ev.u.connect.resumed = true;
+		ev.u.connect.process = s->process;	/* known since, maybe */
+	}
 	if (q != NULL)
 		session_resume_ask(s, q, i, &ev);
 	else

@@ -121,6 +121,7 @@ session_new(const struct session_open *open)
 	s->up->tls_skip = open->tls_failed_before;
 	s->record = open->record;
 	s->refuse = open->refuse;
+	s->process_sought = open->process_sought;
 	s->elapse_ms = -1;
 	buf_init(&s->client_in, 0);
 	buf_init(&s->greeting, SMTP_REPLY_MAX);
@@ -180,6 +181,7 @@ session_free(struct session *s)
 	session_upstream_free(s->up);
 	route_unref(s->route);
 	free(s->seats);
+	free(s->process);
 	config_unref(s->config);
 	free(s);
 }
@@ -401,6 +403,9 @@ session_dispatch(struct session *s, const struct session_event *ev)
 		break;
 	case SESSION_EOF:
 		session_on_eof(s, ev->side, ev->u.eof.error);
+		break;
+	case SESSION_PROCESS:
+		session_process_found(s, ev->u.process);
 		break;
 	case SESSION_CONNECTED:
 		session_connected(s, ev);

@@ -44,6 +44,7 @@ enum session_event_type {
 	SESSION_BYTES,		/* u.bytes, from `side` */
 	SESSION_EOF,		/* side ended: no more bytes from it (FIN, or
 				   close_notify), or broke (u.eof.error) */
+	SESSION_PROCESS,	/* u.process, what session_open sought */
 	SESSION_CONNECTED,	/* u.connected */
 	SESSION_CONNECT_FAILED,	/* u.failed */
 	SESSION_TLS_DONE,	/* u.tls, upstream leg */
@@ -82,6 +83,7 @@ struct session_event {
 	union {
 		struct span bytes;
 		struct { const char *error; } eof;	/* "" for a clean end */
+		const struct policy_process *process;	/* NULL: not known */
 		struct { struct addr local, remote; uint64_t took_us; }
 			connected;
 		struct { const char *why; } failed;	/* in words */
@@ -214,6 +216,7 @@ struct session_open {
 	bool tls_failed_before;		/* the destination is remembered */
 	bool record;			/* false: make no facts */
 	const struct session_policy *policies;	/* config->n_policies; copied */
+	bool process_sought;		/* SESSION_PROCESS will come, soon */
 	const char *refuse;		/* a 421 4.3.5 text: greet with it and
 					   close (loop); NULL: serve */
 };

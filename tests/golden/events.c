@@ -68,6 +68,14 @@ connection(void)
 		.connection_id = "01J0000000000000000000000B",
 		.listener = "lan", .client = client,
 		.destination = destination });
+	EVENT("connect, from a process of this machine", .session = 5,
+	    .type = POLICY_PHASE_CONNECT, .u.connect = {
+		.connection_id = "01J0000000000000000000000C",
+		.listener = "outbound", .client = client,
+		.destination = destination, .process =
+		    &(struct policy_process){ .uid = 33, .pid = 812,
+			.cgroup = "/system.slice/php\xff.service",
+			.command = "php-fpm: pool <b>\n" } });
 	EVENT("upstream", .session = 5, .type = POLICY_PHASE_UPSTREAM,
 	    .u.upstream = { .local = client, .remote = destination,
 		.greeting = { .code = 220, .n_lines = 2, .lines = {

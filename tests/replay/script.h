@@ -32,7 +32,7 @@ struct run {
 	bool started;
 	struct buf conf;	/* weir.conf, until it starts */
 	struct session_open open;
-	bool tls_failed_before, no_record;
+	bool tls_failed_before, process_sought, no_record;
 	struct addr source_out;	/* cannot be used; NONE: all can */
 	char refuse[128];
 	struct buf client, mx;	/* to be fed as one read */

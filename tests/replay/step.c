@@ -4,6 +4,7 @@
  */
 #include "tests/replay/script.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -221,6 +222,24 @@ step_connect(struct run *r, const char *failed)
 		world_connected(&r->world);
 }
 
+/* "process UID PID CGROUP COMMAND", or "process none". */
+static void
+step_process(struct run *r, const char *text)
+{
+	struct session_event ev = { .type = SESSION_PROCESS };
+	struct policy_process p = { 0 };
+	char cgroup[64], command[64];
+
+	if (sscanf(text, "%" SCNu32 " %" SCNu32 " %63s %63s", &p.uid, &p.pid,
+	    cgroup, command) == 4) {
+		p.cgroup = cgroup;
+		p.command = command;
+		ev.u.process = &p;
+	} else if (strcmp(text, "none") != 0)
+		script_fails(r, "process UID PID CGROUP COMMAND, or none");
+	world_feed(&r->world, &ev);
+}
+
 /* Events that are one line. Returns whether text is one. */
 static bool
 step_event(struct run *r, const char *text)
@@ -233,6 +252,8 @@ step_event(struct run *r, const char *text)
 		step_connect(r, NULL);
 	else if (starts(text, "connect-fail ", &rest))
 		step_connect(r, rest);
+	else if (starts(text, "process ", &rest))
+		step_process(r, rest);
 	else if (strcmp(text, "tls-done") == 0)
 		step_tls(r, NULL, false);
 	else if (strcmp(text, "tls-resumed") == 0)
@@ -340,6 +361,8 @@ step_setup(struct run *r, const char *text)
 		buf_append_byte(&r->conf, '\n');
 	} else if (strcmp(text, "session: tls-failed-before") == 0)
 		r->tls_failed_before = true;
+	else if (strcmp(text, "session: process-sought") == 0)
+		r->process_sought = true;
 	else if (strcmp(text, "session: no-record") == 0)
 		r->no_record = true;
 	else if (starts(text, "session: source-out ", &rest)) {
@@ -388,6 +411,7 @@ step_start(struct run *r)
 	r->open.record = !r->no_record;
 	r->open.source_is_usable = source_is_usable;
 	r->open.source_ctx = r;
+	r->open.process_sought = r->process_sought;
 	r->open.refuse = *r->refuse == '\0' ? NULL : r->refuse;
 	r->started = true;
 	world_start(w, &r->open);

@@ -119,6 +119,19 @@ tell_indexes(struct buf *out, const struct policy_event *ev)
 }
 
 static void
+tell_process(struct buf *out, const struct policy_process *p)
+{
+	if (p == NULL) {
+		tell_str(out, "uid", "none");
+		return;
+	}
+	tell_num(out, "uid", p->uid);
+	tell_num(out, "pid", p->pid);
+	tell_str(out, "cgroup", p->cgroup);
+	tell_str(out, "command", p->command);
+}
+
+static void
 tell_session(struct buf *out, const struct policy_event *ev)
 {
 	switch (ev->type) {
@@ -128,6 +141,7 @@ tell_session(struct buf *out, const struct policy_event *ev)
 		tell_addr(out, "destination", &ev->u.connect.destination);
 		tell_num(out, "id", strlen(ev->u.connect.connection_id));
 		tell_num(out, "resumed", ev->u.connect.resumed);
+		tell_process(out, ev->u.connect.process);
 		break;
 	case POLICY_PHASE_UPSTREAM:
 		tell_addr(out, "local", &ev->u.upstream.local);
@@ -319,6 +333,10 @@ tell_fact(struct buf *out, const struct fact *f)
 		tell_str(out, "listener", f->u.open.listener);
 		tell_addr(out, "client", &f->u.open.client);
 		tell_addr(out, "destination", &f->u.open.destination);
+		return;
+	case FACT_PROCESS:
+		buf_append_str(out, "process\n");
+		tell_process(out, &f->u.process);
 		return;
 	case FACT_UPSTREAM:
 		buf_append_str(out, "upstream\n");

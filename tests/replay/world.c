@@ -99,7 +99,7 @@ feed_once(struct world *w, struct session_event *ev)
 	size_t i;
 
 	static const char *const names[SESSION_EVENT_COUNT] = { "start",
-	    "bytes", "eof", "connected", "connect failed", "TLS done",
+	    "bytes", "eof", "process", "connected", "connect failed", "TLS done",
 	    "TLS failed", "answer", "policy lost", "policy back", "spool bytes",
 	    "spool failed", "blocked", "unblocked", "timer", "drain" };
 

@@ -153,6 +153,11 @@ function tlsText(t) {
 		.filter((part) => part).join(', ');
 }
 
+function processText(p) {
+	return p && [`uid ${p.uid}`, p.pid ? `pid ${p.pid}` : null, p.command,
+		p.cgroup].filter((part) => part).join(', ');
+}
+
 function sessionFacts(s) {
 	return facts([
 		['Started', whenFull(s.started)],
@@ -160,6 +165,7 @@ function sessionFacts(s) {
 		['Ended', CAUSES[s.cause] || s.cause || '\u2013'],
 		['Listener', s.listener],
 		['Client', s.client],
+		['Sent by', processText(s.process)],
 		['MX', s.mx],
 		['From address', s.source],
 		['TLS to the MX', tlsText(s.tls) || 'none'],

@@ -135,6 +135,16 @@ put_open(struct record_session *s, uint64_t now_us, const char *id,
 }
 
 static inline void
+put_process(struct record_session *s, uint64_t now_us)
+{
+	struct fact f = { .type = FACT_PROCESS, .now_us = now_us };
+
+	f.u.process = (struct policy_process){ .uid = 1001, .pid = 4711,
+	    .cgroup = "/a\xff.service", .command = "php-fpm: pool \"a\"" };
+	record_session_fact(s, &f);
+}
+
+static inline void
 put_upstream(struct record_session *s, uint64_t now_us)
 {
 	struct fact f = { .type = FACT_UPSTREAM, .now_us = now_us };
@@ -274,6 +284,7 @@ put_session(struct record *r, struct fixture *f, uint64_t wall_us,
 
 	assert_non_null(s);
 	put_open(s, now_us, id.text, wall_us);
+	put_process(s, now_us + 100);
 	put_upstream(s, now_us + 1500);
 	put_tls(s, now_us + 4000);
 	for (i = 0; i < SESSION_LINES; i++)

@@ -38,8 +38,6 @@ static const char conf_format[] =
 static const char policies[] =
 	"policy \"reputation\" { endpoint = \"unix:/run/weir/reputation.sock\""
 	"  required = true }\n"
-	"pool \"clean\" { addresses = {\"203.0.113.10\", \"203.0.113.11\"}"
-	"  weights = {3, 1} ehlo_name = \"out.example.net\" }\n"
 	"policy \"footer\" { endpoint = \"tcp:192.0.2.80:9000\" }\n"
 	"policy \"archive\" { endpoint = \"tcp:[2001:db8::9]:9001\" }\n";
 
@@ -219,6 +217,10 @@ session(struct record *r, struct status_fake *f, const struct story *t,
 	fact(s, &now, 0, (struct fact){ .type = FACT_OPEN, .u.open = {
 	    .id = id.text, .wall_us = wall_us, .listener = "outbound",
 	    .client = client, .destination = mx } });
+	fact(s, &now, 60, (struct fact){ .type = FACT_PROCESS, .u.process = {
+	    .uid = 1001, .pid = 4711,
+	    .cgroup = "/system.slice/" MARKUP,
+	    .command = "php-fpm: pool \x01<b>shop</b>\xff" } });
 	fact(s, &now, 8200, (struct fact){ .type = FACT_UPSTREAM,
 	    .u.upstream = { .local = local, .remote = mx, .connect_us = 8200,
 	    .error = "" } });
@@ -328,7 +330,7 @@ main(int argc, char **argv)
 		    "usage: status_fixture DIRECTORY [empty|live|token]\n");
 		return 2;
 	}
-	log_set_level(LOG_ERROR);
+	log_set_level(LOG_WARNING);
 	snprintf(file, sizeof file, "%s/token", argv[1]);
 	snprintf(conf, sizeof conf, conf_format, empty ? "" : policies,
 	    argv[1], token ? "*:0" : "127.0.0.1:0", token ? file : "");

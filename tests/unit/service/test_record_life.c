@@ -248,7 +248,8 @@ list_and_show(void **state)
 		    ".recipients[0].accepted == true and "
 		    ".decisions[0].annotations == [[\"spam\\\"\", \"1\"]] and "
 		    ".tls.cipher == \"AES-256-GCM\" and .client_tls == null "
-		    "and .timings.connect_us == 1500");
+		    "and .timings.connect_us == 1500 and .process.uid == 1001 "
+		    "and .process.cgroup == \"/a\\\\xff.service\"");
 		for (i = 0; i < ARRAY_LEN(bad_ids); i++) {
 			buf_clear(&out);
 			assert_int_equal(record_show(r, &out,
@@ -298,11 +299,11 @@ json_lines(void **state)
 	snprintf(command, sizeof(command), "python3 -c 'import json, sys\n"
 	    "n = [json.loads(l) for l in open(sys.argv[1], \"rb\")]\n"
 	    "m = [json.loads(l) for l in open(sys.argv[2], \"rb\")]\n"
-	    "assert len(m) == 33, len(m)\n"
-	    "assert len(n) == 66 + 258, len(n)\n"
+	    "assert len(m) == 34, len(m)\n"
+	    "assert len(n) == 68 + 258, len(n)\n"
 	    "assert all(x[\"time\"] and x[\"session\"] for x in n)\n"
 	    "assert [x[\"event\"] for x in m if x[\"event\"] != \"line\"] == "
-	    "\"open upstream tls recipient decision recipient transaction "
+	    "\"open process upstream tls recipient decision recipient transaction "
 	    "close\".split()\n' %s %s", moved, f->json);
 	assert_int_equal(system(command), 0);
 	fixture_free(f);

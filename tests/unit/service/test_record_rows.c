@@ -90,7 +90,10 @@ every_column(void **state)
 		    "FROM communications ORDER BY occurred_at LIMIT 1 OFFSET 1",
 		    "-> EHLO client.example.com\\r\\n "
 		    "2026-11-21T23:39:19.005002Z" },
-		{ "PRAGMA user_version", "2" },
+		{ "SELECT process_uid || ' ' || process_pid || ' ' || "
+		    "process_cgroup || ' ' || process_command FROM sessions",
+		    "1001 4711 /a\\xff.service php-fpm: pool \"a\"" },
+		{ "PRAGMA user_version", "3" },
 		{ "PRAGMA journal_mode", "wal" },
 		{ "PRAGMA foreign_key_check", "(none)" },
 		{ "SELECT count(*) > 0 FROM sqlite_master WHERE name = "

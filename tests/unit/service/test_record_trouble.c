@@ -227,7 +227,7 @@ older_version(void **state)
 	expect(f->db, "SELECT mail_from FROM connections", "alice@example.com");
 	expect(f->db, "SELECT mail_from FROM connections_before_weir",
 	    "old@example.com");
-	expect(f->db, "PRAGMA user_version", "2");
+	expect(f->db, "PRAGMA user_version", "3");
 	record_stop(r);
 	/* and once more, at the present version */
 	r = record_start(&f->config);
@@ -252,11 +252,15 @@ version_1(void **state)
 	shell("sqlite3 %s 'alter table decisions drop column would_change;"
 	    " alter table transactions drop column rewritten;"
 	    " alter table recipients drop column rewritten;"
+	    " alter table sessions drop column process_uid;"
+	    " alter table sessions drop column process_pid;"
+	    " alter table sessions drop column process_cgroup;"
+	    " alter table sessions drop column process_command;"
 	    " pragma user_version = 1'", f->db);
 	r = record_start(&f->config);
 	put_session(r, f, WALL_US, NULL);
 	record_flush(r);
-	expect(f->db, "PRAGMA user_version", "2");
+	expect(f->db, "PRAGMA user_version", "3");
 	expect(f->db, "SELECT count(*) || count(rewritten) "
 	    "FROM transactions", "20");
 	expect(f->db, "SELECT count(*) || count(would_change) "
