@@ -25,6 +25,7 @@ struct app {
 	size_t n_workers;
 	struct status *status;
 	struct loop_signal *signals[4];
+	struct loop_timer *sources;	/* looks at source addresses */
 	struct loop_timer *poll;	/* waits for policies, or for the end */
 	bool serving, draining, hard, failed;
 	uint64_t drain_until_us;

@@ -189,6 +189,7 @@ app_status_source(struct app *app, struct status_source *source_r)
 		.workers = app->metrics,
 		.n_workers = app->n_workers,
 		.record = app->shared.record,
+		.sources = app->shared.sources,
 		.instance = app->instance,
 		.started_wall_us = app->started_wall_us,
 		.config = status_config,

@@ -213,6 +213,7 @@ upstream_claim(struct driver *d, const struct addr *local)
 {
 	d->upstream_local = *local;
 	d->upstream_claimed = true;
+	source_health_opened(d->worker->shared->sources, local);
 	if (loop_guard_claim(&d->worker->shared->guard, local,
 	    &d->destination, LOOP_GUARD_DIALLED)) {
 		metrics_add(&d->worker->metrics->counters[METRICS_LOOPS], 1);
@@ -225,10 +226,13 @@ upstream_claim(struct driver *d, const struct addr *local)
 void
 driver_upstream_release(struct driver *d)
 {
-	if (d->upstream_claimed)
+	if (d->upstream_claimed) {
+		source_health_closed(d->worker->shared->sources,
+		    &d->upstream_local);
 		loop_guard_release(&d->worker->shared->guard,
 		    &d->upstream_local, &d->destination,
 		    LOOP_GUARD_DIALLED);
+	}
 	d->upstream_claimed = false;
 }
 
@@ -504,7 +508,10 @@ new_session(struct driver *d, const struct config_listener *listener,
 		.wall_us = clock_wall_us(), .ids = &w->ids,
 		.client = d->client_addr, .destination = d->destination,
 		.record = d->record != NULL, .policies = policies,
-		.process_sought = d->process != NULL, .refuse = refuse,
+		.process_sought = d->process != NULL,
+		.source_is_usable = source_health_is_usable,
+		.source_ctx = w->shared->sources,
+		.refuse = refuse,
 	};
 
 	if (d->config->n_policies > 0) {

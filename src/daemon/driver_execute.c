@@ -54,6 +54,12 @@ execute_abort(struct driver *d, const struct session_action *a)
 }
 
 static void
+bind_failed(void *sources, const struct addr *source)
+{
+	source_health_failed(sources, source);
+}
+
+static void
 execute_connect(struct driver *d, const struct session_action *a)
 {
 	struct connect_request request = {
@@ -61,6 +67,8 @@ execute_connect(struct driver *d, const struct session_action *a)
 		.source = a->u.connect.source,
 		.mark = d->config->upstream.mark,
 		.timeout_us = a->u.connect.timeout_us,
+		.on_bind_failed = bind_failed,
+		.bind_ctx = d->worker->shared->sources,
 	};
 	struct session_event ev = { .type = SESSION_CONNECT_FAILED,
 	    .side = SESSION_UPSTREAM, .u.failed.why = "no memory" };

@@ -50,6 +50,7 @@ reload_swap(struct app *app, struct config *config, struct sockets *sockets)
 	app->sockets = *sockets;
 	pthread_mutex_unlock(&app->lock);
 	app_own_addresses(app);
+	source_health_configure(app->shared.sources, config);
 	for (i = 0; i < app->n_workers; i++) {
 		worker_serve(app->workers[i], config, sockets->workers[i]);
 		app->sockets.workers[i] = (struct worker_sockets){ 0 };

@@ -19,6 +19,7 @@
 #include "service/metrics.h"
 #include "service/policy_pool.h"
 #include "service/record.h"
+#include "service/source_health.h"
 #include "session/session.h"
 
 /* One listening socket of one worker. */
@@ -38,6 +39,7 @@ struct worker_sockets {
 struct worker_shared {
 	const char *instance;
 	struct record *record;
+	struct source_health *sources;
 	struct loop_guard guard;
 	struct process_finder *processes;	/* NULL: nobody is looked up */
 	atomic_uint sessions;		/* open, of all workers */

@@ -157,8 +157,11 @@ begin(struct connect_attempt *a, const struct connect_request *r)
 	if (r->unix_path == NULL) {
 		(void)setsockopt(a->fd, IPPROTO_TCP, TCP_NODELAY, &on,
 		    sizeof(on));
-		if (bind_source(a, &r->source) != 0)
+		if (bind_source(a, &r->source) != 0) {
+			if (r->on_bind_failed != NULL)
+				r->on_bind_failed(r->bind_ctx, &r->source);
 			return -1;
+		}
 	}
 	if (connect(a->fd, (struct sockaddr *)&ss, len) == 0)
 		return 1;

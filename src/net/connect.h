@@ -14,6 +14,10 @@ struct connect_request {
 	const char *unix_path;	/* non-NULL: a unix socket instead */
 	uint32_t mark;		/* SO_MARK; 0: none */
 	uint64_t timeout_us;
+	/* NULL, or told that source cannot be bound, before connect_start()
+	 * returns. */
+	void (*on_bind_failed)(void *ctx, const struct addr *source);
+	void *bind_ctx;
 };
 
 struct connect_attempt;

@@ -6,12 +6,14 @@
 #define WEIR_SERVICE_STATUS_H
 
 #include "service/record.h"
+#include "service/source_health.h"
 
 /* What the daemon lends it; all outlive the server. */
 struct status_source {
 	struct metrics *const *workers;
 	size_t n_workers;
 	struct record *record;
+	struct source_health *sources;	/* NULL: nobody looks after them */
 	const char *instance;		/* of this process */
 	uint64_t started_wall_us;
 	/* The configuration in force, with a reference for the caller. */

@@ -11,6 +11,7 @@
 #include "base/escape.h"
 #include "base/log.h"
 #include "base/ulid.h"
+#include "service/source_report.h"
 
 #define STATUS_API_SESSIONS_DEFAULT 50
 
@@ -166,6 +167,8 @@ answer_status(const struct status_source *s,
 	append_workers(&a->body, s);
 	append_listeners(&a->body, s, config);
 	append_record(&a->body, s->record);
+	buf_append_str(&a->body, ",\"sources\":");
+	source_report_json(&a->body, s->sources, config);
 	buf_append_str(&a->body, "}\n");
 	config_unref(config);
 }
@@ -178,6 +181,18 @@ answer_policies(const struct status_source *s,
 
 	(void)r;
 	metrics_json_policies(&a->body, s->workers, s->n_workers, config);
+	buf_append_byte(&a->body, '\n');
+	config_unref(config);
+}
+
+static void
+answer_sources(const struct status_source *s,
+    const struct status_api_request *r, struct status_api_answer *a)
+{
+	struct config *config = s->config(s->ctx);
+
+	(void)r;
+	source_report_json(&a->body, s->sources, config);
 	buf_append_byte(&a->body, '\n');
 	config_unref(config);
 }
@@ -202,6 +217,7 @@ answer_metrics(const struct status_source *s,
 	(void)r;
 	a->type = "text/plain; version=0.0.4; charset=utf-8";
 	metrics_prometheus(&a->body, s->workers, s->n_workers, config);
+	source_report_prometheus(&a->body, s->sources, config);
 	config_unref(config);
 	buf_printf(&a->body, "# HELP weir_ready Whether weir serves.\n"
 	    "# TYPE weir_ready gauge\nweir_ready %d\n"
@@ -325,6 +341,7 @@ answer_drain(const struct status_source *s,
 static const struct status_api_route route_table[] = {
 	{ "/api/v1/status", false, false, answer_status },
 	{ "/api/v1/policies", false, false, answer_policies },
+	{ "/api/v1/sources", false, false, answer_sources },
 	{ "/api/v1/sessions", false, false, answer_sessions },
 	{ "/api/v1/sessions/", false, false, answer_session },
 	{ "/metrics", false, false, answer_metrics },

@@ -95,6 +95,12 @@ function problems(status) {
 				'often: its circuit is open and on_error ' +
 				'decides until a probe succeeds.']);
 	}
+	for (const a of eachSource(status.sources))
+		if (!a.up)
+			list.push(['warn', `Source address ${a.address} of ` +
+				(a.pool.name === '' ? 'upstream.source' :
+					`pool ${a.pool.name}`) +
+				` is out: ${a.why}.`]);
 	for (const [name, sink] of [['SQLite', r.sqlite], ['JSON', r.json]])
 		if (sink.on && !sink.ok)
 			list.push(['warn', `The ${name} record cannot be ` +
@@ -195,6 +201,40 @@ function drawPolicies(policies) {
 	])));
 }
 
+/* All source addresses with their pool; "" is upstream.source. */
+function eachSource(sources) {
+	return [...sources.pools, { name: '', ehlo_name: '',
+		addresses: sources.default }].flatMap((pool) =>
+		pool.addresses.map((a) => ({ ...a, pool })));
+}
+
+function sourceState(a) {
+	const since = a.since ? el('div.muted.small', null,
+		'since ' + when(a.since)) : null;
+	if (!a.watched)
+		return badge('warn', 'not watched');
+	return a.up ? [badge('good', 'up'), since] : [badge('bad', 'out'),
+		el('div.small', null, a.why), since];
+}
+
+function drawSources(sources) {
+	const list = eachSource(sources);
+	document.getElementById('sources-card').hidden = list.length === 0;
+	fill('sources', table('Source addresses', [
+		{ name: 'Address' }, { name: 'Pool' },
+		{ name: 'Weight', num: true }, { name: 'State' },
+		{ name: 'Open', num: true }, { name: 'So far', num: true },
+	], list.map((a) => [
+		el('code', null, a.address),
+		a.pool.name === '' ? el('span.muted', null, 'default') :
+			[el('b', null, a.pool.name), a.pool.ehlo_name ?
+				el('div.muted.small.wrap', null,
+					a.pool.ehlo_name) : null],
+		a.weight === undefined ? '\u2013' : count(a.weight),
+		sourceState(a), count(a.open), count(a.connections),
+	])));
+}
+
 function drawListeners(listeners) {
 	fill('listeners', listeners.length === 0 ?
 		el('p.empty', null, 'No listener is open.') :
@@ -267,6 +307,7 @@ function drawStatus(status) {
 	drawTiles(status.counters);
 	drawAlerts(status);
 	drawPolicies(status.policies);
+	drawSources(status.sources);
 	drawListeners(status.listeners);
 	drawWorkers(status.workers);
 	drawMx(status);

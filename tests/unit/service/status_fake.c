@@ -51,6 +51,44 @@ fake_drain(void *ctx)
 	f->drains++;
 }
 
+static void *
+fake_begin(void *ctx)
+{
+	return ctx;
+}
+
+static enum source_probe_result
+fake_look(void *round, const struct addr *a,
+    char why_r[SOURCE_PROBE_WHY_MAX])
+{
+	char text[ADDR_TEXT_MAX];
+
+	(void)round;
+	if (strcmp(addr_format(a, text), "203.0.113.11") != 0)
+		return SOURCE_PROBE_UP;
+	snprintf(why_r, SOURCE_PROBE_WHY_MAX, "interface eth1 is down");
+	return SOURCE_PROBE_OUT;
+}
+
+static void
+fake_nothing(void *ctx)
+{
+	(void)ctx;
+}
+
+static struct source_health *
+fake_sources(struct status_fake *f)
+{
+	struct source_health_prober prober = { fake_begin, fake_look,
+	    fake_nothing, fake_nothing, f };
+	struct source_health *h = source_health_new(&prober);
+
+	if (h == NULL)
+		abort();
+	source_health_configure(h, f->config);
+	return h;
+}
+
 void
 status_fake_init(struct status_fake *f, const char *text,
     struct record *record)
@@ -73,13 +111,14 @@ status_fake_init(struct status_fake *f, const char *text,
 			abort();
 		metrics_init(f->workers[i]);
 	}
+	f->sources = fake_sources(f);
 	f->source = (struct status_source){
 		.workers = f->workers, .n_workers = STATUS_FAKE_WORKERS,
 		.record = record, .instance = "01FAKE",
 		.started_wall_us = clock_wall_us() - 3661 * CLOCK_US_PER_S,
 		.config = fake_config, .ready = fake_ready,
 		.listener = fake_listener, .reload = fake_reload,
-		.drain = fake_drain, .ctx = f,
+		.drain = fake_drain, .sources = f->sources, .ctx = f,
 	};
 }
 
@@ -90,5 +129,6 @@ status_fake_release(struct status_fake *f)
 
 	for (i = 0; i < STATUS_FAKE_WORKERS; i++)
 		free(f->workers[i]);
+	source_health_free(f->sources);
 	config_unref(f->config);
 }

@@ -38,6 +38,8 @@ static const char conf_format[] =
 static const char policies[] =
 	"policy \"reputation\" { endpoint = \"unix:/run/weir/reputation.sock\""
 	"  required = true }\n"
+	"pool \"clean\" { addresses = {\"203.0.113.10\", \"203.0.113.11\"}"
+	"  weights = {3, 1} ehlo_name = \"out.example.net\" }\n"
 	"policy \"footer\" { endpoint = \"tcp:192.0.2.80:9000\" }\n"
 	"policy \"archive\" { endpoint = \"tcp:[2001:db8::9]:9001\" }\n";
 
@@ -330,7 +332,7 @@ main(int argc, char **argv)
 		    "usage: status_fixture DIRECTORY [empty|live|token]\n");
 		return 2;
 	}
-	log_set_level(LOG_WARNING);
+	log_set_level(LOG_ERROR);
 	snprintf(file, sizeof file, "%s/token", argv[1]);
 	snprintf(conf, sizeof conf, conf_format, empty ? "" : policies,
 	    argv[1], token ? "*:0" : "127.0.0.1:0", token ? file : "");
