@@ -44,7 +44,6 @@ int app_start(struct app *app, struct buf *error) MUSTUSE;
 int app_listen(struct app *app, struct buf *error) MUSTUSE;
 void app_own_addresses(struct app *app);
 void app_descriptors(const struct config *c);
-struct tls_client *app_tls(const struct config *config, struct buf *error);
 void app_stop(struct app *app);
 
 /* app_status.c: what the status server asks for. */

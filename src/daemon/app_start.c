@@ -12,14 +12,14 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* TLS sessions that a worker remembers for resumption. */
+/* TLS sessions that are remembered for resumption. */
 #define TLS_CACHE_MAX 4096
 
 /* How often source addresses are looked at: so long at most one that is gone
  * and has not been missed by a session yet counts as usable. */
 #define SOURCES_INTERVAL_US CLOCK_US_PER_S
 
-struct tls_client *
+static struct tls_client *
 app_tls(const struct config *config, struct buf *error)
 {
 	struct tls_client_options options = {
@@ -103,13 +103,12 @@ workers_start(struct app *app, struct buf *error)
 		buf_append_str(error, "no memory");
 		return -1;
 	}
+	app->shared.tls = app_tls(app->config, error);
+	if (app->shared.tls == NULL)
+		return -1;
 	for (i = 0; i < n; i++) {
-		struct tls_client *tls = app_tls(app->config, error);
-
-		if (tls == NULL)
-			return -1;
 		app->workers[i] = worker_new(&app->shared, (unsigned)i,
-		    app->config, tls, error);
+		    app->config, error);
 		if (app->workers[i] == NULL)
 			return -1;
 		app->metrics[i] = app->workers[i]->metrics;
@@ -227,6 +226,7 @@ app_stop(struct app *app)
 	for (i = 0; i < app->n_workers; i++)
 		worker_free(app->workers[i]);
 	process_finder_free(app->shared.processes);
+	tls_client_free(app->shared.tls);
 	record_stop(app->shared.record);
 	loop_timer_free(app->sources);
 	source_health_free(app->shared.sources);

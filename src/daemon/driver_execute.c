@@ -83,8 +83,10 @@ execute_connect(struct driver *d, const struct session_action *a)
 static void
 execute_start_tls(struct driver *d)
 {
+	struct tls_peer peer = { d->destination, "" };
+
 	if (d->upstream != NULL)
-		stream_start_tls(d->upstream, d->worker->tls, &d->destination,
+		stream_start_tls(d->upstream, d->worker->shared->tls, &peer,
 		    d->config->upstream.tls_timeout_us);
 }
 

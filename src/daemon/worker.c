@@ -379,7 +379,7 @@ dns_open(struct worker *w)
 
 struct worker *
 worker_new(struct worker_shared *shared, unsigned index,
-    struct config *config, struct tls_client *tls, struct buf *error)
+    struct config *config, struct buf *error)
 {
 	struct worker *w = calloc(1, sizeof(*w));
 
@@ -389,7 +389,6 @@ worker_new(struct worker_shared *shared, unsigned index,
 	}
 	w->shared = shared;
 	w->index = index;
-	w->tls = tls;
 	w->config = config_ref(config);
 	TAILQ_INIT(&w->drivers);
 	session_actions_init(&w->actions);
@@ -459,7 +458,6 @@ worker_free(struct worker *w)
 	loop_timer_free(w->ready_timer);
 	dns_free(w->dns);
 	loop_free(w->loop);
-	tls_client_free(w->tls);
 	tls_memory_free(w->tls_memory);
 	session_actions_release(&w->actions);
 	config_unref(w->config);

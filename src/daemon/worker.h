@@ -42,6 +42,7 @@ struct worker_shared {
 	struct source_health *sources;
 	struct loop_guard guard;
 	struct process_finder *processes;	/* NULL: nobody is looked up */
+	struct tls_client *tls;		/* towards MXs */
 	atomic_uint sessions;		/* open, of all workers */
 	/* Ports and addresses that are weir's own; written before any worker
 	 * starts and, under the lock, at a reload. */
@@ -63,7 +64,6 @@ struct worker {
 	struct config *config;
 	struct metrics *metrics;
 	struct policy_pool *pool;
-	struct tls_client *tls;
 	struct tls_memory *tls_memory;
 	struct dns *dns;		/* NULL: weir was built without, or it
 					   cannot be had here */
@@ -80,10 +80,9 @@ struct worker {
 	_Atomic bool idle;		/* draining, and no session is left */
 };
 
-/* NULL with error in words. config: the worker takes a reference. tls is the
- * worker's from now on. */
+/* NULL with error in words. config: the worker takes a reference. */
 struct worker *worker_new(struct worker_shared *shared, unsigned index,
-	struct config *config, struct tls_client *tls, struct buf *error);
+	struct config *config, struct buf *error);
 int worker_start(struct worker *w) MUSTUSE;		/* its thread */
 void worker_join(struct worker *w);			/* after worker_stop() */
 void worker_free(struct worker *w);

@@ -15,6 +15,7 @@
 #define WEIR_NET_STREAM_H
 
 #include "base/addr.h"
+#include "base/tls_demand.h"
 #include "net/loop.h"
 #include "net/tls.h"
 #include "net/tls_server.h"
@@ -72,9 +73,9 @@ void stream_resume(struct stream *s);
 void stream_set_write_timeout(struct stream *s, uint64_t timeout_us);
 
 /**
- * stream_start_tls(s, tls, key, timeout_us) - begin a client handshake.
+ * stream_start_tls(s, tls, peer, timeout_us) - begin a client handshake.
  *
- * key  where sessions are remembered: the peer's address and port
+ * peer  the name to ask for, and where sessions are remembered; copied
  *
  * Never blocks. What was queued is flushed in clear before it. Bytes that the
  * peer sent in clear behind its last reply must have been looked at by the
@@ -82,11 +83,22 @@ void stream_set_write_timeout(struct stream *s, uint64_t timeout_us);
  * also after timeout_us. Nothing may be written until then.
  */
 void stream_start_tls(struct stream *s, struct tls_client *tls,
-	const struct addr *key, uint64_t timeout_us);
+	const struct tls_peer *peer, uint64_t timeout_us);
 
 /* The other role: the peer begins. tls: the stream takes a reference. */
 void stream_accept_tls(struct stream *s, struct tls_server *tls,
 	uint64_t timeout_us);
+
+/* Whether the peer of a stream under TLS is who is demanded; at any time after
+ * on_tls, also of a resumed session, which is no better than the chain that it
+ * began with. Pure but for the present time. */
+void stream_tls_verify(const struct stream *s, const struct tls_demand *demand,
+	struct tls_verdict *verdict_r);
+
+/* In on_tls after a failure: the peer knows nobody of that name; and whether a
+ * new connection without a name, where nothing is resumed, may do better. */
+bool stream_tls_refused_name(const struct stream *s);
+bool stream_tls_offered_too_much(const struct stream *s);
 
 /* In on_tls after a failure: the first bytes that the peer answered with, as
  * they came; empty: none. */

@@ -113,10 +113,10 @@ begun(struct stream *s, uint64_t timeout_us)
 
 void
 stream_start_tls(struct stream *s, struct tls_client *tls,
-	const struct addr *key, uint64_t timeout_us)
+	const struct tls_peer *peer, uint64_t timeout_us)
 {
 	begin(s);
-	s->tls = tls_session_new(tls, key, &s->queue, loop_now_us(s->loop));
+	s->tls = tls_session_new(tls, peer, &s->queue, loop_now_us(s->loop));
 	begun(s, timeout_us);
 }
 
@@ -136,3 +136,25 @@ stream_tls_first(const struct stream *s)
 	    tls_session_first(s->tls);
 }
 
+void
+stream_tls_verify(const struct stream *s, const struct tls_demand *demand,
+	struct tls_verdict *verdict_r)
+{
+	if (s->layer == LAYER_TLS)
+		tls_session_verify(s->tls, demand, verdict_r);
+	else
+		tls_verdict_set(verdict_r, false,
+		    TLS_RESULT_STARTTLS_NOT_SUPPORTED, "there is no TLS");
+}
+
+bool
+stream_tls_refused_name(const struct stream *s)
+{
+	return s->tls != NULL && tls_session_refused_name(s->tls);
+}
+
+bool
+stream_tls_offered_too_much(const struct stream *s)
+{
+	return s->tls != NULL && tls_session_offered_too_much(s->tls);
+}

@@ -1,5 +1,5 @@
 /*
- * TLS towards the MX: credentials, remembered sessions, and what a handshake
+ * TLS as a client: credentials, remembered sessions, and what a handshake
  * found out. (GnuTLS stays inside net/.)
  */
 #ifndef WEIR_NET_TLS_H
@@ -14,18 +14,25 @@ struct tls_client;
 struct tls_client_options {
 	const char *priority;	/* GnuTLS priority string */
 	const char *ca_file;	/* "": the system's */
-	unsigned cache_max;	/* remembered sessions; oldest leave first */
+	unsigned cache_max;	/* remembered sessions; older ones leave */
 	/* For peers that ask for it (policy servers); NULL or "": none. */
 	const char *cert_file, *key_file;	/* PEM, shown when asked for */
-	const char *server_name;		/* SNI */
 };
 
-/* Outlives the streams that use it, until they are given to stream_end(). NULL
- * with *error_r in words (malloc'd; caller frees). priority NULL or "": NORMAL
- * with TLS 1.2 and 1.3. Reads the trust store: some milliseconds. */
+/* One serves all threads. It outlives the streams that use it, until they are
+ * given to stream_end(). NULL with *error_r in words (malloc'd; caller frees).
+ * priority NULL or "": NORMAL with TLS 1.2 and 1.3. Reads the trust store: some
+ * milliseconds. */
 struct tls_client *tls_client_new(const struct tls_client_options *options,
 	char **error_r);
 void tls_client_free(struct tls_client *t);
+
+/* Whom a handshake is with. */
+struct tls_peer {
+	struct addr address;	/* sessions are remembered under it, with the
+				   port; NONE: they are not */
+	const char *name;	/* asked for by SNI; "": none */
+};
 
 /* Whether a certificate (DER) was issued to this host name or IP address, by
  * RFC 6125 with wildcards. Says nothing about who issued it. Pure. */

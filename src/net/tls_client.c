@@ -1,7 +1,6 @@
 /*
- * Credentials that all sessions of a worker share (the trust store is read
- * once), and the sessions to resume. The cache is an array that is searched
- * from end to end: its few microseconds are nothing beside the handshake.
+ * Credentials that all sessions of all workers share (the trust store is read
+ * once; GnuTLS only reads them from then on), and the sessions to resume.
  */
 #include "net/tls_client.h"
 #include <gnutls/x509.h>
@@ -10,21 +9,11 @@
 #include <stdlib.h>
 
 #define PRIORITY "NORMAL:-VERS-TLS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
-#define SESSION_MAX (16 * 1024)	/* it holds the peer's certificates */
-
-struct remembered {
-	struct addr key;	/* family NONE: free */
-	uint64_t age;		/* higher is younger */
-	gnutls_datum_t data;
-};
 
 struct tls_client {
 	gnutls_certificate_credentials_t credentials;
 	gnutls_priority_t priority;
-	char *server_name;	/* NULL: none */
-	struct remembered *cache;
-	size_t cache_max;
-	uint64_t next_age;
+	struct tls_cache *cache;
 };
 
 static bool
@@ -105,16 +94,10 @@ tls_client_new(const struct tls_client_options *options, char **error_r)
 	*error_r = NULL;
 	if (t == NULL)
 		return NULL;
-	t->cache_max = options->cache_max;
-	t->cache = calloc(t->cache_max + 1, sizeof(*t->cache));
+	t->cache = tls_cache_new(options->cache_max);
 	if (t->cache == NULL || gnutls_certificate_allocate_credentials(
 	    &t->credentials) != GNUTLS_E_SUCCESS)
 		goto err;
-	if (is_set(options->server_name)) {
-		t->server_name = strdup(options->server_name);
-		if (t->server_name == NULL)
-			goto err;
-	}
 	if (load_trust(t, options, error_r) != 0 ||
 	    load_key(t, options, error_r) != 0 ||
 	    load_priority(t, options, error_r) != 0)
@@ -128,71 +111,38 @@ err:
 void
 tls_client_free(struct tls_client *t)
 {
-	size_t i;
-
 	if (t == NULL)
 		return;
-	for (i = 0; t->cache != NULL && i < t->cache_max; i++)
-		gnutls_free(t->cache[i].data.data);
-	free(t->cache);
+	tls_cache_free(t->cache);
 	if (t->priority != NULL)
 		gnutls_priority_deinit(t->priority);
 	if (t->credentials != NULL)
 		gnutls_certificate_free_credentials(t->credentials);
-	free(t->server_name);
 	free(t);
 }
 
 int
-tls_client_prepare(struct tls_client *t, gnutls_session_t session)
+tls_client_prepare(struct tls_client *t, gnutls_session_t session,
+    const char *name)
 {
+	size_t length = strlen(name);
 	int rc = gnutls_priority_set(session, t->priority);
 
 	if (rc == GNUTLS_E_SUCCESS)
 		rc = gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE,
 		    t->credentials);
-	if (rc == GNUTLS_E_SUCCESS && t->server_name != NULL)
-		rc = gnutls_server_name_set(session, GNUTLS_NAME_DNS,
-		    t->server_name, strlen(t->server_name));
+	if (length > 0 && name[length - 1] == '.')
+		length--;	/* RFC 6066 3: without the last dot */
+	if (rc == GNUTLS_E_SUCCESS && length > 0)
+		rc = gnutls_server_name_set(session, GNUTLS_NAME_DNS, name,
+		    length);
 	return rc;
 }
 
-gnutls_datum_t
-tls_client_take(struct tls_client *t, const struct addr *key)
+struct tls_cache *
+tls_client_cache(struct tls_client *t)
 {
-	struct remembered *r, *best = NULL;
-	gnutls_datum_t data;
-
-	for (r = t->cache; r < t->cache + t->cache_max; r++) {
-		if (r->key.family != ADDR_NONE && addr_eq(&r->key, key) &&
-		    (best == NULL || r->age > best->age))
-			best = r;
-	}
-	if (best == NULL)
-		return (gnutls_datum_t){ NULL, 0 };
-	data = best->data;
-	*best = (struct remembered){ .key.family = ADDR_NONE };
-	return data;
-}
-
-void
-tls_client_remember(struct tls_client *t, const struct addr *key,
-	gnutls_datum_t data)
-{
-	struct remembered *r, *oldest = t->cache;
-
-	if (t->cache_max == 0 || data.size > SESSION_MAX ||
-	    key->family == ADDR_NONE) {
-		gnutls_free(data.data);
-		return;
-	}
-	/* A free one has age 0, so it is the oldest of all. */
-	for (r = t->cache; r < t->cache + t->cache_max; r++) {
-		if (r->age < oldest->age)
-			oldest = r;
-	}
-	gnutls_free(oldest->data.data);
-	*oldest = (struct remembered){ *key, ++t->next_age, data };
+	return t->cache;
 }
 
 bool

@@ -9,6 +9,7 @@
  */
 #include "net/tls_session.h"
 #include "net/tls_client.h"
+#include "net/tls_verify.h"
 #include <errno.h>
 #include <gnutls/x509.h>
 #include <stdio.h>
@@ -21,14 +22,17 @@ struct tls_session {
 	gnutls_session_t session;
 	struct tls_client *client;	/* NULL: weir is the server */
 	struct tls_server *server;	/* NULL: the client */
-	struct addr key;
+	struct tls_peer peer;
+	char *name;			/* peer.name */
 	struct buf *out;
 	struct buf kept;	/* ciphertext of earlier feeds, comes first */
 	struct span fed;	/* of the present one */
 	bool fed_eof;
 	bool remembered;
+	bool refused_name;
+	bool offered;			/* an old session */
 	enum tls_session_result end;	/* EOF or FAILED: for good */
-	uint64_t began_us;
+	uint64_t began_us, ended_us;	/* the handshake */
 	struct tls_info info;
 	gnutls_datum_t subject, issuer, verify_error;
 	char error[160];
@@ -109,7 +113,7 @@ session_new(unsigned role, struct buf *out, uint64_t now_us)
 }
 
 struct tls_session *
-tls_session_new(struct tls_client *client, const struct addr *key,
+tls_session_new(struct tls_client *client, const struct tls_peer *peer,
 	struct buf *out, uint64_t now_us)
 {
 	struct tls_session *t = session_new(GNUTLS_CLIENT, out, now_us);
@@ -118,14 +122,18 @@ tls_session_new(struct tls_client *client, const struct addr *key,
 	if (t == NULL)
 		return NULL;
 	t->client = client;
-	t->key = *key;
-	if (tls_client_prepare(client, t->session) != GNUTLS_E_SUCCESS) {
+	t->peer = *peer;
+	t->peer.name = t->name = strdup(peer->name);
+	if (t->name == NULL || tls_client_prepare(client, t->session,
+	    t->name) != GNUTLS_E_SUCCESS) {
 		tls_session_free(t);
 		return NULL;
 	}
-	old = tls_client_take(client, key);
+	old = tls_cache_take(tls_client_cache(client), peer, now_us);
 	if (old.data != NULL) {
-		/* If it does not like the old one, it makes a new one. */
+		/* If it does not like the old one, it makes a new one (but
+		 * GnuTLS offers no later version than that one had). */
+		t->offered = true;
 		(void)gnutls_session_set_data(t->session, old.data, old.size);
 		gnutls_free(old.data);
 	}
@@ -155,6 +163,7 @@ tls_session_free(struct tls_session *t)
 		return;
 	gnutls_deinit(t->session);
 	tls_server_unref(t->server);
+	free(t->name);
 	gnutls_free(t->subject.data);
 	gnutls_free(t->issuer.data);
 	gnutls_free(t->verify_error.data);
@@ -200,9 +209,12 @@ static enum tls_session_result
 give_up(struct tls_session *t, const char *where, int rc)
 {
 	const char *words = gnutls_strerror(rc);
+	gnutls_alert_description_t alert = gnutls_alert_get(t->session);
 
+	t->refused_name = rc == GNUTLS_E_FATAL_ALERT_RECEIVED &&
+	    alert == GNUTLS_A_UNRECOGNIZED_NAME;
 	if (rc == GNUTLS_E_FATAL_ALERT_RECEIVED)
-		words = gnutls_alert_get_name(gnutls_alert_get(t->session));
+		words = gnutls_alert_get_name(alert);
 	else if (rc == GNUTLS_E_PREMATURE_TERMINATION)
 		words = "connection closed by peer";
 	else
@@ -228,7 +240,8 @@ remember(struct tls_session *t)
 		return;
 	t->remembered = true;
 	if (gnutls_session_get_data2(t->session, &data) == GNUTLS_E_SUCCESS)
-		tls_client_remember(t->client, &t->key, data);
+		tls_cache_put(tls_client_cache(t->client), &t->peer, data,
+		    t->ended_us);
 }
 
 static const char *
@@ -286,6 +299,7 @@ fill_info(struct tls_session *t, uint64_t now_us)
 	t->info.cipher = gnutls_cipher_get_name(cipher);
 	t->info.bits = (unsigned)gnutls_cipher_get_key_size(cipher) * 8;
 	t->info.resumed = gnutls_session_is_resumed(t->session) != 0;
+	t->ended_us = now_us;
 	t->info.handshake_us = now_us - t->began_us;
 	t->info.subject = t->info.issuer = "";
 	t->info.verify_error = "no certificate was asked for";
@@ -413,6 +427,25 @@ const char *
 tls_session_error(const struct tls_session *t)
 {
 	return t->error;
+}
+
+void
+tls_session_verify(const struct tls_session *t,
+	const struct tls_demand *demand, struct tls_verdict *v)
+{
+	tls_verify_session(t->session, demand, v);
+}
+
+bool
+tls_session_refused_name(const struct tls_session *t)
+{
+	return t->refused_name;
+}
+
+bool
+tls_session_offered_too_much(const struct tls_session *t)
+{
+	return t->refused_name || t->offered;
 }
 
 struct span

@@ -6,6 +6,7 @@
 #define WEIR_NET_TLS_SESSION_H
 
 #include "base/buf.h"
+#include "base/tls_demand.h"
 #include "net/tls.h"
 #include "net/tls_server.h"
 
@@ -14,11 +15,11 @@ struct tls_session;
 /* More plain bytes may come out of one record, but not more than this. */
 #define TLS_SESSION_RECORD_MAX (16 * 1024)
 
-/* As client, or as server (which takes a reference). out: where ciphertext
- * for the peer is appended; outlives the session. now_us: when the handshake
- * began. NULL: no memory. */
+/* As client, or as server (which takes a reference). peer is copied. out:
+ * where ciphertext for the peer is appended; outlives the session. now_us:
+ * when the handshake began. NULL: no memory. */
 struct tls_session *tls_session_new(struct tls_client *client,
-	const struct addr *key, struct buf *out, uint64_t now_us);
+	const struct tls_peer *peer, struct buf *out, uint64_t now_us);
 struct tls_session *tls_session_new_server(struct tls_server *server,
 	struct buf *out, uint64_t now_us);
 void tls_session_free(struct tls_session *t);	/* NULL is fine */
@@ -57,6 +58,19 @@ void tls_session_bye(struct tls_session *t);
 /* After the handshake; lives as long as the session. */
 const struct tls_info *tls_session_info(const struct tls_session *t);
 const char *tls_session_error(const struct tls_session *t);
+
+/* After the handshake: is the chain that the peer showed (now, or when the
+ * resumed session was made) what is demanded? */
+void tls_session_verify(const struct tls_session *t,
+	const struct tls_demand *demand, struct tls_verdict *verdict_r);
+
+/* After a handshake that failed: the peer does not know the name that it was
+ * asked for. */
+bool tls_session_refused_name(const struct tls_session *t);
+
+/* After a handshake that failed: it may have been for what was offered beyond
+ * need, that name or an old session. Without both it may do. */
+bool tls_session_offered_too_much(const struct tls_session *t);
 
 /* The peer's very first bytes: what it speaks when that is no TLS. */
 struct span tls_session_first(const struct tls_session *t);

@@ -4,6 +4,7 @@
  */
 #include "net/tls_verify.h"
 
+#include "net/tls_dane.h"
 #include "net/tls_name.h"
 
 static const char *
@@ -52,4 +53,27 @@ tls_verify_names(struct span certificate, const struct tls_demand *demand,
 	    names[0] == '\0' ? "no name" : names, demand->n_names == 0 ?
 	    "any name that is known" : demand->names[0],
 	    demand->n_names > 1 ? " or another that is demanded" : "");
+}
+
+void
+tls_verify_session(gnutls_session_t session, const struct tls_demand *demand,
+    struct tls_verdict *v)
+{
+	unsigned n = 0, status = 0;
+	const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &n);
+
+	if (demand->dane)
+		tls_dane_verify(chain, chain == NULL ? 0 : n, demand, v);
+	else if (chain == NULL || n == 0)
+		tls_verdict_set(v, false, TLS_RESULT_CERTIFICATE_NOT_TRUSTED,
+		    "the MX has no certificate");
+	else if (gnutls_certificate_verify_peers2(session, &status) !=
+	    GNUTLS_E_SUCCESS)
+		tls_verdict_set(v, false, TLS_RESULT_VALIDATION_FAILURE,
+		    "the certificate of the MX cannot be verified");
+	else if (status != 0)
+		tls_verify_status(status, v);
+	else
+		tls_verify_names(span_of(chain[0].data, chain[0].size),
+		    demand, v);
 }

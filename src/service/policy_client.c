@@ -405,7 +405,8 @@ on_tls(void *ctx, const struct tls_info *info, const char *error)
 static void
 begin_tls(struct policy_client *c)
 {
-	const struct addr nowhere = { .family = ADDR_NONE };
+	const struct tls_peer peer = { .address.family = ADDR_NONE,
+	    .name = policy_tls_server_name(c->setup.block) };
 	char *why = NULL;
 
 	tls_client_free(c->tls);
@@ -414,7 +415,7 @@ begin_tls(struct policy_client *c)
 		lose(c, why == NULL ? "out of memory" : why,
 		    (struct span){ 0 });
 	else
-		stream_start_tls(c->stream, c->tls, &nowhere,
+		stream_start_tls(c->stream, c->tls, &peer,
 		    c->setup.timing->handshake_us);
 	free(why);
 }

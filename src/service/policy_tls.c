@@ -22,19 +22,23 @@ expected_name(const struct config_policy *block)
 struct tls_client *
 policy_tls_new(const struct config_policy *block, char **why_r)
 {
-	const char *name = expected_name(block);
 	struct tls_client_options options = {
 		.priority = PRIORITY,
 		.ca_file = block->tls_ca,
 		.cert_file = block->tls_certificate,
 		.key_file = block->tls_key,
 	};
+
+	return tls_client_new(&options, why_r);
+}
+
+const char *
+policy_tls_server_name(const struct config_policy *block)
+{
+	const char *name = expected_name(block);
 	struct addr literal;
 
-	/* SNI has no addresses */
-	if (addr_parse(span_str(name), &literal) != 0)
-		options.server_name = name;
-	return tls_client_new(&options, why_r);
+	return addr_parse(span_str(name), &literal) == 0 ? "" : name;
 }
 
 bool

@@ -13,6 +13,9 @@
 struct tls_client *policy_tls_new(const struct config_policy *block,
 	char **why_r);
 
+/* What it is asked for by SNI; "" for an address, which has none. */
+const char *policy_tls_server_name(const struct config_policy *block);
+
 /* Is this the server that block expects? If not, why says what is wrong. */
 bool policy_tls_trusts(const struct config_policy *block,
 	const struct tls_info *info, char *why, size_t size);

@@ -109,8 +109,9 @@ bench_start(struct bench *b, const char *listeners)
 	pthread_rwlock_init(&b->shared.own_lock, NULL);
 	b->shared.record = record_start(first);
 	assert_non_null(b->shared.record);
-	b->worker = worker_new(&b->shared, 0, first,
-	    tls_client_new(&options, &why), &error);
+	b->shared.tls = tls_client_new(&options, &why);
+	assert_non_null(b->shared.tls);
+	b->worker = worker_new(&b->shared, 0, first, &error);
 	assert_non_null(b->worker);
 	assert_int_equal(worker_start(b->worker), 0);
 	config_unref(first);
@@ -124,6 +125,7 @@ bench_stop(struct bench *b)
 	worker_stop(b->worker);
 	worker_join(b->worker);
 	worker_free(b->worker);
+	tls_client_free(b->shared.tls);
 	record_stop(b->shared.record);
 	pthread_rwlock_destroy(&b->shared.own_lock);
 	sockets_release(&b->sockets, false);

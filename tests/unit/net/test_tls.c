@@ -140,7 +140,7 @@ teardown(void **state)
 static void
 start(struct test *t, enum tls_server_mode mode, const char *priority)
 {
-	struct addr key = mx(25);
+	struct tls_peer peer = { mx(25), "" };
 	int fds[2];
 
 	fixture_tcp_pair(fds);
@@ -149,7 +149,7 @@ start(struct test *t, enum tls_server_mode mode, const char *priority)
 	t->got = 0;
 	memset(t->first, 0, sizeof(t->first));
 	t->stream = stream_new(t->loop, fds[1], &handlers, t);
-	stream_start_tls(t->stream, t->client, &key, t->timeout_us);
+	stream_start_tls(t->stream, t->client, &peer, t->timeout_us);
 	assert_int_equal(t->handshakes, 0);
 	assert_true(fixture_run(t->loop, 8000));
 	assert_int_equal(t->handshakes, 1);
@@ -385,14 +385,14 @@ static void
 what_was_queued_leaves_in_clear_first(void **state)
 {
 	struct test *t = *state;
-	struct addr key = mx(25);
+	struct tls_peer peer = { mx(25), "" };
 	char got[16] = "";
 	int fds[2];
 
 	fixture_tcp_pair(fds);
 	t->stream = stream_new(t->loop, fds[1], &handlers, t);
 	stream_write(t->stream, SPAN("STARTTLS\r\n"));
-	stream_start_tls(t->stream, t->client, &key, t->timeout_us);
+	stream_start_tls(t->stream, t->client, &peer, t->timeout_us);
 	assert_int_equal(recv(fds[0], got, 10, 0), 10);
 	assert_string_equal(got, "STARTTLS\r\n");
 	tls_server_start(&t->server, &t->keys, fds[0], TLS_SERVER_ECHO,

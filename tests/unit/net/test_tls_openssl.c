@@ -80,6 +80,7 @@ dial(const struct test *t)
 static void
 talk(struct test *t)
 {
+	struct tls_peer peer = { t->address, "" };
 	int fd = -1, tries;
 
 	for (tries = 0; tries < 200 && fd == -1; tries++) {
@@ -91,7 +92,7 @@ talk(struct test *t)
 	memset(t->got, 0, sizeof(t->got));
 	t->length = 0;
 	t->stream = stream_new(t->loop, fd, &handlers, t);
-	stream_start_tls(t->stream, t->client, &t->address, 5000 * MS);
+	stream_start_tls(t->stream, t->client, &peer, 5000 * MS);
 	assert_true(fixture_run(t->loop, 6000));
 	assert_string_equal(t->why, "");
 	assert_true(t->ok);

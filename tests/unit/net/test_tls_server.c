@@ -34,6 +34,7 @@ struct test {
 	char directory[32];
 	char ca[64], mx[64], other[64], client[64];
 	uint8_t ticket_key[TLS_SERVER_TICKET_KEY];
+	const char *asked_for;		/* by the client */
 	unsigned ended;			/* handshakes and ends of a side */
 	unsigned stop_at;
 };
@@ -215,11 +216,12 @@ server_new(struct test *t, const char *client_ca, const char *priority)
 static struct tls_client *
 client_new(struct test *t, const char *name, const char *certificate)
 {
-	struct tls_client_options o = { .ca_file = t->ca, .server_name = name,
+	struct tls_client_options o = { .ca_file = t->ca,
 	    .cert_file = certificate, .cache_max = 4 };
 	struct tls_client *client;
 	char *error;
 
+	t->asked_for = name;
 	client = tls_client_new(&o, &error);
 	assert_non_null(client);
 	return client;
@@ -237,8 +239,8 @@ run(struct test *t, unsigned n)
 static void
 meet(struct test *t, struct tls_server *server, struct tls_client *client)
 {
-	struct addr key = { .family = ADDR_IPV4, .ip = { 192, 0, 2, 1 },
-	    .port = 25 };
+	struct tls_peer peer = { .name = t->asked_for, .address = {
+	    .family = ADDR_IPV4, .ip = { 192, 0, 2, 1 }, .port = 25 } };
 	size_t i;
 	int fds[2];
 
@@ -253,7 +255,7 @@ meet(struct test *t, struct tls_server *server, struct tls_client *client)
 	}
 	stream_accept_tls(t->side[SERVER].stream, server, 3000 * MS);
 	tls_server_unref(server);
-	stream_start_tls(t->side[CLIENT].stream, client, &key, 3000 * MS);
+	stream_start_tls(t->side[CLIENT].stream, client, &peer, 3000 * MS);
 	run(t, 2);
 	for (i = 0; i < 2 && t->side[0].ok && t->side[1].ok; i++) {
 		stream_write(t->side[i].stream, SPAN("word"));

@@ -34,6 +34,7 @@ tls_chain_make(const struct tls_chain_want *want)
 {
 	struct tls_chain_link l = { 0 };
 	const struct tls_chain_link *by = want->issuer;
+	gnutls_pubkey_t pubkey;
 	time_t now = time(NULL);
 	size_t i;
 	static unsigned char serial;
@@ -61,7 +62,11 @@ tls_chain_make(const struct tls_chain_want *want)
 	    GNUTLS_DIG_SHA256, 0), 0);
 	assert_int_equal(gnutls_x509_crt_export2(l.crt, GNUTLS_X509_FMT_DER,
 	    &l.der), 0);
-	gnutls_pubkey_t pubkey;
+	/* GnuTLS knows the names of a certificate only once it was read. */
+	gnutls_x509_crt_deinit(l.crt);
+	gnutls_x509_crt_init(&l.crt);
+	assert_int_equal(gnutls_x509_crt_import(l.crt, &l.der,
+	    GNUTLS_X509_FMT_DER), 0);
 	gnutls_pubkey_init(&pubkey);
 	gnutls_pubkey_import_x509(pubkey, l.crt, 0);
 	l.spki_len = sizeof(l.spki);
