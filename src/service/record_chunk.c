@@ -239,6 +239,19 @@ fields_tls(struct pipe *p, struct fact *f)
 }
 
 static void
+fields_tls_result(struct pipe *p, struct fact *f)
+{
+	count(p, &f->u.tls_result.number);
+	ENUMERATION(p, f->u.tls_result.result);
+	string(p, &f->u.tls_result.policy);
+	span(p, &f->u.tls_result.domain);
+	span(p, &f->u.tls_result.mx);
+	address(p, &f->u.tls_result.local);
+	address(p, &f->u.tls_result.remote);
+	string(p, &f->u.tls_result.reason);
+}
+
+static void
 fields_recipient(struct pipe *p, struct fact *f)
 {
 	string(p, &f->u.recipient.transaction_id);
@@ -315,6 +328,9 @@ fields(struct pipe *p, struct fact *f, bool *of_first)
 		break;
 	case FACT_TLS:
 		fields_tls(p, f);
+		break;
+	case FACT_TLS_RESULT:
+		fields_tls_result(p, f);
 		break;
 	case FACT_RECIPIENT:
 		fields_recipient(p, f);

@@ -154,6 +154,21 @@ fact_tls(struct record_json *j, const struct fact *f)
 }
 
 static void
+fact_tls_result(struct record_json *j, const struct fact *f)
+{
+	number(j, "number", f->u.tls_result.number);
+	string(j, "result", tls_result_name(f->u.tls_result.result));
+	string(j, "policy", f->u.tls_result.policy);
+	if (f->u.tls_result.domain.len > 0)
+		span(j, "domain", f->u.tls_result.domain);
+	if (f->u.tls_result.mx.len > 0)
+		span(j, "mx", f->u.tls_result.mx);
+	address(j, "local", &f->u.tls_result.local);
+	address(j, "remote", &f->u.tls_result.remote);
+	string(j, "reason", f->u.tls_result.reason);
+}
+
+static void
 fact_recipient(struct record_json *j, const struct fact *f)
 {
 	string(j, "transaction", f->u.recipient.transaction_id);
@@ -263,8 +278,8 @@ static void
 fact(struct record_json *j, const struct fact *f)
 {
 	static const char *const names[] = {
-		"open", "process", "line", "upstream", "tls", "recipient", "transaction",
-		"decision", "annotation", "close",
+		"open", "process", "line", "upstream", "tls", "tls_result",
+		"recipient", "transaction", "decision", "annotation", "close",
 	};
 
 	string(j, "event", names[f->type]);
@@ -290,6 +305,9 @@ fact(struct record_json *j, const struct fact *f)
 		break;
 	case FACT_TLS:
 		fact_tls(j, f);
+		break;
+	case FACT_TLS_RESULT:
+		fact_tls_result(j, f);
 		break;
 	case FACT_RECIPIENT:
 		fact_recipient(j, f);

@@ -71,6 +71,10 @@ parts[] = {
 	    "client_tls_handshake_us AS handshake_us FROM sessions "
 	    "WHERE id = ?1 AND (client_tls_version IS NOT NULL OR "
 	    "client_tls_error IS NOT NULL)" },
+	{ "tls_results", '[', "SELECT number, occurred_at, result, policy, "
+	    "domain, mx, source_address AS source, "
+	    "upstream_address AS upstream, reason FROM tls_results "
+	    "WHERE session_id = ?1 ORDER BY number" },
 	{ "transactions", '[', "SELECT id, occurred_at, sender, outcome, "
 	    "decided_by, recipients, accepted, size, code, enhanced, reply, "
 	    "data_us, reply_us, duration_us, held AS \"held?\", rewritten "

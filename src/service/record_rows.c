@@ -64,6 +64,11 @@ static const char *const sql[] = {
 	    "ON CONFLICT(der) DO UPDATE SET seen_at=excluded.seen_at",
 	[RECORD_ROWS_CERTIFICATE_ID] =
 	    "SELECT id FROM certificates WHERE der=?",
+	[RECORD_ROWS_TLS_RESULT] =
+	    "INSERT OR REPLACE INTO tls_results(session_id,number,occurred_at,"
+	    "result,policy,domain,mx,source_address,source_port,"
+	    "upstream_address,upstream_port,reason) "
+	    "VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
 };
 
 int
@@ -240,6 +245,26 @@ write_annotation(struct record_rows *rows)
 	return record_bind_run(&b);
 }
 
+static int
+write_tls_result(struct record_rows *rows)
+{
+	const struct record_cursor *c = &rows->cursor;
+	const struct fact *f = &c->fact;
+	struct record_bind b = record_bind_begin(rows,
+	    RECORD_ROWS_TLS_RESULT, c->chunk);
+
+	record_bind_int(&b, f->u.tls_result.number);
+	record_bind_time(&b, c->wall_us);
+	record_bind_string(&b, tls_result_name(f->u.tls_result.result));
+	record_bind_string(&b, f->u.tls_result.policy);
+	record_bind_text_or_null(&b, f->u.tls_result.domain);
+	record_bind_text_or_null(&b, f->u.tls_result.mx);
+	record_bind_addr(&b, &f->u.tls_result.local);
+	record_bind_addr(&b, &f->u.tls_result.remote);
+	record_bind_string(&b, f->u.tls_result.reason);
+	return record_bind_run(&b);
+}
+
 static void
 append_line(struct record_rows *rows, uint64_t *base_us)
 {
@@ -306,6 +331,8 @@ write_fact(struct record_rows *rows, struct record_rows_about *a)
 			    record_text_address(f->u.recipient.address));
 		}
 		return write_recipient(rows);
+	case FACT_TLS_RESULT:
+		return write_tls_result(rows);
 	case FACT_DECISION:
 		return write_decision(rows);
 	case FACT_ANNOTATION:

@@ -195,8 +195,26 @@ static const char version_3_process[] =
 "ALTER TABLE sessions ADD COLUMN\n"
 "	process_command TEXT	/* the first word of its command line */;\n";
 
+static const char version_3_tls_results[] =
+"CREATE TABLE tls_results (	-- how securing the MX came out\n"
+"	session_id TEXT REFERENCES sessions(id),\n"
+"	number INTEGER,		-- counts within the session\n"
+"	occurred_at TEXT,\n"
+"	result TEXT,		-- success, or a result type of RFC 8460 4.3\n"
+"	policy TEXT,		-- no-policy-found, tlsa or sts\n"
+"	domain TEXT,		-- of the recipient that it was for; NULL: of\n"
+"				-- all of the session\n"
+"	mx TEXT,		-- its name, as it greets\n"
+"	source_address TEXT, source_port INTEGER,	-- weir's own\n"
+"	upstream_address TEXT, upstream_port INTEGER,\n"
+"	reason TEXT,		-- of a failure, in words\n"
+"	PRIMARY KEY (session_id, number)\n"
+") WITHOUT ROWID;\n";
+
 /* Each part of the program that came with this version has its own text. */
-static const char *const version_3[] = { version_3_process };
+static const char *const version_3[] = {
+	version_3_process, version_3_tls_results,
+};
 
 static int
 to_version_3(sqlite3 *db)

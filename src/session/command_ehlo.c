@@ -112,6 +112,8 @@ ehlo_reply(struct session *s, struct pending *p, const struct mx_reply *reply)
 		session_starttls(s, p, reply);
 		return;
 	}
+	if (p->command == &session_command_ehlo)
+		session_starttls_not(s);
 	if (!s->up->tls_on && s->up->route->tls >= CONFIG_TLS_ENCRYPT &&
 	    s->up->tls_missing == NULL)
 		s->up->tls_missing = p->command == &session_command_ehlo ?

@@ -34,6 +34,7 @@ rcpt_parse(struct session *s, struct pending *p)
 	/* Never to the MX: whatever transaction it may still have, no policy
 	 * was asked about this recipient of it. */
 	if (t == NULL) {
+		session_starttls_missed(s, p);
 		session_reply_local(s, p, 503, "5.5.1", s->mail_refused ?
 		    "MAIL was refused" : "Send MAIL first");
 		return;

@@ -8,6 +8,7 @@
 /* How long policies may be kept from hearing CONNECT until it is known who
  * sends. It takes far less, where it can be known. */
 #define PROCESS_WAIT_US (100 * CLOCK_US_PER_MS)
+#define NAME_MAX_BYTES 255	/* of the MX, in its greeting */
 
 /* A greeting of weir's own. Enhanced codes have no place in one (RFC 2034 4),
  * but for weir's 421s, where they tell an operator at once what it was. */
@@ -275,6 +276,9 @@ session_greeting(struct session *s, const struct mx_reply *reply)
 	bool again = s->greeted;
 
 	session_enter_upstream(s, UPSTREAM_COMMAND);
+	if (buf_len(&s->up->name) == 0)
+		buf_append(&s->up->name, span_take(span_take(reply->text,
+		    span_find(reply->text, ' ')), NAME_MAX_BYTES));
 	if (again) {
 		session_fact_lines(s, FACT_MX_TO_WEIR, reply->raw);
 		if (reply->code / 100 == 2) {

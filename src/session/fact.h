@@ -5,6 +5,7 @@
 #ifndef WEIR_SESSION_FACT_H
 #define WEIR_SESSION_FACT_H
 
+#include "base/tls_result.h"
 #include "policy/event.h"
 
 /* communications.direction; the texts are in session/fact.c. */
@@ -27,6 +28,7 @@ enum fact_type {
 	FACT_LINE,
 	FACT_UPSTREAM,		/* the MX connection stands, or failed */
 	FACT_TLS,
+	FACT_TLS_RESULT,	/* how securing the MX came out, for reports */
 	FACT_RECIPIENT,		/* an RCPT was settled */
 	FACT_TRANSACTION,	/* a transaction ended */
 	FACT_DECISION,
@@ -66,6 +68,16 @@ struct fact {
 			uint64_t handshake_us;
 			const char *error;	/* "" or why it failed */
 		} tls;
+		struct {
+			unsigned number;	/* counts within the session */
+			enum tls_result result;
+			const char *policy;	/* no-policy-found, tlsa, sts */
+			struct span domain;	/* of the recipient that it was
+					for; empty: of all that come */
+			struct span mx;		/* as it greets; empty: no word */
+			struct addr local, remote;
+			const char *reason;	/* "" for success */
+		} tls_result;
 		struct {
 			const char *transaction_id;
 			unsigned index;

@@ -3,9 +3,11 @@
  * lines; secrets never come this far.
  */
 #include "session/internal.h"
+#include "session/route.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 struct fact *
 session_fact(struct session *s, enum fact_type type)
@@ -77,6 +79,36 @@ session_fact_event(struct session *s, const char *fmt, ...)
 	if ((size_t)n >= sizeof(text))
 		n = (int)sizeof(text) - 1;
 	fact_line(s, FACT_EVENT, session_keep(s, span_of(text, (size_t)n)));
+}
+
+/* What the route asks for, as RFC 8460 4.2 names policies. A certificate that
+ * must carry a name is MTA-STS where a policy server asked for it. */
+static const char *
+fact_tls_policy(const struct route *route)
+{
+	if (route->tls == CONFIG_TLS_DANE)
+		return "tlsa";
+	if (route->tls == CONFIG_TLS_VERIFY && route->chosen_by[0] != '\0')
+		return "sts";
+	return "no-policy-found";
+}
+
+void
+session_tls_result(struct session *s, enum tls_result result,
+    struct span domain, const char *reason)
+{
+	struct fact *f = session_fact(s, FACT_TLS_RESULT);
+
+	f->u.tls_result.number = s->n_tls_results++;
+	f->u.tls_result.result = result;
+	f->u.tls_result.policy = fact_tls_policy(s->up->route);
+	f->u.tls_result.domain = domain;
+	f->u.tls_result.mx = session_keep(s, buf_span(&s->up->name));
+	f->u.tls_result.local = s->up->local;
+	f->u.tls_result.remote = s->up->route->destination;
+	f->u.tls_result.reason = (const char *)session_keep(s,
+	    span_of(reason, strlen(reason) + 1)).data;
+	s->up->tls_result = result;
 }
 
 void

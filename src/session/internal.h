@@ -85,6 +85,7 @@ struct upstream {
 	struct addr local;		/* our end */
 	uint64_t dialled_us, connect_us;
 	struct buf in, reply;
+	struct buf name;		/* the MX's, as it greets */
 	struct smtp_reply_parser parser;
 	size_t rest;			/* plain bytes behind the reply that is
 					   being handled */
@@ -93,6 +94,7 @@ struct upstream {
 	struct smtp_ehlo ehlo;		/* what it offers now */
 	struct buf ehlo_clear;		/* its reply before STARTTLS */
 	bool tls_on, tls_skip, tls_fell_back;
+	enum tls_result tls_result;	/* as told; COUNT: not yet */
 	bool securing;			/* from STARTTLS to the reply to the
 					   EHLO inside */
 	struct pending *tls_pending;	/* the EHLO that waits for TLS */
@@ -272,7 +274,7 @@ struct session {
 
 	struct transaction *transaction;	/* the one open on the client's
 						   side */
-	unsigned n_transactions, n_messages;
+	unsigned n_transactions, n_messages, n_tls_results;
 	uint64_t body_shown;		/* octets of the body that just ended */
 	struct seat *seats;
 	struct inquiry_list inquiries;
@@ -333,6 +335,9 @@ void session_fact_event(struct session *s, const char *fmt, ...)
 	PRINTF_LIKE(2, 3);
 struct fact *session_fact(struct session *s, enum fact_type type);
 void session_fact_close(struct session *s);
+/* How securing s->up came out; domain: of a recipient, empty: of all. */
+void session_tls_result(struct session *s, enum tls_result result,
+	struct span domain, const char *reason);
 
 /* client.c */
 void session_client_bytes(struct session *s, struct span bytes);
@@ -413,6 +418,8 @@ void session_starttls(struct session *s, struct pending *p,
 	const struct mx_reply *ehlo);
 bool session_starttls_broke(struct session *s, const char *why);
 void session_starttls_secured(struct session *s);
+void session_starttls_not(struct session *s);
+void session_starttls_missed(struct session *s, const struct pending *p);
 void session_starttls_reply(struct session *s, struct pending *p,
 	const struct mx_reply *reply);
 void session_tls_done(struct session *s, const struct session_tls *tls);

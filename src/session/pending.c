@@ -177,6 +177,7 @@ session_reply_local_only(struct session *s, struct pending *p)
 		p->command->parse(s, p);
 		return;
 	}
+	session_starttls_missed(s, p);
 	if (p->parsed.verb == SMTP_VERB_BDAT)
 		session_bdat_refuse(s, p, "Bad sequence of commands");
 	else

@@ -31,43 +31,20 @@ session_starttls_wanted(const struct session *s)
 }
 
 static void
-starttls_failed_fact(struct session *s, const char *why)
+starttls_failed_fact(struct session *s, enum session_counter cause,
+    enum tls_result result, const char *why)
 {
 	struct fact *f = session_fact(s, FACT_TLS);
 
 	session_count(s, SESSION_COUNTER_TLS_FAILED, 1);
+	session_count(s, cause, 1);
 	f->u.tls.leg = POLICY_LEG_UPSTREAM;
 	f->u.tls.version = f->u.tls.cipher = "";
 	f->u.tls.subject = f->u.tls.issuer = f->u.tls.verify_error = "";
 	f->u.tls.error = (const char *)session_keep(s,
 	    span_of(why, strlen(why) + 1)).data;
 	session_fact_event(s, "TLS with the MX failed: %s", why);
-}
-
-/* Whatever is not TLS between STARTTLS and the handshake was sent in clear and
- * would be read as if it came through TLS (CVE-2021-22947 and kin). */
-static void
-starttls_injected(struct session *s)
-{
-	session_count(s, SESSION_COUNTER_TLS_INJECTION, 1);
-	session_tls_failed(s, "plain text where STARTTLS should stand alone");
-}
-
-/* The EHLO of p was answered in clear, and TLS is wanted. */
-void
-session_starttls(struct session *s, struct pending *p,
-    const struct mx_reply *ehlo)
-{
-	session_fact_lines(s, FACT_MX_TO_WEIR, ehlo->raw);
-	buf_append(&s->up->ehlo_clear, ehlo->raw);
-	s->up->securing = true;
-	s->up->tls_pending = p;
-	if (s->up->rest > 0) {	/* a reply to what was not said */
-		starttls_injected(s);
-		return;
-	}
-	session_send_own(s, EXPECT_STARTTLS, p,
-	    s->config->upstream.command_timeout_us, SPAN("STARTTLS\r\n"));
+	session_tls_result(s, result, span_of(NULL, 0), why);
 }
 
 /* The end of one connection to the MX while the session goes on. */
@@ -106,6 +83,71 @@ starttls_required(struct session *s, struct pending *p, bool gone)
 	session_ehlo_answer(s, p, raw);
 }
 
+static void
+starttls_failed(struct session *s, enum session_counter cause, const char *why)
+{
+	struct pending *p = s->up->tls_pending;
+
+	starttls_failed_fact(s, cause, TLS_RESULT_VALIDATION_FAILURE, why);
+	session_act(s, SESSION_REMEMBER_TLS_FAILURE, SESSION_UPSTREAM);
+	starttls_leave_upstream(s);
+	if (s->up->route->tls >= CONFIG_TLS_ENCRYPT) {
+		s->up->tls_pending = NULL;
+		s->up->tls_missing = "the TLS handshake with the MX failed";
+		starttls_required(s, p, true);
+		return;
+	}
+	session_count(s, SESSION_COUNTER_TLS_FALLBACK, 1);
+	session_fact_event(s, "going on in clear on a new connection");
+	s->up->tls_skip = s->up->tls_fell_back = true;
+	session_give_memory(s, &s->up->ehlo_clear);
+	session_dial(s);
+}
+
+/* Whatever is not TLS between STARTTLS and the handshake was sent in clear and
+ * would be read as if it came through TLS (CVE-2021-22947 and kin). */
+static void
+starttls_injected(struct session *s)
+{
+	session_count(s, SESSION_COUNTER_TLS_INJECTION, 1);
+	starttls_failed(s, SESSION_COUNTER_TLS_PLAIN_TEXT,
+	    "plain text where STARTTLS should stand alone");
+}
+
+/* The EHLO was answered in clear, and stays so. */
+void
+session_starttls_not(struct session *s)
+{
+	bool offered = s->up->ehlo.capabilities & SMTP_CAP_STARTTLS;
+
+	if (s->up->tls_on || s->up->tls_result != TLS_RESULT_COUNT ||
+	    s->up->route->tls == CONFIG_TLS_NONE)
+		return;
+	if (offered)
+		session_tls_result(s, TLS_RESULT_VALIDATION_FAILURE,
+		    span_of(NULL, 0), "not tried: it failed before");
+	else
+		session_tls_result(s, TLS_RESULT_STARTTLS_NOT_SUPPORTED,
+		    span_of(NULL, 0), "STARTTLS is not offered");
+}
+
+/* The EHLO of p was answered in clear, and TLS is wanted. */
+void
+session_starttls(struct session *s, struct pending *p,
+    const struct mx_reply *ehlo)
+{
+	session_fact_lines(s, FACT_MX_TO_WEIR, ehlo->raw);
+	buf_append(&s->up->ehlo_clear, ehlo->raw);
+	s->up->securing = true;
+	s->up->tls_pending = p;
+	if (s->up->rest > 0) {	/* a reply to what was not said */
+		starttls_injected(s);
+		return;
+	}
+	session_send_own(s, EXPECT_STARTTLS, p,
+	    s->config->upstream.command_timeout_us, SPAN("STARTTLS\r\n"));
+}
+
 /* The MX stays as it was before STARTTLS. */
 static void
 starttls_refused(struct session *s, struct pending *p, const char *why)
@@ -114,7 +156,8 @@ starttls_refused(struct session *s, struct pending *p, const char *why)
 
 	s->up->securing = false;
 	s->up->tls_pending = NULL;
-	starttls_failed_fact(s, why);
+	starttls_failed_fact(s, SESSION_COUNTER_TLS_REFUSED,
+	    TLS_RESULT_STARTTLS_NOT_SUPPORTED, why);
 	session_act(s, SESSION_REMEMBER_TLS_FAILURE, SESSION_UPSTREAM);
 	if (s->up->route->tls >= CONFIG_TLS_ENCRYPT) {
 		s->up->tls_missing = "the MX refused STARTTLS";
@@ -144,7 +187,7 @@ session_starttls_reply(struct session *s, struct pending *p,
 	}
 	snprintf(why, sizeof(why), "STARTTLS refused: %u", reply->code);
 	if (reply->code == 421 || reply->code < 400) {
-		session_tls_failed(s, why);
+		starttls_failed(s, SESSION_COUNTER_TLS_REFUSED, why);
 		return;
 	}
 	starttls_refused(s, p, why);
@@ -187,22 +230,7 @@ session_tls_done(struct session *s, const struct session_tls *tls)
 void
 session_tls_failed(struct session *s, const char *why)
 {
-	struct pending *p = s->up->tls_pending;
-
-	starttls_failed_fact(s, why);
-	session_act(s, SESSION_REMEMBER_TLS_FAILURE, SESSION_UPSTREAM);
-	starttls_leave_upstream(s);
-	if (s->up->route->tls >= CONFIG_TLS_ENCRYPT) {
-		s->up->tls_pending = NULL;
-		s->up->tls_missing = "the TLS handshake with the MX failed";
-		starttls_required(s, p, true);
-		return;
-	}
-	session_count(s, SESSION_COUNTER_TLS_FALLBACK, 1);
-	session_fact_event(s, "going on in clear on a new connection");
-	s->up->tls_skip = s->up->tls_fell_back = true;
-	session_give_memory(s, &s->up->ehlo_clear);
-	session_dial(s);
+	starttls_failed(s, SESSION_COUNTER_TLS_HANDSHAKE, why);
 }
 
 /* A connection that breaks before the EHLO inside TLS is answered has no TLS
@@ -213,7 +241,9 @@ session_starttls_broke(struct session *s, const char *why)
 {
 	if (!s->up->securing)
 		return false;
-	session_tls_failed(s, why);
+	starttls_failed(s, s->up->tls_on ? SESSION_COUNTER_TLS_AFTERWARDS :
+	    s->up->phase == UPSTREAM_HANDSHAKE ? SESSION_COUNTER_TLS_HANDSHAKE :
+	    SESSION_COUNTER_TLS_NO_REPLY, why);
 	return true;
 }
 
@@ -226,6 +256,24 @@ session_starttls_secured(struct session *s)
 	s->up->securing = false;
 	s->up->tls_pending = NULL;
 	session_give_memory(s, &s->up->ehlo_clear);
+	session_tls_result(s, TLS_RESULT_SUCCESS, span_of(NULL, 0), "");
+}
+
+/* MAIL was refused because TLS is missing: a recipient pipelined behind it tells
+ * at least whom a report of that is for. */
+void
+session_starttls_missed(struct session *s, const struct pending *p)
+{
+	struct smtp_path path;
+
+	if (s->up->tls_missing == NULL || !s->mail_refused ||
+	    p->parsed.verb != SMTP_VERB_RCPT ||
+	    s->up->tls_result == TLS_RESULT_COUNT ||
+	    smtp_path_parse(p->parsed.args, SPAN("TO"), &path) != 0 ||
+	    smtp_path_domain(path.address).len == 0)
+		return;
+	session_tls_result(s, s->up->tls_result,
+	    smtp_path_domain(path.address), s->up->tls_missing);
 }
 
 /* The new connection after a failed handshake is where the old one was. */

@@ -166,8 +166,31 @@ def test_failures_are_recorded_once(attempts, fronts):
             assert first["upstream_tls_error"], case
             assert second["upstream_tls_version"] is None
         assert second["upstream_tls_error"] is None
+    results = {(row["listener"], row["id"]): row for row in front.wait_rows(
+        "SELECT listener, id, r.* FROM sessions JOIN tls_results r "
+        "ON session_id = id", count=2 * len(tls_peer.NAMES))}
+    assert len(results) == 2 * len(tls_peer.NAMES), "one for each session"
+    tried = set()
+    for row in rows:
+        case = tls_peer.NAMES[int(row["listener"].removeprefix("case"))]
+        result = results[row["listener"], row["id"]]
+        assert result["result"] == (
+            "validation-failure" if case in tried and not is_over_tls(case)
+            else tls_peer.result(case))
+        tried.add(case)
+        assert (result["reason"] is None) == is_over_tls(case)
+        assert result["mx"] == "mx.example.net"
+        assert result["upstream_port"] == row["destination_port"]
+        assert result["policy"] == "no-policy-found"
+        assert result["domain"] is None
+        shown = front.api(f"/sessions/{row['id']}")["tls_results"]
+        assert [one["result"] for one in shown] == [result["result"]]
     failed = sum(not is_over_tls(case) for case in tls_peer.NAMES)
     assert front.metric("weir_tls_failed_total") == failed
+    assert front.metric(
+        'weir_tls_failures_total{cause="no_reply"}') == 5
+    assert front.metric(
+        'weir_tls_failures_total{cause="plain_text"}') == 3
     assert front.metric("weir_tls_fallback_total") == failed
 
 

@@ -484,6 +484,16 @@ def becomes(name):
     return CLEAR
 
 
+def result(name):
+    """As RFC 8460 names it."""
+    if becomes(name) == TLS:
+        return "success"
+    if name in REFUSED:
+        return "starttls-not-supported"
+    return "validation-failure"
+
+
+REFUSED = [f"STARTTLS answered: {code}" for code in (454, 502, 554)]
 NAMES = [*CASES, *CONTEXTS, *REPLIES]
 
 

@@ -348,6 +348,15 @@ tell_fact(struct buf *out, const struct fact *f)
 		buf_append_str(out, "tls\n");
 		tell_fact_tls(out, f);
 		return;
+	case FACT_TLS_RESULT:
+		buf_append_str(out, "tls-result\n");
+		tell_str(out, "result", tls_result_name(
+		    f->u.tls_result.result));
+		tell_str(out, "policy", f->u.tls_result.policy);
+		tell_span(out, "domain", f->u.tls_result.domain);
+		tell_span(out, "mx", f->u.tls_result.mx);
+		tell_str(out, "reason", f->u.tls_result.reason);
+		return;
 	case FACT_RECIPIENT:
 		buf_append_str(out, "recipient\n");
 		tell_fact_recipient(out, f);

@@ -175,6 +175,21 @@ put_tls(struct record_session *s, uint64_t now_us)
 }
 
 static inline void
+put_tls_result(struct record_session *s, uint64_t now_us)
+{
+	struct fact f = { .type = FACT_TLS_RESULT, .now_us = now_us };
+
+	f.u.tls_result.result = TLS_RESULT_CERTIFICATE_EXPIRED;
+	f.u.tls_result.policy = "tlsa";
+	f.u.tls_result.domain = SPAN("example.net");
+	f.u.tls_result.mx = SPAN("mx.example.net");
+	f.u.tls_result.local = address("203.0.113.10:50000");
+	f.u.tls_result.remote = address("198.51.100.9:25");
+	f.u.tls_result.reason = "over";
+	record_session_fact(s, &f);
+}
+
+static inline void
 put_recipient(struct record_session *s, uint64_t now_us, const char *id,
     unsigned index, const char *to, bool accepted)
 {
@@ -287,6 +302,7 @@ put_session(struct record *r, struct fixture *f, uint64_t wall_us,
 	put_process(s, now_us + 100);
 	put_upstream(s, now_us + 1500);
 	put_tls(s, now_us + 4000);
+	put_tls_result(s, now_us + 4500);
 	for (i = 0; i < SESSION_LINES; i++)
 		put_line(s, now_us + 5000, i % 2 == 0 ? FACT_MX_TO_CLIENT :
 		    FACT_CLIENT_TO_MX, span_str(lines[i % ARRAY_LEN(lines)]));

@@ -73,6 +73,13 @@ every_column(void **state)
 		{ "SELECT latency_us || applied || observed || "
 		    "coalesce(error, '-') || coalesce(error_text, '-') "
 		    "FROM decisions", "43210--" },
+		{ "SELECT number || occurred_at || result || policy || domain "
+		    "|| mx || source_address || source_port || "
+		    "upstream_address || upstream_port || reason "
+		    "FROM tls_results",
+		    "02026-11-21T23:39:19.004501Zcertificate-expired"
+		    "tlsaexample.netmx.example.net203.0.113.1050000"
+		    "198.51.100.925over" },
 		{ "SELECT mail_from || ' ' || mail_to || ' ' || occurred_at || "
 		    "' ' || elapse FROM connections", "alice@example.com "
 		    "bob@example.net,carol@example.net "

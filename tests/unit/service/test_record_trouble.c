@@ -256,6 +256,7 @@ version_1(void **state)
 	    " alter table sessions drop column process_pid;"
 	    " alter table sessions drop column process_cgroup;"
 	    " alter table sessions drop column process_command;"
+	    " drop table tls_results;"
 	    " pragma user_version = 1'", f->db);
 	r = record_start(&f->config);
 	put_session(r, f, WALL_US, NULL);
@@ -263,6 +264,7 @@ version_1(void **state)
 	expect(f->db, "PRAGMA user_version", "3");
 	expect(f->db, "SELECT count(*) || count(rewritten) "
 	    "FROM transactions", "20");
+	expect(f->db, "SELECT count(*) FROM tls_results", "1");
 	expect(f->db, "SELECT count(*) || count(would_change) "
 	    "FROM decisions WHERE phase IS NOT NULL", "21");
 	record_stop(r);
