@@ -11,11 +11,12 @@ BUILD = os.environ.get("top_builddir", "")
 INSTALLED = """
 bin/weir-policy include/weir_policy.h lib/libweir-policy.so
 lib/pkgconfig/weir-policy.pc lib/systemd/system/weir.service sbin/weir
-sbin/weir-milter-bridge sbin/weir-rules share/doc/weir/POLICY.md
+sbin/weir-milter-bridge sbin/weir-rules sbin/weir-tlsrpt share/doc/weir/POLICY.md
 share/doc/weir/policy.proto share/doc/weir/weir.conf.example
 share/man/man1/weir-policy.1 share/man/man3/weir_policy.3
 share/man/man5/weir.conf.5 share/man/man7/weir-policy.7
-share/man/man8/weir-milter-bridge.8 share/man/man8/weir.8
+share/man/man8/weir-milter-bridge.8 share/man/man8/weir-tlsrpt.8
+share/man/man8/weir.8
 share/weir/weir-policy/templates/test.sh
 share/weir/weir-policy/weir_policy/policy.desc
 share/weir/weir-policy/weir_policy_tool/main.py

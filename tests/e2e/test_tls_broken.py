@@ -2,74 +2,14 @@
 level encrypt: each way to be broken is an MX of its own, see tls_peer.py."""
 
 import contextlib
-import json
-import subprocess
-import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import tls_peer
 import weir as under_test
-from blackbox import Client, Weir, certificate
-
-HERE = Path(__file__).parent
-UPSTREAM = """tls = "{level}" tls_timeout = {patience}
-  command_timeout = {patience} ehlo_timeout = {patience}
-  tls_failure_memory = {memory}"""
-
-
-def name_of(case):
-    """Of its listener."""
-    return f"case{tls_peer.NAMES.index(case)}"
-
-
-class Peers:
-    """The MXs, in their process."""
-
-    def __init__(self, pem):
-        self.process = subprocess.Popen(
-            [sys.executable, "-B", HERE / "tls_peer.py", pem], text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.ports = json.loads(self.process.stdout.readline())
-        self.lock = threading.Lock()
-
-    def saw(self, case):
-        with self.lock:
-            self.process.stdin.write(case + "\n")
-            self.process.stdin.flush()
-            return json.loads(self.process.stdout.readline())
-
-    def close(self):
-        self.process.kill()
-        self.process.communicate()
-
-
-class Front(Weir):
-    """A weir with a listener for each MX."""
-
-    def __init__(self, place, peers, level, patience="600ms", memory="24h"):
-        place.mkdir()
-        listeners = "".join(
-            f'listener "{name_of(case)}" {{ address = "127.0.0.1:0" '
-            f'mode = "fixed" destination = "127.0.0.1:{port}" }}\n'
-            for case, port in peers.ports.items())
-        super().__init__(
-            place, "127.0.0.1:1", more=listeners,
-            upstream=UPSTREAM.format(level=level, patience=patience,
-                                     memory=memory))
-        self.ports = {case: int(self.wait_log(
-            rf"event=listener\.open listener={name_of(case)} "
-            r"address=\S+:(\d+)")[1])
-            for case in peers.ports}
-
-    def to(self, case):
-        client = Client(self.ports[case])
-        assert client.reply()[:3] == "220"
-        return client
-
+from blackbox import certificate
+from tls_front import Front, Peers, deliver, name_of
 
 @pytest.fixture(scope="module")
 def peers(tmp_path_factory):
@@ -93,18 +33,6 @@ def fronts(peers, tmp_path_factory):
         yield made
         for front in made.values():
             assert front.stop() == 0, front.log
-
-
-def deliver(front, case):
-    with front.to(case) as client:
-        ehlo = client.ask("EHLO client.example.org")
-        assert ehlo[:3] == "250", ehlo
-        said = client.ask("MAIL FROM:<a@example.org>")
-        if said[:3] == "250":
-            assert client.ask("RCPT TO:<b@example.net>")[:3] == "250"
-            said = client.content()
-        client.ask("QUIT")
-        return said
 
 
 def attempt(fronts, peers, case):

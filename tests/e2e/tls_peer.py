@@ -33,7 +33,7 @@ RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891"
                       "c2a211167abb8c5e079e09e2c8a8339c")
 
 
-# ------------------------------------------------------------ TLS, octet by octet
+# ---------------------------------------------------------- TLS, octet by octet
 
 def u16(value):
     return struct.pack(">H", value)
@@ -495,6 +495,7 @@ def result(name):
 
 REFUSED = [f"STARTTLS answered: {code}" for code in (454, 502, 554)]
 NAMES = [*CASES, *CONTEXTS, *REPLIES]
+PLAIN = "not offered"       # nothing is wrong with this one
 
 
 # ------------------------------------------------------------------ the program
@@ -520,7 +521,8 @@ def serve(name, pem):
     script = {"MAIL": annoyed, "RCPT": annoyed, **REPLIES.get(name, {})}
     if name in CASES:
         script["STARTTLS"] = breaks(CASES[name][1])
-    server = ScriptedMX(Here, "127.0.0.1", 0, tls=pem, script=script)
+    server = ScriptedMX(Here, "127.0.0.1", 0, script=script,
+                        tls=None if name == PLAIN else pem)
     server.pem = pem
     server.der = ssl.PEM_cert_to_DER_cert(
         "-----BEGIN CERT" + pem.read_text().partition("-----BEGIN CERT")[2])
@@ -530,7 +532,7 @@ def serve(name, pem):
 
 
 def main(pem):
-    servers = {name: serve(name, pem) for name in NAMES}
+    servers = {name: serve(name, pem) for name in [*NAMES, PLAIN]}
     print(json.dumps({name: server.socket.getsockname()[1]
                       for name, server in servers.items()}), flush=True)
     for line in sys.stdin:

@@ -12,8 +12,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lint
 
 DESCRIBE = os.path.join(lint.BUILD, "tests/lint/describe")
-MANUALS = ["doc/weir-milter-bridge.8", "doc/weir.8", "doc/weir.conf.5",
-           "doc/weir_policy.3"]
+MANUALS = ["doc/weir-milter-bridge.8", "doc/weir-tlsrpt.8", "doc/weir.8",
+           "doc/weir.conf.5", "doc/weir_policy.3"]
 PAPERS = ["README.md", "CONTRIBUTING.md", "doc/ARCHITECTURE.md",
           "doc/POLICY.md", "doc/RECORD.md", "doc/STATUS.md", "doc/STYLE.md",
           "doc/THREAT-MODEL.md"]
