@@ -13,7 +13,11 @@ put_text(const char *name, const char *value)
 {
 	printf("\"%s\": \"", name);
 	for (; *value; value++)
-		printf(*value == '"' || *value == '\\' ? "\\%c" : "%c", *value);
+		if ((unsigned char)*value < ' ')
+			printf("\\u%04x", (unsigned)*value);
+		else
+			printf(*value == '"' || *value == '\\' ? "\\%c" :
+			    "%c", *value);
 	printf("\", ");
 }
 
