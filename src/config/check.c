@@ -100,12 +100,7 @@ check_listener(const struct config *c, size_t i,
 			    config_part_line(part, "address"),
 			    "listener \"%s\" has this address already; write "
 			    "another port", c->listeners[j].name);
-	if (l->mode == CONFIG_MODE_TPROXY ||
-	    l->mode == CONFIG_MODE_PROXY_PROTOCOL)
-		config_report_add(report, config_part_line(part, "mode"),
-		    "mode = %s: " LATER "; use redirect or fixed",
-		    config_part_given(part, "mode")->texts[0]);
-	else if (l->mode == CONFIG_MODE_FIXED &&
+	if (l->mode == CONFIG_MODE_FIXED &&
 	    is_empty(part, "destination"))
 		config_report_add(report, config_part_line(part, "mode"),
 		    "mode = fixed needs a destination; write destination = "
@@ -121,6 +116,10 @@ check_listener(const struct config *c, size_t i,
 		config_report_add(report, config_part_line(part,
 		    "destination"), "destination is no place to connect to; "
 		    "write an address and a port, as \"192.0.2.1:25\"");
+	if (l->send_proxy && l->mode != CONFIG_MODE_FIXED)
+		config_report_add(report, config_part_line(part, "send_proxy"),
+		    "send_proxy serves only mode = fixed: no MX expects it; "
+		    "remove it");
 	check_listener_tls(l, part, report);
 }
 
@@ -178,6 +177,15 @@ static void
 check_upstream(const struct config *c, const struct config_part *part,
     struct config_report *report)
 {
+	bool tproxy = false;
+	size_t i;
+
+	for (i = 0; i < c->n_listeners; i++)
+		tproxy = tproxy || c->listeners[i].mode == CONFIG_MODE_TPROXY;
+	if (c->upstream.source_client && !tproxy)
+		config_report_add(report, config_part_line(part, "source"),
+		    "source = client serves only listeners of mode = tproxy, "
+		    "and there is none; write addresses of this machine");
 	if (c->upstream.tls == CONFIG_TLS_VERIFY ||
 	    c->upstream.tls == CONFIG_TLS_DANE)
 		config_report_add(report, config_part_line(part, "tls"),

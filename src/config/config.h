@@ -42,6 +42,8 @@ struct config_listener {
 					   has looked it up; "": by address */
 	const struct addr_prefix *allow;
 	size_t n_allow;
+	uint64_t proxy_timeout_us;	/* proxy-protocol: for the header */
+	bool send_proxy;		/* fixed: tell it the client, too */
 	enum config_client_tls client_tls;
 	const char *tls_certificate, *tls_key;
 	bool process;			/* look up who sends */
@@ -49,6 +51,8 @@ struct config_listener {
 
 struct config_upstream {
 	struct addr source[2];		/* IPv4, IPv6; NONE: any */
+	bool source_client;		/* of listeners of mode tproxy: the
+					   client's own address instead */
 	uint32_t mark;			/* SO_MARK; 0: none */
 	enum config_tls tls;
 	const char *tls_ca;		/* file; "": the system's */

@@ -81,6 +81,23 @@ addresses_json(const struct addr *list, size_t n, bool ports, struct buf *out)
 }
 
 static void
+sources_json(const struct config_upstream *u, struct buf *out)
+{
+	struct buf addresses;
+
+	buf_init(&addresses, 0);
+	addresses_json(u->source, ARRAY_LEN(u->source), false,
+	    &addresses);
+	if (u->source_client) {
+		buf_append_str(out, buf_len(&addresses) > 2 ? "[\"client\"," :
+		    "[\"client\"");
+		buf_consume(&addresses, 1);
+	}
+	buf_append(out, buf_span(&addresses));
+	buf_release(&addresses);
+}
+
+static void
 numbers_json(const unsigned *list, size_t n, struct buf *out)
 {
 	size_t i;
@@ -207,7 +224,7 @@ value_json(const struct config_key *key, const void *base, struct buf *out)
 			    key->type == CONFIG_RESOLVERS, out);
 		break;
 	case CONFIG_SOURCES:
-		addresses_json(at, 2, false, out);
+		sources_json(base, out);
 		break;
 	case CONFIG_ENDPOINT:
 		endpoint_json(base, out);

@@ -108,6 +108,12 @@ const struct config_key config_schema[] = {
 	  LIST_AT(config_listener, allow),
 	  .fallback = "127.0.0.0/8 ::1/128",
 	  .text = "modes fixed and proxy-protocol: networks that may connect" },
+	{ CONFIG_LISTENER, "proxy_timeout", CONFIG_DURATION,
+	  AT(config_listener, proxy_timeout_us), TIMEOUT, .fallback = "5s",
+	  .text = "mode proxy-protocol: for the PROXY header" },
+	{ CONFIG_LISTENER, "send_proxy", CONFIG_BOOL,
+	  AT(config_listener, send_proxy), .fallback = "false",
+	  .text = "mode fixed: begin with a PROXY header, version 2" },
 	{ CONFIG_LISTENER, "client_tls", CONFIG_WORD,
 	  AT(config_listener, client_tls), .words = client_tls,
 	  .fallback = "strip",
@@ -124,7 +130,8 @@ const struct config_key config_schema[] = {
 
 	{ CONFIG_UPSTREAM, "source", CONFIG_SOURCES,
 	  AT(config_upstream, source), .fallback = "",
-	  .text = "source addresses, at most one per family; empty: any" },
+	  .text = "source addresses, at most one per family; client: the "
+	  "client's own, for mode tproxy; empty: any" },
 	{ CONFIG_UPSTREAM, "mark", CONFIG_NUMBER, AT(config_upstream, mark),
 	  .max = UINT32_MAX, .fallback = "0",
 	  .text = "SO_MARK of connections to the MX; 0: none" },

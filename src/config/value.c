@@ -335,13 +335,18 @@ store_resolvers(const struct config_key *key, void *field, size_t *count,
 }
 
 static int
-store_sources(const struct config_key *key, struct addr field[2],
+store_sources(const struct config_key *key, struct config_upstream *upstream,
     const char *const *texts, size_t n, struct buf *error)
 {
 	struct addr sources[2] = { { .family = ADDR_NONE } }, source, *place;
+	bool client = false;
 	size_t i;
 
 	for (i = 0; i < n; i++) {
+		if (strcmp(texts[i], "client") == 0) {
+			client = true;
+			continue;
+		}
 		if (source_value(key, texts[i], &source, error) != 0)
 			return -1;
 		place = &sources[source.family == ADDR_IPV6];
@@ -353,7 +358,8 @@ store_sources(const struct config_key *key, struct addr field[2],
 		}
 		*place = source;
 	}
-	memcpy(field, sources, sizeof(sources));
+	memcpy(upstream->source, sources, sizeof(sources));
+	upstream->source_client = client;
 	return 0;
 }
 
@@ -500,8 +506,7 @@ config_value_store(const struct config_key *key, void *base,
 		return store_resolvers(key, field, count, texts, n, memory,
 		    error);
 	case CONFIG_SOURCES:
-		return store_sources(key, (struct addr *)(void *)field, texts,
-		    n, error);
+		return store_sources(key, base, texts, n, error);
 	case CONFIG_PREFIXES:
 		return store_prefixes(key, field, count, texts, n, memory,
 		    error);

@@ -81,6 +81,18 @@ app_listen(struct app *app, struct buf *error)
 	return 0;
 }
 
+/* SO_MARK and IP_TRANSPARENT ask for CAP_NET_ADMIN. */
+static bool
+needs_net_admin(const struct config *c)
+{
+	bool needs = c->upstream.mark != 0;
+	size_t i;
+
+	for (i = 0; i < c->n_listeners; i++)
+		needs = needs || c->listeners[i].mode == CONFIG_MODE_TPROXY;
+	return needs;
+}
+
 static bool
 has_required_policy(const struct config *c)
 {
@@ -189,7 +201,7 @@ app_start(struct app *app, struct buf *error)
 	if (!has_required_policy(c) && sockets_open(c, c->workers, NULL, NULL,
 	    &app->sockets, error) != 0)
 		return -1;
-	if (privileges_drop(c->user, c->upstream.mark != 0, error) != 0)
+	if (privileges_drop(c->user, needs_net_admin(c), error) != 0)
 		return -1;
 	if (resolver_probe(c, error) != 0)
 		return -1;

@@ -14,6 +14,8 @@
 
 #include "base/clock.h"
 #include "net/connect.h"
+#include "net/transparent.h"
+#include "smtp/proxy_header.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -236,6 +238,22 @@ driver_upstream_release(struct driver *d)
 	d->upstream_claimed = false;
 }
 
+/* The first bytes of a connection to a fixed destination that wants to know
+ * the client; any other place that a decision chose does not expect them. */
+static void
+upstream_proxy_header(struct driver *d)
+{
+	struct buf header;
+
+	if (!d->listener->send_proxy ||
+	    !addr_eq(&d->upstream_to, &d->listener->destination))
+		return;
+	buf_init(&header, 0);
+	proxy_header_write(&header, &d->client_addr, &d->client_local);
+	stream_write(d->upstream, buf_span(&header));
+	buf_release(&header);
+}
+
 void
 driver_connected(void *ctx, int fd, const struct addr *local, const char *why)
 {
@@ -255,6 +273,7 @@ driver_connected(void *ctx, int fd, const struct addr *local, const char *why)
 		stream_set_write_timeout(d->upstream,
 		    d->config->upstream.data_block_timeout_us);
 		upstream_claim(d, local);
+		upstream_proxy_header(d);
 		ev.type = SESSION_CONNECTED;
 		ev.u.connected.local = *local;
 		ev.u.connected.remote = d->destination;
@@ -539,6 +558,10 @@ driver_accept(struct worker *w, int fd, const struct addr *client,
 	atomic_fetch_add(&w->shared->sessions, 1);
 	d->worker = w;
 	d->config = config_ref(w->config);
+	d->listener = listener;
+	if (listener->send_proxy &&
+	    transparent_local(fd, &d->client_local) != 0)
+		d->client_local.family = ADDR_NONE;
 	d->client_addr = *client;
 	d->destination = *destination;
 	d->armed_us = UINT64_MAX;

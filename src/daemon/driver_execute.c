@@ -65,6 +65,8 @@ execute_connect(struct driver *d, const struct session_action *a)
 	struct connect_request request = {
 		.destination = a->u.connect.destination,
 		.source = a->u.connect.source,
+		.transparent = d->config->upstream.source_client &&
+		    addr_eq_ip(&a->u.connect.source, &d->client_addr),
 		.mark = d->config->upstream.mark,
 		.timeout_us = a->u.connect.timeout_us,
 		.on_bind_failed = bind_failed,
@@ -74,6 +76,7 @@ execute_connect(struct driver *d, const struct session_action *a)
 	    .side = SESSION_UPSTREAM, .u.failed.why = "no memory" };
 
 	d->dialled_us = loop_now_us(d->worker->loop);
+	d->upstream_to = a->u.connect.destination;
 	d->attempt = connect_start(d->worker->loop, &request, driver_connected,
 	    d);
 	if (d->attempt == NULL)

@@ -13,6 +13,7 @@ struct driver {
 	TAILQ_ENTRY(driver) link;
 	struct worker *worker;
 	struct config *config;		/* the session's */
+	const struct config_listener *listener;	/* in config */
 	struct session *session;
 	struct ulid id;
 	struct stream *client, *upstream;
@@ -24,6 +25,8 @@ struct driver {
 	struct loop_timer *timer;
 	uint64_t armed_us, dialled_us;
 	struct addr client_addr, destination, upstream_local;
+	struct addr client_local;	/* what the client's socket connected to */
+	struct addr upstream_to;	/* dialled, or being dialled */
 	bool client_claimed, upstream_claimed;
 	/* Reading of each side: stopped by the session, by the other side's
 	 * queue, and in effect. */

@@ -52,8 +52,8 @@ become(const struct passwd *pw, bool keep_net_admin, struct buf *error)
 		return -1;
 	}
 	if (keep_net_admin && keep_only_net_admin() != 0) {
-		buf_printf(error, "cannot keep CAP_NET_ADMIN for "
-		    "upstream.mark: %s", strerror(errno));
+		buf_printf(error, "cannot keep CAP_NET_ADMIN, for upstream.mark "
+		    "and mode = tproxy: %s", strerror(errno));
 		return -1;
 	}
 	return 0;

@@ -14,7 +14,8 @@ unsigned long privileges_descriptors(unsigned long wanted);
  * privileges_drop(user, keep_net_admin, error) - become user, for good.
  *
  * user            ignored when not root; "": stay who we are
- * keep_net_admin  SO_MARK is configured: CAP_NET_ADMIN stays, nothing else
+ * keep_net_admin  SO_MARK or mode tproxy is configured: CAP_NET_ADMIN stays,
+ *                 nothing else
  *
  * Also: no new privileges by exec, no core dumps (they would hold mail and
  * passwords). Before any thread is started. Returns 0, or -1 with error in

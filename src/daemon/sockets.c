@@ -6,6 +6,9 @@
  */
 #include "daemon/sockets.h"
 
+#include "net/transparent.h"
+
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -23,6 +26,13 @@ one_open(const struct config_listener *c, struct addr *address,
 		buf_printf(error, "listener \"%s\": %s", c->name, why);
 		return -1;
 	}
+	/* At once: until then the kernel hands it nothing. */
+	if (c->mode == CONFIG_MODE_TPROXY &&
+	    transparent_set(socket_r->fd, true) != 0) {
+		buf_printf(error, "listener \"%s\": mode = tproxy: %s",
+		    c->name, strerror(errno));
+		return -1;
+	}
 	return 0;
 }
 
@@ -33,6 +43,14 @@ listener_open(const struct config_listener *c, struct addr *address,
 {
 	size_t i;
 
+	/* A worker that has the socket already makes it transparent itself, but
+	 * a reload must not fail there. */
+	if (c->mode == CONFIG_MODE_TPROXY && !transparent_is_allowed()) {
+		buf_printf(error, "listener \"%s\": mode = tproxy needs "
+		    "CAP_NET_ADMIN, which weir does not have: start it as "
+		    "root, or by the unit file", c->name);
+		return -1;
+	}
 	for (i = 0; i < s->n_workers; i++) {
 		struct worker_sockets *w = &s->workers[i];
 		struct worker_socket *socket = &w->list[w->n];

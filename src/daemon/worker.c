@@ -7,6 +7,7 @@
 #include "daemon/worker.h"
 
 #include "base/clock.h"
+#include "daemon/accept.h"
 #include "daemon/driver.h"
 #include "daemon/resolver.h"
 #include "net/transparent.h"
@@ -17,18 +18,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* One line a second says that the limit is reached; a counter says how often. */
-#define OVER_LIMIT_LOG_US CLOCK_US_PER_S
-
 /* How often a worker looks whether its required policies have come. */
 #define READY_INTERVAL_US (50 * CLOCK_US_PER_MS)
-
-struct worker_listener {
-	struct worker *worker;
-	struct worker_socket socket;
-	struct listener *listener;
-	const struct config_listener *config;	/* in worker->config */
-};
 
 bool
 worker_is_own(struct worker_shared *shared, const struct addr *a)
@@ -47,95 +38,7 @@ worker_is_own(struct worker_shared *shared, const struct addr *a)
 	return own;
 }
 
-/* ------------------------------------------------------------- accepting */
-
-static bool
-is_allowed(const struct config_listener *c, const struct addr *client)
-{
-	size_t i;
-
-	for (i = 0; i < c->n_allow; i++)
-		if (addr_prefix_has(&c->allow[i], client))
-			return true;
-	return false;
-}
-
-/* Where the client meant to go; or why it is not served, and what counts it. */
-static const char *
-find_destination(struct worker_listener *l, int fd, const struct addr *client,
-    struct addr *destination_r, enum metrics_counter *counter_r)
-{
-	*destination_r = (struct addr){ .family = ADDR_NONE };
-	*counter_r = METRICS_LOOPS;
-	if (l->config->mode == CONFIG_MODE_FIXED) {
-		*destination_r = l->config->destination;
-		if (!is_allowed(l->config, client)) {
-			*counter_r = METRICS_NOT_ALLOWED;
-			return "this client is not allowed here";
-		}
-	} else if (transparent_original(fd, destination_r) != 0)
-		return "this connection has no original destination";
-	if (worker_is_own(l->worker->shared, destination_r))
-		return "the destination of this connection is weir itself";
-	return NULL;
-}
-
-static void
-log_over_limit(struct worker_listener *l, const struct addr *client)
-{
-	struct worker *w = l->worker;
-	uint64_t now_us = loop_now_us(w->loop);
-	char text[ADDR_TEXT_MAX];
-
-	if (w->over_limit_us != 0 &&
-	    now_us - w->over_limit_us < OVER_LIMIT_LOG_US)
-		return;
-	w->over_limit_us = now_us;
-	log_event(LOG_WARNING, "session.refused", "listener=%s client=%s "
-	    "reason=\"limits.connections = %u are open\"", l->socket.name,
-	    addr_format_port(client, text), w->config->limits.connections);
-}
-
-static void
-refuse_over_limit(struct worker *w, int fd)
-{
-	char text[300];
-	int n = snprintf(text, sizeof(text), "421 4.3.2 %s too many "
-	    "connections, try again later\r\n", w->config->hostname);
-
-	metrics_add(&w->metrics->counters[METRICS_OVER_LIMIT], 1);
-	if (n > 0 && n < (int)sizeof(text))
-		send(fd, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
-	close(fd);
-}
-
-static void
-on_accept(void *ctx, int fd, const struct addr *client)
-{
-	struct worker_listener *l = ctx;
-	struct worker *w = l->worker;
-	enum metrics_counter counter;
-	struct addr destination;
-	const char *refuse;
-
-	metrics_add(&w->metrics->counters[METRICS_CONNECTIONS], 1);
-	if (atomic_load(&w->shared->sessions) >=
-	    w->config->limits.connections) {
-		log_over_limit(l, client);
-		refuse_over_limit(w, fd);
-		return;
-	}
-	refuse = find_destination(l, fd, client, &destination, &counter);
-	if (refuse != NULL) {
-		char text[ADDR_TEXT_MAX];
-
-		metrics_add(&w->metrics->counters[counter], 1);
-		log_event(LOG_WARNING, "session.refused",
-		    "listener=%s client=%s reason=\"%s\"", l->socket.name,
-		    addr_format_port(client, text), refuse);
-	}
-	driver_accept(w, fd, client, l->config, &destination, refuse);
-}
+/* -------------------------------------------------------------- listening */
 
 /* What waits in a socket is reset when that is closed: taken first. */
 static void
@@ -189,9 +92,10 @@ listeners_keep(struct worker *w, struct worker_sockets *sockets)
 	}
 }
 
-static const struct config_listener *
-config_of(const struct config *c, const char *name)
+const struct config_listener *
+worker_listener_config(const struct worker *w, const char *name)
 {
+	const struct config *c = w->config;
 	size_t i;
 
 	for (i = 0; i < c->n_listeners; i++)
@@ -240,12 +144,15 @@ listener_start(struct worker *w, struct worker_listener *l,
 {
 	l->worker = w;
 	l->socket = *socket;
-	l->config = config_of(w->config, socket->name);
-	if (socket->fd >= 0)	/* else it was not had before, either */
-		l->listener = listener_new(w->loop, socket->fd, on_accept, l);
+	l->config = worker_listener_config(w, socket->name);
+	/* no descriptor: it was not had before, either */
+	if (socket->fd >= 0 && transparent_set(socket->fd,
+	    l->config->mode == CONFIG_MODE_TPROXY) == 0)
+		l->listener = listener_new(w->loop, socket->fd,
+		    accept_connection, l);
 	if (l->listener == NULL)
-		log_event(LOG_ERROR, "listener.failed",
-		    "listener=%s reason=\"no memory\"", socket->name);
+		log_event(LOG_ERROR, "listener.failed", "listener=%s "
+		    "reason=\"no memory or privileges\"", socket->name);
 }
 
 static void
@@ -291,10 +198,10 @@ worker_serve(struct worker *w, struct config *config,
 		abort();
 }
 
-static void
-idle_check(struct worker *w)
+void
+worker_idle_check(struct worker *w)
 {
-	if (w->draining && w->n_drivers == 0)
+	if (w->draining && w->n_drivers == 0 && TAILQ_EMPTY(&w->accepts))
 		atomic_store(&w->idle, true);
 }
 
@@ -307,7 +214,7 @@ drain_in_worker(void *ctx)
 	listeners_accept(w);
 	listeners_close(w);
 	policy_pool_drain(w->pool);
-	idle_check(w);
+	worker_idle_check(w);
 }
 
 void
@@ -323,10 +230,12 @@ drain_hard_in_worker(void *ctx)
 	struct worker *w = ctx;
 	struct driver *d, *next;
 
+	accept_cancel_all(w);
 	for (d = TAILQ_FIRST(&w->drivers); d != NULL; d = next) {
 		next = driver_next(d);
 		driver_drain(d);
 	}
+	worker_idle_check(w);
 }
 
 void
@@ -391,6 +300,7 @@ worker_new(struct worker_shared *shared, unsigned index,
 	w->index = index;
 	w->config = config_ref(config);
 	TAILQ_INIT(&w->drivers);
+	TAILQ_INIT(&w->accepts);
 	session_actions_init(&w->actions);
 	ulid_source_init(&w->ids, random_seed());
 	w->metrics = calloc(1, sizeof(*w->metrics));
@@ -452,6 +362,7 @@ worker_free(struct worker *w)
 	if (w == NULL)
 		return;
 	listeners_close(w);
+	accept_cancel_all(w);
 	while ((d = TAILQ_FIRST(&w->drivers)) != NULL)
 		driver_abort(d);
 	policy_pool_free(w->pool);
@@ -472,5 +383,5 @@ worker_left(struct worker *w, struct driver *d)
 	w->n_drivers--;
 	atomic_fetch_sub_explicit(&w->metrics->gauges[METRICS_SESSIONS_OPEN],
 	    1, memory_order_relaxed);
-	idle_check(w);
+	worker_idle_check(w);
 }

@@ -54,7 +54,17 @@ struct worker_shared {
 struct driver;
 TAILQ_HEAD(driver_list, driver);
 
-struct worker_listener;
+struct accept;
+TAILQ_HEAD(accept_list, accept);
+
+struct worker;
+
+struct worker_listener {
+	struct worker *worker;
+	struct worker_socket socket;
+	struct listener *listener;
+	const struct config_listener *config;	/* in worker->config */
+};
 
 struct worker {
 	struct worker_shared *shared;
@@ -71,6 +81,7 @@ struct worker {
 	struct session_actions actions;
 	struct driver_list drivers;
 	size_t n_drivers;
+	struct accept_list accepts;	/* not sessions yet */
 	struct worker_listener *listeners;
 	size_t n_listeners;
 	bool draining, started;
@@ -98,6 +109,12 @@ void worker_drain_hard(struct worker *w);	/* 421 at the next boundary */
 
 /* For driver.c: a session is over. */
 void worker_left(struct worker *w, struct driver *d);
+
+/* For accept.c: none waits any more; and the listener of that name, NULL if
+ * there is none. */
+void worker_idle_check(struct worker *w);
+const struct config_listener *worker_listener_config(const struct worker *w,
+	const char *name);
 
 /* Is this address one on which weir itself listens? */
 bool worker_is_own(struct worker_shared *shared, const struct addr *a);

@@ -6,6 +6,7 @@
 #include "net/connect.h"
 #include "net/loop_event.h"
 #include "net/reason.h"
+#include "net/transparent.h"
 #include "base/clock.h"
 #include <errno.h>
 #include <event2/event.h>
@@ -14,9 +15,14 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#define TRANSPARENT_PORT_MIN 1024
+#define TRANSPARENT_PORT_END 32768
+#define TRANSPARENT_TRIES 64
 
 struct connect_attempt {
 	struct event event;
@@ -84,26 +90,64 @@ on_event(evutil_socket_t fd, short what, void *ctx)
 	tell(a);
 }
 
+/*
+ * To another machine's address. Its own connections to the same MX pass here,
+ * too, and two with the same port would be one in the eyes of the kernel's
+ * connection tracking (and of the loop guard): weir takes a port below those
+ * that machines usually take for themselves.
+ */
 static int
-bind_source(struct connect_attempt *a, const struct addr *source)
+bind_transparent(int fd, const struct addr *source)
+{
+	struct sockaddr_storage ss;
+	struct addr a = *source;
+	uint16_t random;
+	unsigned tries;
+	size_t len;
+
+	if (transparent_set(fd, true) != 0)
+		return -1;
+	for (tries = 0; tries < TRANSPARENT_TRIES; tries++) {
+		if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+			return -1;
+		a.port = (uint16_t)(TRANSPARENT_PORT_MIN + random %
+		    (TRANSPARENT_PORT_END - TRANSPARENT_PORT_MIN));
+		len = addr_to_sockaddr(&a, &ss);
+		if (bind(fd, (struct sockaddr *)&ss, (socklen_t)len) == 0)
+			return 0;
+		if (errno != EADDRINUSE)
+			return -1;
+	}
+	return -1;
+}
+
+static int
+bind_own(int fd, const struct addr *source)
 {
 	struct sockaddr_storage ss;
 	size_t len = addr_to_sockaddr(source, &ss);
-	char text[ADDR_TEXT_MAX];
 	int on = 1;
 
-	if (len == 0)
-		return 0;
 	/* The port is chosen by connect(2), among all that are free for this
 	 * destination rather than for all destinations. */
 	if (source->port == 0)
-		(void)setsockopt(a->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT,
+		(void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT,
 		    &on, sizeof(on));
-	if (bind(a->fd, (struct sockaddr *)&ss, (socklen_t)len) == 0)
+	return bind(fd, (struct sockaddr *)&ss, (socklen_t)len);
+}
+
+static int
+bind_source(struct connect_attempt *a, const struct connect_request *r)
+{
+	char text[ADDR_TEXT_MAX];
+
+	if (r->source.family == ADDR_NONE || (r->transparent ?
+	    bind_transparent(a->fd, &r->source) :
+	    bind_own(a->fd, &r->source)) == 0)
 		return 0;
 	snprintf(a->why, sizeof(a->why),
 	    "source address %s cannot be bound: %s",
-	    addr_format(source, text), reason_errno(errno));
+	    addr_format(&r->source, text), reason_errno(errno));
 	return -1;
 }
 
@@ -157,7 +201,7 @@ begin(struct connect_attempt *a, const struct connect_request *r)
 	if (r->unix_path == NULL) {
 		(void)setsockopt(a->fd, IPPROTO_TCP, TCP_NODELAY, &on,
 		    sizeof(on));
-		if (bind_source(a, &r->source) != 0) {
+		if (bind_source(a, r) != 0) {
 			if (r->on_bind_failed != NULL)
 				r->on_bind_failed(r->bind_ctx, &r->source);
 			return -1;

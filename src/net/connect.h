@@ -12,6 +12,7 @@ struct connect_request {
 	struct addr destination;
 	struct addr source;	/* NONE: the kernel's choice; port 0: any */
 	const char *unix_path;	/* non-NULL: a unix socket instead */
+	bool transparent;	/* source is another machine's */
 	uint32_t mark;		/* SO_MARK; 0: none */
 	uint64_t timeout_us;
 	/* NULL, or told that source cannot be bound, before connect_start()

@@ -8,6 +8,7 @@
 #include <ifaddrs.h>
 #include <netinet/in.h>		/* before the kernel's, which give way */
 #include <sys/socket.h>
+#include <unistd.h>
 #include <linux/netfilter_ipv4.h>
 
 #ifndef IP6T_SO_ORIGINAL_DST
@@ -16,6 +17,31 @@
 #endif
 #define CACHE_US CLOCK_US_PER_S
 #define CACHE_MAX 64
+
+int
+transparent_set(int fd, bool on)
+{
+	int value = on, family;
+	socklen_t len = sizeof(family);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) != 0)
+		return -1;
+	return family == AF_INET6 ?
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, &value,
+	    sizeof(value)) :
+	    setsockopt(fd, IPPROTO_IP, IP_TRANSPARENT, &value, sizeof(value));
+}
+
+bool
+transparent_is_allowed(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool allowed = fd != -1 && transparent_set(fd, true) == 0;
+
+	if (fd != -1)
+		close(fd);
+	return allowed;
+}
 
 int
 transparent_local(int fd, struct addr *local_r)

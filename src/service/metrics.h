@@ -20,6 +20,8 @@ enum metrics_counter {
 					   weir itself */
 	METRICS_NOT_ALLOWED,		/* refused: not in `allow` */
 	METRICS_OVER_LIMIT,		/* refused: limits.connections */
+	METRICS_PROXY_HEADER,		/* refused: no PROXY header, or a bad
+					   one */
 	METRICS_CLIENT_BYTES, METRICS_UPSTREAM_BYTES,	/* received */
 	METRICS_RECORD_DROPPED,		/* chunks that the full queue lost */
 	METRICS_COUNTER_COUNT

@@ -25,6 +25,8 @@ const struct metrics_row metrics_table_rows[] = {
 	    COUNTER(NOT_ALLOWED), NULL },
 	{ "over_limit", "connections_refused_total", "why=\"limit\"",
 	    COUNTER(OVER_LIMIT), NULL },
+	{ "proxy_header", "connections_refused_total", "why=\"proxy_header\"",
+	    COUNTER(PROXY_HEADER), NULL },
 	{ "client_bytes", "received_bytes_total", "from=\"client\"",
 	    COUNTER(CLIENT_BYTES), "Bytes received, by side." },
 	{ "upstream_bytes", "received_bytes_total", "from=\"upstream\"",

@@ -30,7 +30,8 @@ route_new(const struct route *like, struct span ehlo_name,
 }
 
 struct route *
-route_default(const struct config *c, const struct addr *destination)
+route_default(const struct config *c, const struct addr *destination,
+    const struct addr *client)
 {
 	struct route like = {
 		.destination = *destination,
@@ -39,6 +40,10 @@ route_default(const struct config *c, const struct addr *destination)
 		.tls = c->upstream.tls,
 	};
 
+	if (client != NULL && client->family == destination->family) {
+		like.source = *client;
+		like.source.port = 0;
+	}
 	return route_new(&like, span_of(NULL, 0), "");
 }
 

@@ -21,9 +21,10 @@ struct route {
 	char text[];		/* what the strings point into */
 };
 
-/* As weir.conf says, for this destination. NULL: no memory. */
+/* As weir.conf says, for this destination. client: the session's, where weir
+ * keeps its address (upstream.source = client), else NULL. NULL: no memory. */
 struct route *route_default(const struct config *c,
-	const struct addr *destination);
+	const struct addr *destination, const struct addr *client);
 
 /* For whom a pool's address is picked, and which are left to pick from. */
 struct route_sources {

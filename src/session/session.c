@@ -85,6 +85,14 @@ session_state_name(const struct session *s)
 	return client_phases[s->client_phase].name;
 }
 
+/* Does the MX see the client's own address, unless a policy chooses one? */
+static bool
+keeps_client(const struct session_open *open)
+{
+	return open->config->upstream.source_client &&
+	    open->listener->mode == CONFIG_MODE_TPROXY;
+}
+
 struct session *
 session_new(const struct session_open *open)
 {
@@ -94,7 +102,8 @@ session_new(const struct session_open *open)
 	if (s == NULL)
 		return NULL;
 	s->seats = calloc(n + 1, sizeof(*s->seats));
-	s->route = route_default(open->config, &open->destination);
+	s->route = route_default(open->config, &open->destination,
+	    keeps_client(open) ? &open->client : NULL);
 	if (s->route != NULL)
 		s->up = session_upstream_new(s->route);
 	if (s->seats == NULL || s->up == NULL) {

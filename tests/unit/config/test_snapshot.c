@@ -328,6 +328,38 @@ test_json(void **state)
 	config_unref(c);
 }
 
+static void
+test_the_word_client_among_sources(void **state)
+{
+	static const struct { const char *sources, *json; } table[] = {
+		{ "client", "\"source\":[\"client\"]," },
+		{ "\"192.0.2.1\", client",
+		  "\"source\":[\"client\",\"192.0.2.1\"]," },
+	};
+	struct buf text, out;
+	struct config *c;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		buf_init(&text, 0);
+		buf_init(&out, 0);
+		buf_printf(&text, "listener a { mode = tproxy }\n"
+		    "upstream { source = {%s} }\n%c", table[i].sources, 0);
+		c = must_load((const char *)buf_span(&text).data);
+		assert_true(c->upstream.source_client);
+		assert_int_equal(c->upstream.source[0].family,
+		    i == 0 ? ADDR_NONE : ADDR_IPV4);
+		assert_int_equal(c->upstream.source[1].family, ADDR_NONE);
+		config_json(c, &out);
+		buf_append_byte(&out, '\0');
+		assert_non_null(strstr((const char *)buf_span(&out).data,
+		    table[i].json));
+		buf_release(&text);
+		buf_release(&out);
+		config_unref(c);
+	}
+}
+
 int
 main(void)
 {
@@ -341,6 +373,7 @@ main(void)
 		cmocka_unit_test(test_describe),
 		cmocka_unit_test(test_resolvers),
 		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_the_word_client_among_sources),
 	};
 
 	return cmocka_run_group_tests_name("config_snapshot", tests, NULL,
