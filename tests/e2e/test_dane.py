@@ -1,0 +1,97 @@
+"""Level dane: real zones below a signed root, real certificates."""
+
+import contextlib
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+import signed_zones
+import weir as under_test
+from blackbox import PATIENCE
+
+CONFIG = """\
+user = ""
+workers = 2
+listener "l" {{ address = "127.0.0.1:0" }}
+upstream {{ {upstream} }}
+record {{ sqlite = "" }}
+status {{ address = "" control = "" }}
+dns {{ resolver = {{"127.0.0.1:{port}"}} {dns} timeout = 500ms }}
+"""
+
+
+class Loopback:
+    """Where processes are started that need no namespace."""
+
+    @staticmethod
+    def popen(*command):
+        return subprocess.Popen(command)
+
+
+def free_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def roots():
+    """Two roots, one signed: {"signed", "unsigned"} -> zones."""
+    reason = signed_zones.why_not() or under_test.why_not()
+    if reason:
+        pytest.skip(reason)
+    with contextlib.ExitStack() as opened:
+        place = Path(opened.enter_context(
+            tempfile.TemporaryDirectory(prefix="weir-dane-")))
+        made = {}
+        for name in ("signed", "unsigned"):
+            zones = signed_zones.Zones(place / name, port=free_port())
+            zones.anchor = zones.root(signed=name == "signed")
+            process = zones.serve(Loopback)
+            opened.callback(process.wait, PATIENCE)
+            opened.callback(process.terminate)
+            made[name] = zones
+        yield made
+
+
+def run(place, upstream="", **parts):
+    """weir until it is ended: its exit code and what it said."""
+    config = place / "weir.conf"
+    config.write_text(CONFIG.format(upstream=upstream, **parts))
+    process = subprocess.Popen([under_test.PROGRAM, "-c", config],
+                               stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, text=True)
+    said = ""
+    while "event=weir.serving" not in said:
+        line = process.stderr.readline()
+        if not line:
+            break
+        said += line
+    process.terminate()
+    return process.wait(PATIENCE), said + process.stderr.read()
+
+
+def test_start_with_a_resolver_that_gives_dnssec(roots, place):
+    code, said = run(place, dns=f'trust_anchor = "{roots["signed"].anchor}"',
+                     port=roots["signed"].port)
+    assert code == 0 and "event=weir.serving" in said, said
+
+
+@pytest.mark.parametrize("root, anchor, why", [
+    ("unsigned", "signed", "the root zone cannot be validated"),
+    ("signed", "foreign", "the root zone cannot be validated"),
+    ("nobody", "signed", "no answer in time"),
+    ("signed", "missing", "cannot be read"),
+    ("signed", "broken", "is the trust anchor a file of DS or DNSKEY"),
+])
+def test_start_is_refused(roots, place, root, anchor, why):
+    (place / "foreign").write_text(". IN DS 1 13 2 " + "00" * 32 + "\n")
+    (place / "broken").write_text("no key\n")
+    file = roots["signed"].anchor if anchor == "signed" else place / anchor
+    port = roots[root].port if root in roots else free_port()
+    code, said = run(place, dns=f'trust_anchor = "{file}"', port=port)
+    assert code == 1 and "event=weir.serving" not in said
+    assert "weir: DNSSEC, which dns.trust_anchor needs: " in said
+    assert why in said and "dns.resolver" in said
