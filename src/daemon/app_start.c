@@ -118,6 +118,12 @@ workers_start(struct app *app, struct buf *error)
 	app->shared.tls = app_tls(app->config, error);
 	if (app->shared.tls == NULL)
 		return -1;
+	app->shared.tls_memory = tls_memory_new(
+	    app->config->upstream.tls_failure_memory_us);
+	if (app->shared.tls_memory == NULL) {
+		buf_append_str(error, "no memory");
+		return -1;
+	}
 	for (i = 0; i < n; i++) {
 		app->workers[i] = worker_new(&app->shared, (unsigned)i,
 		    app->config, error);
@@ -239,6 +245,7 @@ app_stop(struct app *app)
 		worker_free(app->workers[i]);
 	process_finder_free(app->shared.processes);
 	tls_client_free(app->shared.tls);
+	tls_memory_free(app->shared.tls_memory);
 	record_stop(app->shared.record);
 	loop_timer_free(app->sources);
 	source_health_free(app->shared.sources);

@@ -171,6 +171,9 @@ upstream_eof(void *ctx, const char *error)
 {
 	struct session_event ev = { .type = SESSION_EOF,
 	    .side = SESSION_UPSTREAM, .u.eof.error = error };
+	struct driver *d = ctx;
+
+	ev.u.eof.tls_broke = stream_tls_broke(d->upstream);
 
 	driver_feed(ctx, &ev);
 }
@@ -538,7 +541,7 @@ new_session(struct driver *d, const struct config_listener *listener,
 		if (d->member == NULL)
 			return NULL;
 	}
-	open.tls_failed_before = tls_memory_has(w->tls_memory,
+	open.tls_failed_before = tls_memory_has(w->shared->tls_memory,
 	    &d->destination, loop_now_us(w->loop));
 	return session_new(&open);
 }

@@ -217,7 +217,7 @@ execute_one(struct driver *d, const struct session_action *a)
 		d->spool_waits = false;	/* what was wanted is gone */
 		break;
 	case SESSION_REMEMBER_TLS_FAILURE:
-		tls_memory_add(d->worker->tls_memory, &d->destination,
+		tls_memory_add(d->worker->shared->tls_memory, &d->destination,
 		    loop_now_us(d->worker->loop));
 		break;
 	case SESSION_RECORD:

@@ -305,10 +305,9 @@ worker_new(struct worker_shared *shared, unsigned index,
 	ulid_source_init(&w->ids, random_seed());
 	w->metrics = calloc(1, sizeof(*w->metrics));
 	w->loop = loop_new();
-	w->tls_memory = tls_memory_new(config->upstream.tls_failure_memory_us);
 	if (w->metrics != NULL)
 		metrics_init(w->metrics);
-	if (w->metrics != NULL && w->loop != NULL && w->tls_memory != NULL) {
+	if (w->metrics != NULL && w->loop != NULL) {
 		w->pool = policy_pool_new(w->loop, config, shared->instance,
 		    w->metrics, &driver_policy_handlers);
 		w->ready_timer = loop_timer_new(w->loop, ready_check, w);
@@ -369,7 +368,6 @@ worker_free(struct worker *w)
 	loop_timer_free(w->ready_timer);
 	dns_free(w->dns);
 	loop_free(w->loop);
-	tls_memory_free(w->tls_memory);
 	session_actions_release(&w->actions);
 	config_unref(w->config);
 	free(w->metrics);

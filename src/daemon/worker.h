@@ -43,6 +43,7 @@ struct worker_shared {
 	struct loop_guard guard;
 	struct process_finder *processes;	/* NULL: nobody is looked up */
 	struct tls_client *tls;		/* towards MXs */
+	struct tls_memory *tls_memory;
 	atomic_uint sessions;		/* open, of all workers */
 	/* Ports and addresses that are weir's own; written before any worker
 	 * starts and, under the lock, at a reload. */
@@ -74,7 +75,6 @@ struct worker {
 	struct config *config;
 	struct metrics *metrics;
 	struct policy_pool *pool;
-	struct tls_memory *tls_memory;
 	struct dns *dns;		/* NULL: weir was built without, or it
 					   cannot be had here */
 	struct ulid_source ids;

@@ -423,6 +423,12 @@ on_timer(void *ctx)
 	}
 }
 
+bool
+stream_tls_broke(const struct stream *s)
+{
+	return s->tls != NULL && tls_session_error(s->tls)[0] != '\0';
+}
+
 void
 stream_end(struct stream *s, enum stream_end how)
 {

@@ -104,6 +104,9 @@ bool stream_tls_offered_too_much(const struct stream *s);
  * they came; empty: none. */
 struct span stream_tls_first(const struct stream *s);
 
+/* In on_eof: TLS itself went wrong, and not only the connection beneath. */
+bool stream_tls_broke(const struct stream *s);
+
 enum stream_end {
 	STREAM_END_FLUSH,	/* write what is queued, close_notify, close */
 	STREAM_END_LINGER,	/* likewise, then FIN and swallow what still

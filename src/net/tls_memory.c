@@ -8,11 +8,13 @@
 
 #include "base/idtable.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #define TLS_MEMORY_MAX 4096
 
 struct tls_memory {
+	pthread_mutex_t lock;
 	struct idtable *until;		/* hash -> struct entry */
 	uint64_t lifetime_us;
 };
@@ -50,6 +52,7 @@ tls_memory_new(uint64_t lifetime_us)
 		return NULL;
 	}
 	m->lifetime_us = lifetime_us;
+	pthread_mutex_init(&m->lock, NULL);
 	return m;
 }
 
@@ -60,14 +63,13 @@ tls_memory_free(struct tls_memory *m)
 		return;
 	idtable_each(m->until, forget, m->until);
 	idtable_free(m->until);
+	pthread_mutex_destroy(&m->lock);
 	free(m);
 }
 
-void
-tls_memory_add(struct tls_memory *m, const struct addr *destination,
-    uint64_t now_us)
+static void
+remember(struct tls_memory *m, uint64_t id, uint64_t now_us)
 {
-	uint64_t id = destination_hash(destination);
 	struct entry *e = idtable_get(m->until, id);
 
 	if (e == NULL) {
@@ -82,11 +84,18 @@ tls_memory_add(struct tls_memory *m, const struct addr *destination,
 	e->until_us = now_us + m->lifetime_us;
 }
 
-bool
-tls_memory_has(struct tls_memory *m, const struct addr *destination,
+void
+tls_memory_add(struct tls_memory *m, const struct addr *destination,
     uint64_t now_us)
 {
-	uint64_t id = destination_hash(destination);
+	pthread_mutex_lock(&m->lock);
+	remember(m, destination_hash(destination), now_us);
+	pthread_mutex_unlock(&m->lock);
+}
+
+static bool
+recall(struct tls_memory *m, uint64_t id, uint64_t now_us)
+{
 	struct entry *e = idtable_get(m->until, id);
 
 	if (e == NULL)
@@ -95,4 +104,16 @@ tls_memory_has(struct tls_memory *m, const struct addr *destination,
 		return true;
 	forget(m->until, id, e);
 	return false;
+}
+
+bool
+tls_memory_has(struct tls_memory *m, const struct addr *destination,
+    uint64_t now_us)
+{
+	bool has;
+
+	pthread_mutex_lock(&m->lock);
+	has = recall(m, destination_hash(destination), now_us);
+	pthread_mutex_unlock(&m->lock);
+	return has;
 }

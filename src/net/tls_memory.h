@@ -1,6 +1,7 @@
 /*
  * Which destinations failed a TLS handshake lately: level `may` goes to them
- * in clear at once until the memory fades.
+ * in clear at once until the memory fades. All workers share one; any thread
+ * may use it.
  */
 #ifndef WEIR_NET_TLS_MEMORY_H
 #define WEIR_NET_TLS_MEMORY_H

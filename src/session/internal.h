@@ -417,6 +417,7 @@ bool session_starttls_wanted(const struct session *s);
 void session_starttls(struct session *s, struct pending *p,
 	const struct mx_reply *ehlo);
 bool session_starttls_broke(struct session *s, const char *why);
+void session_starttls_broke_later(struct session *s, const char *why);
 void session_starttls_secured(struct session *s);
 void session_starttls_not(struct session *s);
 void session_starttls_missed(struct session *s, const struct pending *p);

@@ -269,10 +269,13 @@ session_finish(struct session *s)
 }
 
 static void
-session_on_eof(struct session *s, enum session_side side, const char *error)
+session_on_eof(struct session *s, enum session_side side, const char *error,
+    bool tls_broke)
 {
 	if (side == SESSION_UPSTREAM) {
 		s->upstream_eof = true;
+		if (tls_broke)
+			session_starttls_broke_later(s, error);
 		session_upstream_gone(s, error);
 		return;
 	}
@@ -411,7 +414,8 @@ session_dispatch(struct session *s, const struct session_event *ev)
 			session_upstream_bytes(s, ev->u.bytes);
 		break;
 	case SESSION_EOF:
-		session_on_eof(s, ev->side, ev->u.eof.error);
+		session_on_eof(s, ev->side, ev->u.eof.error,
+		    ev->u.eof.tls_broke);
 		break;
 	case SESSION_PROCESS:
 		session_process_found(s, ev->u.process);

@@ -82,7 +82,10 @@ struct session_event {
 	uint64_t now_us;		/* monotonic */
 	union {
 		struct span bytes;
-		struct { const char *error; } eof;	/* "" for a clean end */
+		struct {
+			const char *error;	/* "" for a clean end */
+			bool tls_broke;		/* not the connection: TLS */
+		} eof;
 		const struct policy_process *process;	/* NULL: not known */
 		struct { struct addr local, remote; uint64_t took_us; }
 			connected;

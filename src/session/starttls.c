@@ -247,6 +247,24 @@ session_starttls_broke(struct session *s, const char *why)
 	return true;
 }
 
+/* TLS itself broke in the middle of a session. What was under way is lost to
+ * it, but at level `may` the next try must not run into the same thing. Where
+ * nothing was under way, it was only a rude way to say goodbye. */
+void
+session_starttls_broke_later(struct session *s, const char *why)
+{
+	const struct expected *owed = TAILQ_FIRST(&s->up->expected);
+	bool at_quit = owed != NULL && owed->pending != NULL &&
+	    owed->pending->command == &session_command_quit;
+
+	if (!s->up->tls_on || s->up->securing ||
+	    (s->transaction == NULL && (owed == NULL || at_quit)))
+		return;
+	starttls_failed_fact(s, SESSION_COUNTER_TLS_AFTERWARDS,
+	    TLS_RESULT_VALIDATION_FAILURE, why);
+	session_act(s, SESSION_REMEMBER_TLS_FAILURE, SESSION_UPSTREAM);
+}
+
 /* The EHLO inside TLS was answered. */
 void
 session_starttls_secured(struct session *s)

@@ -135,3 +135,30 @@ def test_a_failure_is_forgotten(peers, tmp_path):
     finally:
         assert front.stop() == 0
     assert tried == [True, False, True]
+
+
+def test_all_workers_remember(peers, tmp_path):
+    case = "alert handshake_failure"
+    before = len(peers.saw(case)["sessions"])
+    front = Front(tmp_path / "many", peers, "may", workers=3)
+    try:
+        for _ in range(8):
+            assert deliver(front, case)[:3] == "250"
+    finally:
+        assert front.stop() == 0
+    sessions = peers.saw(case)["sessions"][before:]
+    assert sum("STARTTLS" in lines for lines in sessions) == 1
+
+
+@pytest.mark.parametrize("case", tls_peer.LATER)
+def test_what_breaks_later_is_remembered(fronts, peers, case):
+    assert deliver(fronts["may"], case)[:3] == "421"
+    assert deliver(fronts["may"], case)[:3] == "250"
+    assert peers.saw(case)["messages"] == [False]
+
+
+@pytest.mark.parametrize("case", tls_peer.QUITTING)
+def test_a_rude_goodbye_is_forgiven(fronts, peers, case):
+    for _ in range(2):
+        assert deliver(fronts["may"], case)[:3] == "250"
+    assert peers.saw(case)["messages"] == [True, True]

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import tls_peer
-from blackbox import Client, Weir
+from blackbox import CONFIG, Client, Weir
 
 HERE = Path(__file__).parent
 UPSTREAM = """tls = "{level}" tls_timeout = {patience}
@@ -17,7 +17,7 @@ UPSTREAM = """tls = "{level}" tls_timeout = {patience}
 
 def name_of(case):
     """Of its listener."""
-    return f"case{[*tls_peer.NAMES, tls_peer.PLAIN].index(case)}"
+    return f"case{tls_peer.EVERY_NAME.index(case)}"
 
 
 class Peers:
@@ -44,7 +44,8 @@ class Peers:
 class Front(Weir):
     """A weir with a listener for each MX."""
 
-    def __init__(self, place, peers, level, patience="600ms", memory="24h"):
+    def __init__(self, place, peers, level, patience="600ms", memory="24h",
+                 workers=1):
         place.mkdir()
         listeners = "".join(
             f'listener "{name_of(case)}" {{ address = "127.0.0.1:0" '
@@ -52,6 +53,7 @@ class Front(Weir):
             for case, port in peers.ports.items())
         super().__init__(
             place, "127.0.0.1:1", more=listeners,
+            text=CONFIG.replace("workers = 1", f"workers = {workers}"),
             upstream=UPSTREAM.format(level=level, patience=patience,
                                      memory=memory))
         self.ports = {case: int(self.wait_log(

@@ -465,6 +465,26 @@ def after_handshake(how):
     return run
 
 
+def garbage(reply):
+    """Answers, and then sends a record that was made with no key."""
+    def run(session, line):
+        del line
+        if not session.tls:
+            return None
+        session.send(reply)
+        os.write(session.socket.fileno(), record(DATA, os.urandom(64)))
+        wait_for_its_end(session)
+        raise Gone
+    return run
+
+
+# TLS that serves for a while: no session survives it, but the next must.
+LATER = {"garbage after MAIL": {"MAIL": garbage(b"")},
+         "garbage in the message": {"DATA": garbage(b"354 go\r\n")},
+         "garbage for a reply": {"dot": garbage(b"")}}
+QUITTING = {"garbage at QUIT": {"QUIT": garbage(b"")},
+            "garbage behind QUIT": {"QUIT": garbage(b"221 bye\r\n")}}
+
 REPLIES = {
     **{f"STARTTLS answered: {name}": {"STARTTLS": instead(octets)}
        for name, octets in INSTEAD.items()},
@@ -496,6 +516,8 @@ def result(name):
 REFUSED = [f"STARTTLS answered: {code}" for code in (454, 502, 554)]
 NAMES = [*CASES, *CONTEXTS, *REPLIES]
 PLAIN = "not offered"       # nothing is wrong with this one
+EVERY_NAME = [*NAMES, PLAIN, *LATER, *QUITTING]
+ALL_REPLIES = {**REPLIES, **LATER, **QUITTING}
 
 
 # ------------------------------------------------------------------ the program
@@ -518,7 +540,7 @@ def breaks(function):
 
 
 def serve(name, pem):
-    script = {"MAIL": annoyed, "RCPT": annoyed, **REPLIES.get(name, {})}
+    script = {"MAIL": annoyed, "RCPT": annoyed, **ALL_REPLIES.get(name, {})}
     if name in CASES:
         script["STARTTLS"] = breaks(CASES[name][1])
     server = ScriptedMX(Here, "127.0.0.1", 0, script=script,
@@ -532,7 +554,7 @@ def serve(name, pem):
 
 
 def main(pem):
-    servers = {name: serve(name, pem) for name in [*NAMES, PLAIN]}
+    servers = {name: serve(name, pem) for name in EVERY_NAME}
     print(json.dumps({name: server.socket.getsockname()[1]
                       for name, server in servers.items()}), flush=True)
     for line in sys.stdin:

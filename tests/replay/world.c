@@ -271,6 +271,8 @@ world_eof(struct world *w, enum session_side side, const char *error)
 	struct session_event ev = { .type = SESSION_EOF, .side = side };
 
 	ev.u.eof.error = error;
+	/* as net/ words what TLS itself comes to */
+	ev.u.eof.tls_broke = strncmp(error, "TLS ", 4) == 0;
 	event(w, ev);
 }
 

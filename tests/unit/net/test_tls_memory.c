@@ -44,6 +44,21 @@ test_fades(void **state)
 	tls_memory_free(m);
 }
 
+/* What weir.conf says where it says nothing. */
+static void
+test_a_day(void **state)
+{
+	const uint64_t day = 24 * 3600 * (uint64_t)CLOCK_US_PER_S;
+	struct tls_memory *m = tls_memory_new(day);
+	struct addr a = address("192.0.2.1:25");
+
+	(void)state;
+	tls_memory_add(m, &a, 7);
+	assert_true(tls_memory_has(m, &a, 7 + day - 1));
+	assert_false(tls_memory_has(m, &a, 7 + day));
+	tls_memory_free(m);
+}
+
 static void
 test_again(void **state)
 {
@@ -110,6 +125,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fades),
+		cmocka_unit_test(test_a_day),
 		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_others),
 		cmocka_unit_test(test_full),
