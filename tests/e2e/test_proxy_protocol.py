@@ -244,6 +244,16 @@ def test_a_reload_and_a_stop_let_them_speak(net, scripted, weir, place):
     assert proxy.process.wait(10) == 0
 
 
+def test_a_stop_does_not_wait_for_the_silent(net, weir, place):
+    host, _ = net.pair()
+    proxy = weir(host, "drain_timeout = 100ms\n" +
+                 usual(place, text=BEHIND.replace("300ms", "1h")))
+    with proxied(host, b"PROXY ") as smtp:
+        wait_until(lambda: open_sessions(host), "it")
+        assert proxy.stop() == 0
+        assert smtp.reply() == ""
+
+
 @pytest.fixture
 def haproxy(place, stack):
     if shutil.which("haproxy", path="/usr/sbin") is None:

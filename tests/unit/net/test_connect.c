@@ -3,6 +3,7 @@
  */
 #include "fixture.h"
 #include "net/connect.h"
+#include "net/transparent.h"
 #include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/un.h>
@@ -92,6 +93,35 @@ a_connection_is_ready_to_use(void **state UNUSED)
 	r = attempt(&q);
 	assert_true(r.fd >= 0 && addr_eq_ip(&r.local, &q.source));
 	close(r.fd);
+	close(l);
+}
+
+/* On loopback all of 127/8 is ours anyway; what counts is the port, which is
+ * one that machines do not choose by themselves. */
+static void
+another_machines_address_has_a_port_of_its_own(void **state UNUSED)
+{
+	struct connect_request q = { .timeout_us = 2000 * MS,
+	    .transparent = true };
+	int l = listening(50, &q.destination), i;
+	struct result r;
+
+	q.source = address("127.0.0.9:1");
+	q.source.port = 0;
+	if (!transparent_is_allowed()) {
+		r = attempt(&q);
+		assert_string_equal(r.why, "source address 127.0.0.9 cannot "
+		    "be bound: not permitted");
+		close(l);
+		skip();
+	}
+	for (i = 0; i < 20; i++) {
+		r = attempt(&q);
+		assert_string_equal(r.why, "");
+		assert_true(addr_eq_ip(&r.local, &q.source));
+		assert_in_range(r.local.port, 1024, 32767);
+		close(r.fd);
+	}
 	close(l);
 }
 
@@ -232,6 +262,8 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_connection_is_ready_to_use),
+		cmocka_unit_test(
+		    another_machines_address_has_a_port_of_its_own),
 		cmocka_unit_test(unix_sockets_work),
 		cmocka_unit_test(failures_have_words),
 		cmocka_unit_test(silence_ends_by_timeout),
