@@ -108,7 +108,8 @@ session_tls_result(struct session *s, enum tls_result result,
 	f->u.tls_result.remote = s->up->route->destination;
 	f->u.tls_result.reason = (const char *)session_keep(s,
 	    span_of(reason, strlen(reason) + 1)).data;
-	s->up->tls_result = result;
+	if (domain.len == 0)
+		s->up->tls_result = result;
 }
 
 void

@@ -94,7 +94,8 @@ struct upstream {
 	struct smtp_ehlo ehlo;		/* what it offers now */
 	struct buf ehlo_clear;		/* its reply before STARTTLS */
 	bool tls_on, tls_skip, tls_fell_back;
-	enum tls_result tls_result;	/* as told; COUNT: not yet */
+	enum tls_result tls_result;	/* as told of all; COUNT: not
+					   yet */
 	bool securing;			/* from STARTTLS to the reply to the
 					   EHLO inside */
 	struct pending *tls_pending;	/* the EHLO that waits for TLS */

@@ -277,21 +277,22 @@ session_starttls_secured(struct session *s)
 	session_tls_result(s, TLS_RESULT_SUCCESS, span_of(NULL, 0), "");
 }
 
-/* MAIL was refused because TLS is missing: a recipient pipelined behind it tells
- * at least whom a report of that is for. */
+/* MAIL was refused for want of TLS: a recipient pipelined behind it tells at
+ * least whom a report of that is for. */
 void
 session_starttls_missed(struct session *s, const struct pending *p)
 {
 	struct smtp_path path;
 
-	if (s->up->tls_missing == NULL || !s->mail_refused ||
-	    p->parsed.verb != SMTP_VERB_RCPT ||
+	if (!s->mail_refused || p->parsed.verb != SMTP_VERB_RCPT ||
 	    s->up->tls_result == TLS_RESULT_COUNT ||
+	    s->up->tls_result == TLS_RESULT_SUCCESS ||
 	    smtp_path_parse(p->parsed.args, SPAN("TO"), &path) != 0 ||
 	    smtp_path_domain(path.address).len == 0)
 		return;
 	session_tls_result(s, s->up->tls_result,
-	    smtp_path_domain(path.address), s->up->tls_missing);
+	    smtp_path_domain(path.address), s->up->tls_missing != NULL ?
+	    s->up->tls_missing : "MAIL was refused");
 }
 
 /* The new connection after a failed handshake is where the old one was. */

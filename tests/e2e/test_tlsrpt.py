@@ -136,6 +136,11 @@ ROWS = [
      "mx.two.example", "TLS handshake timed out"),
     (7, "21T13:30:00", "validation-failure", "no-policy-found", None,
      "mx.two.example", "TLS handshake timed out"),
+    # the handshake was good, and what followed was not
+    (11, "21T15:00:00", "success", "no-policy-found", None, "mx.five.example",
+     None),
+    (11, "21T15:00:01", "certificate-expired", "no-policy-found", None,
+     "mx.five.example", "expired yesterday"),
     # nobody named a recipient
     (8, "21T14:00:00", "validation-failure", "no-policy-found", None,
      "mx.four.example", "alert"),
@@ -153,7 +158,7 @@ RECIPIENTS = [
     (6, "x@elsewhere.example", "b@two.example"), (7, "b@two.example", None),
     (7, "e@[192.0.2.1]", None), (7, "../../etc/passwd@a/../b", None),
     (7, "f@b\u00fccher.example", None), (9, "a@one.example", None),
-    (10, "a@one.example", None)]
+    (10, "a@one.example", None), (11, "a@five.example", None)]
 
 
 def session_id(number, day):
