@@ -13,9 +13,7 @@
 #include "daemon/driver_internal.h"
 
 #include "base/clock.h"
-#include "net/connect.h"
 #include "net/transparent.h"
-#include "smtp/proxy_header.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -38,7 +36,7 @@ driver_unlink(struct worker *w, struct driver *d)
 static struct stream **
 stream_of(struct driver *d, enum session_side side)
 {
-	return side == SESSION_CLIENT ? &d->client : &d->upstream;
+	return side == SESSION_CLIENT ? &d->client : &d->up->stream;
 }
 
 static bool
@@ -60,6 +58,14 @@ reading_update(struct driver *d, enum session_side side)
 		stream_pause(stream);
 	else
 		stream_resume(stream);
+}
+
+/* This side has another stream than before. */
+void
+driver_reading_anew(struct driver *d, enum session_side side)
+{
+	d->stopped[side] = false;
+	reading_update(d, side);
 }
 
 /* One side is full: the other one is not read until it has drained. */
@@ -90,8 +96,8 @@ driver_unblock(struct driver *d, enum session_side from)
 		driver_queue(d, &ev);
 }
 
-static void
-drained(struct driver *d, enum session_side side)
+void
+driver_drained(struct driver *d, enum session_side side)
 {
 	if (side == SESSION_UPSTREAM && d->spool_waits && d->spool_for == side)
 		driver_spool_read(d);
@@ -143,7 +149,7 @@ client_eof(void *ctx, const char *error)
 static void
 client_drained(void *ctx)
 {
-	drained(ctx, SESSION_CLIENT);
+	driver_drained(ctx, SESSION_CLIENT);
 }
 
 static const struct stream_handlers client_handlers = {
@@ -151,142 +157,6 @@ static const struct stream_handlers client_handlers = {
 	.on_eof = client_eof,
 	.on_drained = client_drained,
 };
-
-/* ----------------------------------------------------- upstream's handlers */
-
-static void
-upstream_bytes(void *ctx, struct span bytes)
-{
-	struct driver *d = ctx;
-	struct session_event ev = { .type = SESSION_BYTES,
-	    .side = SESSION_UPSTREAM, .u.bytes = bytes };
-
-	metrics_add(&d->worker->metrics->counters[METRICS_UPSTREAM_BYTES],
-	    bytes.len);
-	driver_feed(d, &ev);
-}
-
-static void
-upstream_eof(void *ctx, const char *error)
-{
-	struct session_event ev = { .type = SESSION_EOF,
-	    .side = SESSION_UPSTREAM, .u.eof.error = error };
-	struct driver *d = ctx;
-
-	ev.u.eof.tls_broke = stream_tls_broke(d->upstream);
-
-	driver_feed(ctx, &ev);
-}
-
-static void
-upstream_drained(void *ctx)
-{
-	drained(ctx, SESSION_UPSTREAM);
-}
-
-static void
-upstream_tls(void *ctx, const struct tls_info *info, const char *error)
-{
-	struct session_event ev = { .type = SESSION_TLS_FAILED,
-	    .side = SESSION_UPSTREAM };
-
-	if (info == NULL) {
-		ev.u.failed.why = error;
-	} else {
-		ev.type = SESSION_TLS_DONE;
-		ev.u.tls = (struct session_tls){
-			.version = info->version, .cipher = info->cipher,
-			.bits = info->bits, .certificate = info->certificate,
-			.subject = info->subject, .issuer = info->issuer,
-			.verified = info->verified, .resumed = info->resumed,
-			.verify_error = info->verify_error,
-			.handshake_us = info->handshake_us,
-		};
-	}
-	driver_feed(ctx, &ev);
-}
-
-static const struct stream_handlers upstream_handlers = {
-	.on_bytes = upstream_bytes,
-	.on_eof = upstream_eof,
-	.on_drained = upstream_drained,
-	.on_tls = upstream_tls,
-};
-
-static void
-upstream_claim(struct driver *d, const struct addr *local)
-{
-	d->upstream_local = *local;
-	d->upstream_claimed = true;
-	source_health_opened(d->worker->shared->sources, local);
-	if (loop_guard_claim(&d->worker->shared->guard, local,
-	    &d->destination, LOOP_GUARD_DIALLED)) {
-		metrics_add(&d->worker->metrics->counters[METRICS_LOOPS], 1);
-		log_event(LOG_ERROR, "session.loop", "session=%s reason=\"weir's "
-		    "own connection was redirected into weir: exempt its mark "
-		    "or user in the rules\"", d->id.text);
-	}
-}
-
-void
-driver_upstream_release(struct driver *d)
-{
-	if (d->upstream_claimed) {
-		source_health_closed(d->worker->shared->sources,
-		    &d->upstream_local);
-		loop_guard_release(&d->worker->shared->guard,
-		    &d->upstream_local, &d->destination,
-		    LOOP_GUARD_DIALLED);
-	}
-	d->upstream_claimed = false;
-}
-
-/* The first bytes of a connection to a fixed destination that wants to know
- * the client; any other place that a decision chose does not expect them. */
-static void
-upstream_proxy_header(struct driver *d)
-{
-	struct buf header;
-
-	if (!d->listener->send_proxy ||
-	    !addr_eq(&d->upstream_to, &d->listener->destination))
-		return;
-	buf_init(&header, 0);
-	proxy_header_write(&header, &d->client_addr, &d->client_local);
-	stream_write(d->upstream, buf_span(&header));
-	buf_release(&header);
-}
-
-void
-driver_connected(void *ctx, int fd, const struct addr *local, const char *why)
-{
-	struct driver *d = ctx;
-	struct session_event ev = { .type = SESSION_CONNECT_FAILED,
-	    .side = SESSION_UPSTREAM, .u.failed.why = why };
-
-	d->attempt = NULL;
-	if (fd >= 0) {
-		d->upstream = stream_new(d->worker->loop, fd,
-		    &upstream_handlers, d);
-		ev.u.failed.why = "no memory";
-	}
-	if (d->upstream != NULL) {
-		d->stopped[SESSION_UPSTREAM] = false;
-		reading_update(d, SESSION_UPSTREAM);
-		stream_set_write_timeout(d->upstream,
-		    d->config->upstream.data_block_timeout_us);
-		upstream_claim(d, local);
-		upstream_proxy_header(d);
-		ev.type = SESSION_CONNECTED;
-		ev.u.connected.local = *local;
-		ev.u.connected.remote = d->destination;
-		ev.u.connected.took_us = loop_now_us(d->worker->loop) -
-		    d->dialled_us;
-		histogram_add(&d->worker->metrics->connect_us,
-		    ev.u.connected.took_us);
-	}
-	driver_feed(d, &ev);
-}
 
 /* --------------------------------------------------------------- policies */
 
@@ -427,14 +297,14 @@ driver_run(struct driver *d)
 		feed_queued(d);
 		if (d->client != NULL)
 			stream_flush(d->client);
-		if (d->upstream != NULL)
-			stream_flush(d->upstream);
+		if (d->up->stream != NULL)
+			stream_flush(d->up->stream);
 		back_pressure(d, SESSION_CLIENT, SESSION_UPSTREAM);
 		back_pressure(d, SESSION_UPSTREAM, SESSION_CLIENT);
 		policy_pressure(d);
 		if (d->spool_waits && (d->spool_for == SESSION_CLIENT ?
-		    !d->policy_full : d->upstream == NULL ||
-		    !stream_is_full(d->upstream)))
+		    !d->policy_full : d->up->stream == NULL ||
+		    !stream_is_full(d->up->stream)))
 			driver_spool_read(d);
 		if (d->n_queue == 0)
 			break;
@@ -488,14 +358,12 @@ driver_end(struct driver *d)
 
 	d->ended = true;
 	stream_end(d->client, STREAM_END_LINGER);
-	stream_end(d->upstream, STREAM_END_ABORT);
-	connect_cancel(d->attempt);
+	driver_legs_end(d);
 	process_forget(d->process);
 	loop_timer_free(d->timer);
 	policy_pool_leave(d->member);
 	record_session_end(d->record);
 	spool_free(d->spool);
-	driver_upstream_release(d);
 	if (d->client_claimed)
 		loop_guard_release(&w->shared->guard, &d->client_addr,
 		    &d->destination, LOOP_GUARD_ACCEPTED);
@@ -541,8 +409,6 @@ new_session(struct driver *d, const struct config_listener *listener,
 		if (d->member == NULL)
 			return NULL;
 	}
-	open.tls_failed_before = tls_memory_has(w->shared->tls_memory,
-	    &d->destination, loop_now_us(w->loop));
 	return session_new(&open);
 }
 
@@ -568,6 +434,7 @@ driver_accept(struct worker *w, int fd, const struct addr *client,
 	d->client_addr = *client;
 	d->destination = *destination;
 	d->armed_us = UINT64_MAX;
+	driver_legs_init(d);
 	d->id = ulid_next(&w->ids, clock_wall_us());
 	TAILQ_INSERT_TAIL(&w->drivers, d, link);
 	w->n_drivers++;

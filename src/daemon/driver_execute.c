@@ -7,7 +7,7 @@ static void
 execute_send(struct driver *d, const struct session_action *a, bool last)
 {
 	struct stream *stream = a->side == SESSION_CLIENT ? d->client :
-	    d->upstream;
+	    d->up->stream;
 
 	if (stream == NULL)
 		return;
@@ -18,22 +18,10 @@ execute_send(struct driver *d, const struct session_action *a, bool last)
 }
 
 static void
-end_upstream(struct driver *d, enum stream_end how)
-{
-	stream_end(d->upstream, how);
-	d->upstream = NULL;
-	connect_cancel(d->attempt);
-	d->attempt = NULL;
-	driver_upstream_release(d);
-	/* What waited for it to take more need not wait any longer. */
-	driver_unblock(d, SESSION_CLIENT);
-}
-
-static void
 execute_close(struct driver *d, const struct session_action *a)
 {
 	if (a->side == SESSION_UPSTREAM) {
-		end_upstream(d, STREAM_END_FLUSH);
+		driver_end_upstream(d, STREAM_END_FLUSH);
 		return;
 	}
 	/* After QUIT nothing more comes; anybody else may still be talking. */
@@ -46,51 +34,11 @@ static void
 execute_abort(struct driver *d, const struct session_action *a)
 {
 	if (a->side == SESSION_UPSTREAM) {
-		end_upstream(d, STREAM_END_ABORT);
+		driver_end_upstream(d, STREAM_END_ABORT);
 		return;
 	}
 	stream_end(d->client, STREAM_END_ABORT);
 	d->client = NULL;
-}
-
-static void
-bind_failed(void *sources, const struct addr *source)
-{
-	source_health_failed(sources, source);
-}
-
-static void
-execute_connect(struct driver *d, const struct session_action *a)
-{
-	struct connect_request request = {
-		.destination = a->u.connect.destination,
-		.source = a->u.connect.source,
-		.transparent = d->config->upstream.source_client &&
-		    addr_eq_ip(&a->u.connect.source, &d->client_addr),
-		.mark = d->config->upstream.mark,
-		.timeout_us = a->u.connect.timeout_us,
-		.on_bind_failed = bind_failed,
-		.bind_ctx = d->worker->shared->sources,
-	};
-	struct session_event ev = { .type = SESSION_CONNECT_FAILED,
-	    .side = SESSION_UPSTREAM, .u.failed.why = "no memory" };
-
-	d->dialled_us = loop_now_us(d->worker->loop);
-	d->upstream_to = a->u.connect.destination;
-	d->attempt = connect_start(d->worker->loop, &request, driver_connected,
-	    d);
-	if (d->attempt == NULL)
-		driver_queue(d, &ev);
-}
-
-static void
-execute_start_tls(struct driver *d)
-{
-	struct tls_peer peer = { d->destination, "" };
-
-	if (d->upstream != NULL)
-		stream_start_tls(d->upstream, d->worker->shared->tls, &peer,
-		    d->config->upstream.tls_timeout_us);
 }
 
 static void
@@ -179,10 +127,19 @@ execute_one(struct driver *d, const struct session_action *a)
 		execute_abort(d, a);
 		break;
 	case SESSION_CONNECT:
-		execute_connect(d, a);
+		driver_connect(d, a);
+		break;
+	case SESSION_PARK:
+		driver_park(d);
+		break;
+	case SESSION_UNPARK:
+		driver_unpark(d);
+		break;
+	case SESSION_LEAVE_PARKED:
+		driver_leave_parked(d, a->u.send);
 		break;
 	case SESSION_START_TLS:
-		execute_start_tls(d);
+		driver_start_tls(d);
 		break;
 	case SESSION_PAUSE:
 	case SESSION_RESUME:
@@ -217,8 +174,8 @@ execute_one(struct driver *d, const struct session_action *a)
 		d->spool_waits = false;	/* what was wanted is gone */
 		break;
 	case SESSION_REMEMBER_TLS_FAILURE:
-		tls_memory_add(d->worker->shared->tls_memory, &d->destination,
-		    loop_now_us(d->worker->loop));
+		tls_memory_add(d->worker->shared->tls_memory,
+		    &d->up->destination, loop_now_us(d->worker->loop));
 		break;
 	case SESSION_RECORD:
 		execute_record(d, a);

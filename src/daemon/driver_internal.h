@@ -1,5 +1,6 @@
 /*
- * What driver.c (events in) and driver_execute.c (actions out) share.
+ * What driver.c (events in), driver_execute.c (actions out) and
+ * driver_upstream.c (connections to the MX) share.
  */
 #ifndef WEIR_DAEMON_DRIVER_INTERNAL_H
 #define WEIR_DAEMON_DRIVER_INTERNAL_H
@@ -9,6 +10,16 @@
 #include "net/stream.h"
 #include "service/spool.h"
 
+/* One connection to an MX, from its dial on. */
+struct leg {
+	struct driver *driver;
+	struct stream *stream;
+	struct connect_attempt *attempt;
+	struct addr destination, local;	/* as dialled, and our end */
+	uint64_t dialled_us;
+	bool claimed;			/* in the loop guard */
+};
+
 struct driver {
 	TAILQ_ENTRY(driver) link;
 	struct worker *worker;
@@ -16,18 +27,18 @@ struct driver {
 	const struct config_listener *listener;	/* in config */
 	struct session *session;
 	struct ulid id;
-	struct stream *client, *upstream;
-	struct connect_attempt *attempt;
+	struct stream *client;
+	struct leg legs[2];
+	struct leg *up, *parked;	/* in use; set aside, or NULL */
 	struct policy_member *member;
 	struct record_session *record;
 	struct spool *spool;
 	struct process_query *process;	/* NULL: answered, or not asked */
 	struct loop_timer *timer;
-	uint64_t armed_us, dialled_us;
-	struct addr client_addr, destination, upstream_local;
+	uint64_t armed_us;
+	struct addr client_addr, destination;	/* as the client means it */
 	struct addr client_local;	/* what the client's socket connected to */
-	struct addr upstream_to;	/* dialled, or being dialled */
-	bool client_claimed, upstream_claimed;
+	bool client_claimed;
 	/* Reading of each side: stopped by the session, by the other side's
 	 * queue, and in effect. */
 	bool paused[2], blocked[2], stopped[2];
@@ -50,9 +61,18 @@ void driver_arm(struct driver *d);
 void driver_pause(struct driver *d, enum session_side side, bool pause);
 void driver_unblock(struct driver *d, enum session_side from);
 void driver_end(struct driver *d);
-void driver_upstream_release(struct driver *d);
-void driver_connected(void *ctx, int fd, const struct addr *local,
-	const char *why);
+void driver_drained(struct driver *d, enum session_side side);
+void driver_reading_anew(struct driver *d, enum session_side side);
+
+/* driver_upstream.c */
+void driver_legs_init(struct driver *d);
+void driver_legs_end(struct driver *d);
+void driver_connect(struct driver *d, const struct session_action *a);
+void driver_start_tls(struct driver *d);
+void driver_end_upstream(struct driver *d, enum stream_end how);
+void driver_park(struct driver *d);
+void driver_unpark(struct driver *d);
+void driver_leave_parked(struct driver *d, struct span last_words);
 
 /* driver_process.c: who is the client? */
 void driver_process_seek(struct driver *d,

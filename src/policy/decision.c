@@ -199,6 +199,15 @@ is_ehlo_name(struct span s)
 	return s.len <= NAME_MAX_OCTETS;
 }
 
+/* Another destination needs the grant for that, and nothing else. */
+static bool
+is_next_hop_only(const struct policy_outbound *o)
+{
+	return o->next_hop.family != ADDR_NONE && o->source_address.len == 0 &&
+	    o->source_pool.len == 0 && o->ehlo_name.len == 0 &&
+	    o->tls == POLICY_TLS_UNSPECIFIED && !o->verification;
+}
+
 static const char *
 check_outbound(const struct policy_decision *d,
     const struct policy_rules *rules)
@@ -207,14 +216,13 @@ check_outbound(const struct policy_decision *d,
 
 	if (!o->set)
 		return NULL;
-	if (o->next_hop && !is_granted(rules, POLICY_GRANT_NEXT_HOP))
+	if (o->next_hop.family != ADDR_NONE &&
+	    !is_granted(rules, POLICY_GRANT_NEXT_HOP))
 		return "choosing the next hop is not granted";
-	if (!is_granted(rules, POLICY_GRANT_OUTBOUND))
+	if (!is_next_hop_only(o) && !is_granted(rules, POLICY_GRANT_OUTBOUND))
 		return "an outbound choice is not granted";
 	if (!is_phase(rules, AT(CONNECT) | AT(MAIL) | AT(RCPT)))
 		return "an outbound choice only fits CONNECT, MAIL and RCPT";
-	if (o->next_hop)
-		return "this weir cannot send to another next hop";
 	if (o->verification)
 		return "this weir cannot verify by names or TLSA records "
 		    "that a decision brings";

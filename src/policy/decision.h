@@ -30,7 +30,7 @@ struct policy_outbound {
 	struct span source_address, source_pool, ehlo_name;
 	enum policy_tls_level tls;
 	bool verification;		/* carries tls_names or tlsa */
-	bool next_hop;			/* carries one */
+	struct addr next_hop;		/* NONE: where the client means to go */
 };
 
 struct policy_annotation { struct span key, value; };

@@ -273,6 +273,24 @@ read_splices(struct reader *r, const PB(Decision) *in)
 	r->d->n_splices = splices == NULL ? 0 : in->n_body;
 }
 
+/* Never a name: what was looked up for one address must not be sent to
+ * another. Port 0, as if there were none, is SMTP's. */
+static void
+read_next_hop(struct reader *r, const PB(Endpoint) *in)
+{
+	struct addr *hop = &r->d->outbound.next_hop;
+
+	if (in == NULL)
+		return;
+	if (addr_parse(span_str(in->address), hop) != 0 || addr_is_any(hop)) {
+		unreadable(r, "the next hop is no IP address");
+		*hop = (struct addr){ .family = ADDR_NONE };
+	} else if (in->port > UINT16_MAX)
+		unreadable(r, "the next hop's port is none");
+	else
+		hop->port = in->port == 0 ? 25 : (uint16_t)in->port;
+}
+
 static void
 read_outbound(struct reader *r, const PB(Outbound) *in)
 {
@@ -290,7 +308,7 @@ read_outbound(struct reader *r, const PB(Outbound) *in)
 	out->ehlo_name = clean_string(r, in->ehlo_name);
 	out->tls = (enum policy_tls_level)tls;
 	out->verification = in->n_tls_names > 0 || in->n_tlsa > 0;
-	out->next_hop = in->next_hop != NULL;
+	read_next_hop(r, in->next_hop);
 }
 
 static void

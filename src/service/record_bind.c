@@ -80,18 +80,28 @@ record_bind_time(struct record_bind *b, uint64_t wall_us)
 	    record_text_time(&b->rows->clock, wall_us), -1, SQLITE_TRANSIENT));
 }
 
+/* Without the port. */
 void
-record_bind_addr(struct record_bind *b, const struct addr *a)
+record_bind_ip(struct record_bind *b, const struct addr *a)
 {
 	char text[ADDR_TEXT_MAX];
 
+	if (a->family == ADDR_NONE)
+		record_bind_null(b);
+	else
+		record_bind_done(b, sqlite3_bind_text(b->statement, b->column,
+		    addr_format(a, text), -1, SQLITE_TRANSIENT));
+}
+
+void
+record_bind_addr(struct record_bind *b, const struct addr *a)
+{
 	if (a == NULL || a->family == ADDR_NONE) {
 		record_bind_null(b);
 		record_bind_null(b);
 		return;
 	}
-	record_bind_done(b, sqlite3_bind_text(b->statement, b->column,
-	    addr_format(a, text), -1, SQLITE_TRANSIENT));
+	record_bind_ip(b, a);
 	record_bind_int(b, a->port);
 }
 

@@ -27,6 +27,7 @@ void record_bind_text_or_null(struct record_bind *b, struct span s);
 void record_bind_string(struct record_bind *b, const char *s);	/* "": NULL */
 void record_bind_time(struct record_bind *b, uint64_t wall_us);
 void record_bind_addr(struct record_bind *b, const struct addr *a);
+void record_bind_ip(struct record_bind *b, const struct addr *a);
 void record_bind_annotations(struct record_bind *b,
 	const struct policy_annotation *list, size_t n);
 

@@ -287,6 +287,31 @@ fields_transaction(struct pipe *p, struct fact *f)
 	number(p, &f->u.transaction.end_us);
 	number(p, &f->u.transaction.reply_us);
 	flag(p, &f->u.transaction.held);
+	address(p, &f->u.transaction.local);
+	address(p, &f->u.transaction.remote);
+}
+
+static void
+fields_route(struct pipe *p, struct fact_route *r)
+{
+	address(p, &r->source);
+	address(p, &r->destination);
+	string(p, &r->ehlo_name);
+}
+
+static void
+fields_rehomed(struct pipe *p, struct fact *f)
+{
+	count(p, &f->u.rehomed.number);
+	string(p, &f->u.rehomed.transaction_id);
+	ENUMERATION(p, f->u.rehomed.phase);
+	fields_route(p, &f->u.rehomed.from);
+	fields_route(p, &f->u.rehomed.to);
+	string(p, &f->u.rehomed.policy);
+	string(p, &f->u.rehomed.rule);
+	string(p, &f->u.rehomed.error);
+	number(p, &f->u.rehomed.duration_us);
+	count(p, &f->u.rehomed.round_trips);
 }
 
 static void
@@ -340,6 +365,9 @@ fields(struct pipe *p, struct fact *f, bool *of_first)
 		break;
 	case FACT_DECISION:
 		fields_decision(p, f);
+		break;
+	case FACT_REHOMED:
+		fields_rehomed(p, f);
 		break;
 	case FACT_ANNOTATION:
 		string(p, &f->u.annotation.policy);

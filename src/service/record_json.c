@@ -207,6 +207,8 @@ fact_transaction(struct record_json *j, const struct fact *f)
 	if (f->u.transaction.reply_us != 0)
 		number(j, "reply_us", f->u.transaction.reply_us);
 	flag(j, "held", f->u.transaction.held);
+	address(j, "source", &f->u.transaction.local);
+	address(j, "upstream", &f->u.transaction.remote);
 }
 
 static void
@@ -264,6 +266,24 @@ fact_decision(struct record_json *j, const struct fact *f)
 }
 
 static void
+fact_rehomed(struct record_json *j, const struct fact *f)
+{
+	string(j, "transaction", f->u.rehomed.transaction_id);
+	string(j, "phase", policy_phase_name(f->u.rehomed.phase));
+	address(j, "from_source", &f->u.rehomed.from.source);
+	address(j, "from_destination", &f->u.rehomed.from.destination);
+	string(j, "from_ehlo_name", f->u.rehomed.from.ehlo_name);
+	address(j, "to_source", &f->u.rehomed.to.source);
+	address(j, "to_destination", &f->u.rehomed.to.destination);
+	string(j, "to_ehlo_name", f->u.rehomed.to.ehlo_name);
+	string(j, "policy", f->u.rehomed.policy);
+	string(j, "rule", f->u.rehomed.rule);
+	string(j, "error", f->u.rehomed.error);
+	number(j, "duration_us", f->u.rehomed.duration_us);
+	number(j, "round_trips", f->u.rehomed.round_trips);
+}
+
+static void
 fact_close(struct record_json *j, const struct fact *f)
 {
 	string(j, "cause", f->u.close.cause);
@@ -279,7 +299,8 @@ fact(struct record_json *j, const struct fact *f)
 {
 	static const char *const names[] = {
 		"open", "process", "line", "upstream", "tls", "tls_result",
-		"recipient", "transaction", "decision", "annotation", "close",
+		"recipient", "transaction", "decision", "rehomed",
+		"annotation", "close",
 	};
 
 	string(j, "event", names[f->type]);
@@ -317,6 +338,9 @@ fact(struct record_json *j, const struct fact *f)
 		break;
 	case FACT_DECISION:
 		fact_decision(j, f);
+		break;
+	case FACT_REHOMED:
+		fact_rehomed(j, f);
 		break;
 	case FACT_ANNOTATION:
 		string(j, "policy", f->u.annotation.policy);

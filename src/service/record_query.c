@@ -75,10 +75,19 @@ parts[] = {
 	    "domain, mx, source_address AS source, "
 	    "upstream_address AS upstream, reason FROM tls_results "
 	    "WHERE session_id = ?1 ORDER BY number" },
+	{ "rehomings", '[', "SELECT number, transaction_id, occurred_at, "
+	    "phase, from_source_address AS from_source, "
+	    "from_upstream_address AS from_upstream, from_upstream_port, "
+	    "from_ehlo_name, to_source_address AS to_source, "
+	    "to_upstream_address AS to_upstream, to_upstream_port, "
+	    "to_ehlo_name, policy, rule, result, reason, duration_us, "
+	    "round_trips FROM rehomings WHERE session_id = ?1 "
+	    "ORDER BY number" },
 	{ "transactions", '[', "SELECT id, occurred_at, sender, outcome, "
 	    "decided_by, recipients, accepted, size, code, enhanced, reply, "
-	    "data_us, reply_us, duration_us, held AS \"held?\", rewritten "
-	    "FROM transactions WHERE session_id = ?1 ORDER BY id" },
+	    "data_us, reply_us, duration_us, held AS \"held?\", rewritten, "
+	    "source_address AS source, upstream_address AS upstream, "
+	    "upstream_port FROM transactions WHERE session_id = ?1 ORDER BY id" },
 	{ "recipients", '[', "SELECT transaction_id, number, address, "
 	    "accepted AS \"accepted?\", decided_by, code, enhanced, reply, "
 	    "latency_us, rewritten FROM recipients WHERE session_id = ?1 "

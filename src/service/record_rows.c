@@ -43,8 +43,9 @@ static const char *const sql[] = {
 	[RECORD_ROWS_TRANSACTION] =
 	    "INSERT OR REPLACE INTO transactions(session_id,id,occurred_at,"
 	    "sender,outcome,decided_by,recipients,accepted,size,code,enhanced,"
-	    "reply,data_us,reply_us,duration_us,held,rewritten) "
-	    "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+	    "reply,data_us,reply_us,duration_us,held,rewritten,"
+	    "source_address,upstream_address,upstream_port) "
+	    "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 	[RECORD_ROWS_RECIPIENT] =
 	    "INSERT OR REPLACE INTO recipients(session_id,transaction_id,"
 	    "number,address,accepted,decided_by,code,enhanced,reply,"
@@ -69,6 +70,13 @@ static const char *const sql[] = {
 	    "result,policy,domain,mx,source_address,source_port,"
 	    "upstream_address,upstream_port,reason) "
 	    "VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
+	[RECORD_ROWS_REHOMED] =
+	    "INSERT OR REPLACE INTO rehomings(session_id,number,"
+	    "transaction_id,occurred_at,phase,from_source_address,"
+	    "from_upstream_address,from_upstream_port,from_ehlo_name,"
+	    "to_source_address,to_upstream_address,to_upstream_port,"
+	    "to_ehlo_name,policy,rule,result,reason,duration_us,round_trips) "
+	    "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 };
 
 int
@@ -142,6 +150,10 @@ write_transaction(struct record_rows *rows)
 	record_bind_int(&b, f->u.transaction.held);
 	if (f->u.transaction.is_rewritten)
 		record_bind_text(&b, f->u.transaction.rewritten);
+	else
+		record_bind_null(&b);
+	record_bind_ip(&b, &f->u.transaction.local);
+	record_bind_addr(&b, &f->u.transaction.remote);
 	return record_bind_run(&b);
 }
 
@@ -266,6 +278,39 @@ write_tls_result(struct record_rows *rows)
 }
 
 static void
+bind_way(struct record_bind *b, const struct fact_route *r)
+{
+	record_bind_ip(b, &r->source);
+	record_bind_addr(b, &r->destination);
+	record_bind_string(b, r->ehlo_name);
+}
+
+static int
+write_rehomed(struct record_rows *rows)
+{
+	const struct record_cursor *c = &rows->cursor;
+	const struct fact *f = &c->fact;
+	struct record_bind b = record_bind_begin(rows,
+	    RECORD_ROWS_REHOMED, c->chunk);
+	bool done = f->u.rehomed.error[0] == '\0';
+
+	record_bind_int(&b, f->u.rehomed.number);
+	record_bind_string(&b, f->u.rehomed.transaction_id);
+	record_bind_time(&b, c->wall_us);
+	record_bind_string(&b, policy_phase_name(f->u.rehomed.phase));
+	bind_way(&b, &f->u.rehomed.from);
+	bind_way(&b, &f->u.rehomed.to);
+	record_bind_string(&b, f->u.rehomed.policy);
+	record_bind_string(&b, f->u.rehomed.rule);
+	record_bind_string(&b, done ? "done" : "failed");
+	record_bind_string(&b, f->u.rehomed.error);
+	record_bind_int_or_null(&b, f->u.rehomed.duration_us != 0,
+	    f->u.rehomed.duration_us);
+	record_bind_int(&b, f->u.rehomed.round_trips);
+	return record_bind_run(&b);
+}
+
+static void
 append_line(struct record_rows *rows, uint64_t *base_us)
 {
 	static const char *const opening[] = { "[[", ",[" };
@@ -331,6 +376,8 @@ write_fact(struct record_rows *rows, struct record_rows_about *a)
 			    record_text_address(f->u.recipient.address));
 		}
 		return write_recipient(rows);
+	case FACT_REHOMED:
+		return write_rehomed(rows);
 	case FACT_TLS_RESULT:
 		return write_tls_result(rows);
 	case FACT_DECISION:

@@ -211,9 +211,38 @@ static const char version_3_tls_results[] =
 "	PRIMARY KEY (session_id, number)\n"
 ") WITHOUT ROWID;\n";
 
+static const char version_3_rehomings[] =
+"CREATE TABLE rehomings (	-- transactions that had to go another way\n"
+"	session_id TEXT REFERENCES sessions(id),\n"
+"	number INTEGER,		-- counts within the session\n"
+"	transaction_id TEXT,\n"
+"	occurred_at TEXT,	-- when it was done, or failed\n"
+"	phase TEXT,		-- mail or rcpt: whose decision it was\n"
+"	from_source_address TEXT,	-- weir's own, so far\n"
+"	from_upstream_address TEXT, from_upstream_port INTEGER,\n"
+"	from_ehlo_name TEXT,	-- that the MX heard\n"
+"	to_source_address TEXT,	-- NULL: the kernel's choice, and no connection\n"
+"	to_upstream_address TEXT, to_upstream_port INTEGER,\n"
+"	to_ehlo_name TEXT,\n"
+"	policy TEXT, rule TEXT,	-- that chose it; NULL: back to the usual way\n"
+"	result TEXT,		-- done or failed\n"
+"	reason TEXT,		-- why it failed, as the client was told\n"
+"	duration_us INTEGER,	-- NULL: nothing was dialled\n"
+"	round_trips INTEGER,	-- that were waited for on the new connection\n"
+"	PRIMARY KEY (session_id, number),\n"
+"	FOREIGN KEY (session_id, transaction_id)\n"
+"		REFERENCES transactions(session_id, id)\n"
+") WITHOUT ROWID;\n"
+"ALTER TABLE transactions ADD COLUMN\n"
+"	source_address TEXT	/* weir's own towards the MX that was told MAIL;\n"
+"		NULL: none was */;\n"
+"ALTER TABLE transactions ADD COLUMN\n"
+"	upstream_address TEXT	/* that MX */;\n"
+"ALTER TABLE transactions ADD COLUMN upstream_port INTEGER;\n";
+
 /* Each part of the program that came with this version has its own text. */
 static const char *const version_3[] = {
-	version_3_process, version_3_tls_results,
+	version_3_process, version_3_tls_results, version_3_rehomings,
 };
 
 static int

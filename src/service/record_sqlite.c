@@ -39,6 +39,7 @@ static const char *const expire[] = {
 	"DELETE FROM transcripts WHERE session_id <= ?",
 	"DELETE FROM decisions WHERE session_id <= ?",
 	"DELETE FROM tls_results WHERE session_id <= ?",
+	"DELETE FROM rehomings WHERE session_id <= ?",
 	"DELETE FROM recipients WHERE session_id <= ?",
 	"DELETE FROM transactions WHERE session_id <= ?",
 	"DELETE FROM sessions WHERE id <= ?",

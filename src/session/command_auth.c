@@ -7,8 +7,21 @@
  * the exchange upstream with "*" (RFC 4954 4).
  */
 #include "session/internal.h"
+#include "session/route.h"
 
 #include "smtp/sasl.h"
+
+/* Why no password may pass: never in clear where TLS was meant, or where the
+ * offer came through TLS; and never to an MX that the session only went to for
+ * one message. NULL: it may. */
+const char *
+session_auth_is_withheld(const struct session *s)
+{
+	if (s->up->tls_fell_back || (s->promised_tls && !s->up->tls_on))
+		return "AUTH is not offered: TLS with the MX is not available";
+	return route_is_same_way(s->up->route, s->route) ? NULL :
+	    "AUTH is not offered here: the message before went another way";
+}
 
 static struct span
 auth_mechanism(const struct pending *p)
@@ -55,11 +68,11 @@ static void
 auth_parse(struct session *s, struct pending *p)
 {
 	struct span name = auth_mechanism(p);
+	const char *why = session_auth_is_withheld(s);
 
 	s->auth_asked = false;
-	if (s->up->tls_fell_back) {
-		session_reply_local(s, p, 454, "4.7.0", "AUTH is not offered: "
-		    "TLS with the MX is not available");
+	if (why != NULL) {
+		session_reply_local(s, p, 454, "4.7.0", why);
 		return;
 	}
 	if (name.len == 0 || memchr(name.data, 0, name.len) != NULL) {

@@ -54,26 +54,32 @@ bdat_is_offered(const struct session *s)
 	return s->chunking_offered;
 }
 
-/* It was, until a policy came back that decides on content now. */
-static bool
+/* It was, until a policy came back that decides on content now, or the
+ * transaction had to go where it is not offered. */
+static const char *
 bdat_is_put_off(const struct session *s)
 {
 	const struct transaction *t = s->transaction;
 
-	return s->chunking_offered && session_wants_content(s) && t != NULL &&
-	    t->content == NULL;
+	if (!s->chunking_offered || t == NULL || t->content != NULL)
+		return NULL;
+	if (session_wants_content(s))
+		return "A policy has to see the content: try again later";
+	return s->up->ehlo.capabilities & SMTP_CAP_CHUNKING ? NULL :
+	    "The MX that the message has to go to now does not offer "
+	    "CHUNKING: try again later";
 }
 
 static void
 bdat_parse(struct session *s, struct pending *p)
 {
 	struct transaction *t = s->transaction;
+	const char *why = bdat_is_put_off(s);
 
-	if (bdat_is_put_off(s)) {
+	if (why != NULL) {
 		if (!bdat_size(s, p))
 			return;
-		session_reply_local(s, p, 451, "4.3.0", "A policy has to see "
-		    "the content: try again later");
+		session_reply_local(s, p, 451, "4.3.0", why);
 		bdat_swallow(s, p);
 		return;
 	}

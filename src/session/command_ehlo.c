@@ -21,21 +21,36 @@ ehlo_ask(struct session *s, struct pending *p)
 	p->inquiry = session_ask(s, POLICY_PHASE_EHLO, p, ehlo_event);
 }
 
+/* The client's last one that was taken, if there was any. */
+void
+session_hello_parse(const struct session *s, struct smtp_command *hello_r)
+{
+	struct span line = buf_span(&s->hello);
+
+	smtp_command_parse(span_take(line, line.len < 2 ? 0 : line.len - 2),
+	    hello_r);
+}
+
+/* p: the client's; NULL: its last one, once more (rehome.c). */
 void
 session_ehlo_send(struct session *s, struct pending *p)
 {
 	struct buf *b;
-	struct span line = span_of(p->line, p->line_len);
+	struct smtp_command hello;
+	struct span line = p == NULL ? buf_span(&s->hello) :
+	    span_of(p->line, p->line_len);
 
 	if (s->up->route->ehlo_name[0] != '\0') {
+		if (p == NULL)
+			session_hello_parse(s, &hello);
 		b = session_scratch_buf(s);
-		buf_append(b, p->parsed.name);
+		buf_append(b, p == NULL ? hello.name : p->parsed.name);
 		buf_append_byte(b, ' ');
 		buf_append_str(b, s->up->route->ehlo_name);
 		buf_append_str(b, "\r\n");
 		line = buf_span(b);
 	}
-	if (p->state == PENDING_SENT) {
+	if (p == NULL || p->state == PENDING_SENT) {
 		session_send_own(s, EXPECT_EHLO, p,
 		    s->config->upstream.ehlo_timeout_us, line);
 		return;
@@ -71,15 +86,32 @@ ehlo_withheld(const struct session *s)
 
 	if (session_wants_content(s))
 		withhold |= SMTP_CAP_CHUNKING | SMTP_CAP_BINARYMIME;
-	if (s->up->tls_fell_back)	/* no password in clear where TLS was meant */
+	if (session_auth_is_withheld(s) != NULL)
 		withhold |= SMTP_CAP_AUTH;
 	return withhold;
+}
+
+/* What the client is shown now is what it may count on, wherever its messages
+ * go. */
+static void
+ehlo_promise(struct session *s, const struct pending *p, unsigned withheld)
+{
+	s->promised = s->up->ehlo;
+	s->promised.capabilities &= ~withheld;
+	s->promised_tls = s->up->tls_on;
+	buf_clear(&s->hello);
+	buf_append(&s->hello, span_of(p->line, p->line_len));
 }
 
 /* The client's answer, made of an EHLO reply of the MX. */
 void
 session_ehlo_answer(struct session *s, struct pending *p, struct span raw)
 {
+	if (p == NULL) {
+		session_rehome_secured(s);
+		return;
+	}
+	ehlo_promise(s, p, ehlo_withheld(s));
 	s->chunking_offered = s->up->ehlo.capabilities & SMTP_CAP_CHUNKING &&
 	    !session_wants_content(s);
 	if (p->command == &session_command_ehlo) {
@@ -92,16 +124,12 @@ session_ehlo_answer(struct session *s, struct pending *p, struct span raw)
 	buf_release(&s->up->ehlo_clear);
 }
 
+/* The MX took EHLO; or HELO, which offers nothing. */
 static void
-ehlo_reply(struct session *s, struct pending *p, const struct mx_reply *reply)
+ehlo_taken(struct session *s, struct pending *p, bool extended,
+    const struct mx_reply *reply)
 {
-	session_starttls_secured(s);
-	if (reply->code / 100 != 2) {
-		session_reply_raw(s, p, reply->raw);
-		p->reply_is_mx = true;
-		return;
-	}
-	if (p->command == &session_command_ehlo)
+	if (extended)
 		smtp_ehlo_parse(reply->raw, &s->up->ehlo);
 	else
 		s->up->ehlo = (struct smtp_ehlo){ 0 };
@@ -112,15 +140,43 @@ ehlo_reply(struct session *s, struct pending *p, const struct mx_reply *reply)
 		session_starttls(s, p, reply);
 		return;
 	}
-	if (p->command == &session_command_ehlo)
+	if (extended)
 		session_starttls_not(s);
 	if (!s->up->tls_on && s->up->route->tls >= CONFIG_TLS_ENCRYPT &&
 	    s->up->tls_missing == NULL)
-		s->up->tls_missing = p->command == &session_command_ehlo ?
+		s->up->tls_missing = extended ?
 		    "the MX offers no STARTTLS" : "TLS needs EHLO";
 	else if (s->up->tls_on)
 		s->up->tls_missing = NULL;
 	session_ehlo_answer(s, p, reply->raw);
+}
+
+static void
+ehlo_reply(struct session *s, struct pending *p, const struct mx_reply *reply)
+{
+	session_starttls_secured(s);
+	if (reply->code / 100 == 2) {
+		ehlo_taken(s, p, p->command == &session_command_ehlo, reply);
+		return;
+	}
+	session_reply_raw(s, p, reply->raw);
+	p->reply_is_mx = true;
+}
+
+/* To weir's own, where the session is re-homed. */
+void
+session_ehlo_again_reply(struct session *s, const struct mx_reply *reply)
+{
+	struct smtp_command hello;
+
+	session_starttls_secured(s);
+	session_hello_parse(s, &hello);
+	session_fact_lines(s, FACT_MX_TO_WEIR, reply->raw);
+	if (reply->code / 100 != 2) {
+		session_rehome_refused(s, "EHLO", reply);
+		return;
+	}
+	ehlo_taken(s, NULL, hello.verb == SMTP_VERB_EHLO, reply);
 }
 
 const struct session_command session_command_ehlo = {

@@ -85,17 +85,33 @@ mail_parse(struct session *s, struct pending *p)
 	p->inquiry = session_ask(s, POLICY_PHASE_MAIL, p, mail_event);
 }
 
+/* May a policy choose another way for it yet? */
+static bool
+mail_may_be_repeated(const struct session *s)
+{
+	const unsigned ways = 1u << POLICY_GRANT_OUTBOUND |
+	    1u << POLICY_GRANT_NEXT_HOP;
+	size_t i;
+
+	for (i = 0; i < s->config->n_policies; i++)
+		if (s->config->policies[i].grants & ways)
+			return true;
+	return false;
+}
+
 static void
 mail_pass(struct session *s, struct pending *p)
 {
 	struct transaction *t = p->transaction;
-	struct span address;
+	struct span address, line;
 
 	t->mail_sent = true;
 	t->is_rewritten = session_rewritten(p->inquiry, &address);
 	if (t->is_rewritten)
 		buf_append(&t->rewritten, address);
-	session_forward_envelope(s, p, SPAN("FROM"));
+	line = session_forward_envelope(s, p, SPAN("FROM"));
+	if (mail_may_be_repeated(s))
+		buf_append(&t->mail_line, line);
 	session_expect(s, EXPECT_COMMAND, p,
 	    s->config->upstream.mail_timeout_us);
 }
@@ -139,6 +155,7 @@ const struct session_command session_command_mail = {
 	.phase = POLICY_PHASE_MAIL,
 	.expect = EXPECT_COMMAND,
 	.parse = mail_parse,
+	.ready = session_rehome_ready,
 	.pass = mail_pass,
 	.refuse = mail_refuse,
 	.reply = mail_reply,

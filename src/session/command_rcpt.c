@@ -153,6 +153,7 @@ const struct session_command session_command_rcpt = {
 	.phase = POLICY_PHASE_RCPT,
 	.expect = EXPECT_COMMAND,
 	.parse = rcpt_parse,
+	.ready = session_rehome_ready,
 	.pass = rcpt_pass,
 	.refuse = rcpt_refuse,
 	.reply = rcpt_reply,

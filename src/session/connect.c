@@ -94,12 +94,11 @@ session_route_sources(const struct session *s, struct span sender)
 static const char *
 connect_outbound(struct session *s, const struct inquiry *q)
 {
-	const struct policy_outbound *o =
-	    &q->votes[q->merge.outbound].decision->outbound;
 	const char *why = NULL;
 	struct route_sources sources = session_route_sources(s,
 	    span_of(NULL, 0));
-	struct route *r = route_choose(s->route, s->config, o, &sources,
+	struct route *r = route_choose(s->route, s->config,
+	    q->votes[q->merge.outbound].decision, &sources,
 	    s->config->policies[q->merge.outbound].name, &why);
 
 	if (r == NULL)
@@ -208,11 +207,15 @@ session_connected(struct session *s, const struct session_event *ev)
 	struct fact *f;
 
 	s->up->open = true;
+	s->up->tls_skip |= ev->u.connected.tls_failed_before;
 	s->up->connect_us = ev->u.connected.took_us;
 	s->up->local = ev->u.connected.local;
 	s->up->reply_since_us = s->now_us;
+	s->up->round_trips++;
 	s->elapse_ms = s->elapse_ms == -1 ? -2 : s->elapse_ms;
 	session_enter_upstream(s, UPSTREAM_GREETING);
+	if (s->rehome != NULL)	/* a fact when it stands */
+		return;
 	f = session_fact(s, FACT_UPSTREAM);
 	f->u.upstream.local = ev->u.connected.local;
 	f->u.upstream.remote = ev->u.connected.remote;
@@ -240,54 +243,69 @@ connect_notify(struct session *s, const struct mx_reply *greeting,
 	session_notify(s, &ev);
 }
 
+static void
+connect_failed_fact(struct session *s, const char *why)
+{
+	struct fact *f = session_fact(s, FACT_UPSTREAM);
+
+	f->u.upstream.remote = s->up->route->destination;
+	f->u.upstream.connect_us = s->now_us - s->up->dialled_us;
+	f->u.upstream.error = why;
+}
+
 void
 session_connect_failed(struct session *s, const char *why)
 {
-	struct fact *f = session_fact(s, FACT_UPSTREAM);
 	char where[ADDR_TEXT_MAX];
 	struct buf *b = session_scratch_buf(s);
 	struct span line;
 
 	session_count(s, SESSION_COUNTER_CONNECT_FAILED, 1);
 	addr_format_port(&s->up->route->destination, where);
-	buf_append_str(b, why);
-	buf_append_byte(b, '\0');
-	why = (const char *)buf_span(b).data;
-	f->u.upstream.remote = s->up->route->destination;
-	f->u.upstream.connect_us = s->now_us - s->up->dialled_us;
-	f->u.upstream.error = why;
-	session_fact_event(s, "connect %s: %s", where, why);
-	connect_notify(s, NULL, why);
-	session_enter_upstream(s, UPSTREAM_GONE);
-	if (s->greeted) {	/* the second dial, after TLS had failed */
-		session_end_with_421(s, "connect_failed", "4.4.1", why);
-		return;
-	}
-	b = session_scratch_buf(s);
 	buf_printf(b, "%s %s: %s", s->config->hostname, where, why);
 	line = buf_span(b);
+	buf_append_byte(b, '\0');
+	why = (const char *)buf_span(b).data + strlen(s->config->hostname) + 1;
+	session_fact_event(s, "connect %s", why);
+	if (session_rehome_failed(s, "4.4.1", why))
+		return;
+	connect_failed_fact(s, why + strlen(where) + 2);
+	connect_notify(s, NULL, why + strlen(where) + 2);
+	session_enter_upstream(s, UPSTREAM_GONE);
+	if (s->greeted) {	/* the second dial, after TLS had failed */
+		session_end_with_421(s, "connect_failed", "4.4.1",
+		    why + strlen(where) + 2);
+		return;
+	}
 	connect_greet(s, 421, SPAN("4.4.1"), &line, 1);
 	session_end(s, "connect_failed");
+}
+
+/* A greeting that is not the session's first. */
+static void
+connect_greeted_again(struct session *s, const struct mx_reply *reply)
+{
+	session_fact_lines(s, FACT_MX_TO_WEIR, reply->raw);
+	if (s->rehome != NULL && !s->up->tls_fell_back)
+		connect_notify(s, reply, "");
+	if (reply->code / 100 == 2)
+		session_starttls_greeted_again(s);
+	else if (s->rehome != NULL)
+		session_rehome_refused(s, "the connection", reply);
+	else
+		session_upstream_broken(s, "upstream_gone", "4.4.2",
+		    "the MX refused a second connection in clear");
 }
 
 void
 session_greeting(struct session *s, const struct mx_reply *reply)
 {
-	bool again = s->greeted;
-
 	session_enter_upstream(s, UPSTREAM_COMMAND);
 	if (buf_len(&s->up->name) == 0)
 		buf_append(&s->up->name, span_take(span_take(reply->text,
 		    span_find(reply->text, ' ')), NAME_MAX_BYTES));
-	if (again) {
-		session_fact_lines(s, FACT_MX_TO_WEIR, reply->raw);
-		if (reply->code / 100 == 2) {
-			session_starttls_greeted_again(s);
-			return;
-		}
-		session_upstream_abort(s);
-		session_end_with_421(s, "upstream_gone", "4.4.2",
-		    "the MX refused a second connection in clear");
+	if (s->greeted) {
+		connect_greeted_again(s, reply);
 		return;
 	}
 	connect_notify(s, reply, "");

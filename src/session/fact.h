@@ -32,9 +32,17 @@ enum fact_type {
 	FACT_RECIPIENT,		/* an RCPT was settled */
 	FACT_TRANSACTION,	/* a transaction ended */
 	FACT_DECISION,
+	FACT_REHOMED,		/* a transaction went another way, or had to */
 	FACT_ANNOTATION,	/* of a policy, outside a decision */
 	FACT_CLOSE,		/* last of a session */
 	FACT_TYPE_COUNT
+};
+
+/* One end of re-homing. */
+struct fact_route {
+	struct addr source;	/* as bound; NONE: the kernel chooses */
+	struct addr destination;
+	const char *ehlo_name;	/* that the MX heard, or had heard */
 };
 
 struct fact {
@@ -106,6 +114,9 @@ struct fact {
 			uint64_t data_reply_us;	/* DATA to the 354; 0: none */
 			uint64_t reply_us;	/* final dot to final reply */
 			bool held;		/* content was held */
+			struct addr local, remote;	/* of the connection
+						   where MAIL went; NONE: it
+						   went nowhere */
 		} transaction;
 		struct {
 			const char *policy, *version;
@@ -122,6 +133,18 @@ struct fact {
 			bool observed;		/* not obeyed */
 			bool would_change;	/* had it been */
 		} decision;
+		struct {
+			unsigned number;	/* in the session */
+			const char *transaction_id;
+			enum policy_phase phase;	/* MAIL or RCPT */
+			struct fact_route from, to;
+			const char *policy, *rule;	/* that chose it; "":
+							   the configuration */
+			const char *error;	/* "" when it is done */
+			uint64_t duration_us;	/* since it began; 0: it never
+						   did */
+			unsigned round_trips;
+		} rehomed;
 		struct {
 			const char *policy;
 			const struct policy_annotation *annotations;

@@ -65,6 +65,7 @@ enum expect {
 	EXPECT_FINAL,		/* to the final dot */
 	EXPECT_CHUNK,		/* to a BDAT */
 	EXPECT_RSET,		/* weir's own */
+	EXPECT_MAIL,		/* weir's own, repeated elsewhere */
 	EXPECT_COUNT
 };
 
@@ -83,6 +84,7 @@ struct upstream {
 	enum upstream_phase phase;
 	bool open;
 	struct addr local;		/* our end */
+	unsigned round_trips;		/* what was waited for, so far */
 	uint64_t dialled_us, connect_us;
 	struct buf in, reply;
 	struct buf name;		/* the MX's, as it greets */
@@ -120,6 +122,10 @@ struct transaction {
 	struct ulid id;
 	struct buf sender;	/* as the client sent it */
 	struct buf rewritten;	/* as the MX was told, if another one */
+	struct route *route;	/* the way it goes; NULL: not known yet */
+	struct addr local, remote;	/* of the connection where MAIL went */
+	struct buf mail_line;	/* what the MX was told; kept only where a
+				   policy may choose another way at RCPT */
 	bool is_rewritten;
 	bool smtputf8;		/* the client asked for it */
 	struct recipient *recipients;
@@ -162,6 +168,8 @@ struct pending {
 	struct smtp_command parsed;	/* spans into line */
 	struct inquiry *inquiry;	/* NULL: nobody asked */
 	struct transaction *transaction;
+	struct route *route;		/* MAIL, RCPT: the way that it has to
+					   go; NULL: not known yet */
 	unsigned index;			/* RCPT: within the transaction */
 	bool asked_done;		/* its verdict was applied */
 	bool interim;			/* `reply` is a 354 or 334: it leaves,
@@ -244,6 +252,14 @@ struct session {
 	struct addr client, destination;	/* as the client means it */
 	struct route *route;		/* the default, or CONNECT's choice */
 	struct upstream *up;		/* the connection in use; never NULL */
+	struct upstream *parked;	/* the one that it may take the place
+					   of; while rehome */
+	struct rehome *rehome;		/* rehome.c; NULL: none is under way */
+	struct buf hello;		/* the client's last EHLO or HELO that
+					   was taken, with CRLF */
+	struct smtp_ehlo promised;	/* what the client was offered */
+	bool promised_tls;		/* and with TLS behind it */
+	unsigned n_rehomings;
 	config_pool_usable_fn *source_is_usable;
 	void *source_ctx;
 	const char *refuse;
@@ -385,6 +401,24 @@ void session_notify_reply(struct session *s, enum policy_phase phase,
 void session_reply_split(struct session *s, struct span raw,
 	struct policy_reply *reply_r);
 
+/* The connection to the MX is of no use any more: 421 to the client; or, where
+ * it is only being built, 451 to the command that it is for (rehome.c). */
+void session_upstream_broken(struct session *s, const char *cause,
+	const char *enhanced, const char *text);
+
+/* rehome.c */
+bool session_rehome_ready(struct session *s, struct pending *p);
+void session_rehome_greeted(struct session *s);
+void session_rehome_secured(struct session *s);
+void session_rehome_refused(struct session *s, const char *what,
+	const struct mx_reply *reply);
+void session_rehome_mail_reply(struct session *s,
+	const struct mx_reply *reply);
+bool session_rehome_failed(struct session *s, const char *enhanced,
+	const char *text);
+void session_parked_lost(struct session *s, const char *why);
+void session_rehome_drop(struct session *s);
+
 /* connect.c */
 void session_connect_begin(struct session *s);
 struct route_sources session_route_sources(const struct session *s,
@@ -401,6 +435,7 @@ void session_process_found(struct session *s,
 	const struct policy_process *found);
 
 /* command_auth.c */
+const char *session_auth_is_withheld(const struct session *s);
 void session_auth_line(struct session *s, const struct smtp_line_event *ev);
 bool session_auth_progress(struct session *s);
 void session_auth_go(struct session *s);
@@ -412,6 +447,8 @@ void session_bdat_refuse(struct session *s, struct pending *p,
 /* command_ehlo.c */
 void session_ehlo_send(struct session *s, struct pending *p);
 void session_ehlo_answer(struct session *s, struct pending *p, struct span raw);
+void session_ehlo_again_reply(struct session *s, const struct mx_reply *reply);
+void session_hello_parse(const struct session *s, struct smtp_command *hello_r);
 
 /* starttls.c */
 bool session_starttls_wanted(const struct session *s);
@@ -434,7 +471,7 @@ struct span session_rewrite_args(struct session *s, struct span args,
 	const struct smtp_path *path, struct span address);
 const char *session_rewrite_wrong(struct session *s, const struct inquiry *q,
 	const struct policy_decision *d);
-void session_forward_envelope(struct session *s, struct pending *p,
+struct span session_forward_envelope(struct session *s, struct pending *p,
 	struct span keyword);
 
 /* transaction.c */

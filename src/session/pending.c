@@ -9,6 +9,7 @@
  */
 #include "session/internal.h"
 #include "session/content.h"
+#include "session/route.h"
 
 #include <stdlib.h>
 
@@ -31,6 +32,7 @@ session_pending_free(struct session *s, struct pending *p)
 	pending_unlink(s, p);
 	session_inquiry_free(s, p->inquiry);
 	session_transaction_unref(s, p->transaction);
+	route_unref(p->route);
 	session_give_memory(s, &p->reply);
 	session_later(s, free, p);
 }
@@ -189,7 +191,7 @@ session_reply_local_only(struct session *s, struct pending *p)
 static bool
 pending_may_pass(struct session *s, const struct pending *p)
 {
-	if (p->inquiry != NULL && !p->inquiry->closed)
+	if ((p->inquiry != NULL && !p->inquiry->closed) || s->rehome != NULL)
 		return false;
 	if (s->up->phase != UPSTREAM_COMMAND && !s->local_only)
 		return false;
@@ -253,6 +255,8 @@ pending_pass_one(struct session *s, struct pending *p)
 	}
 	if (c->ready != NULL && !c->ready(s, p))
 		return false;
+	if (p->state != PENDING_PARSED)		/* it was answered */
+		return true;
 	if (c->pass != NULL)
 		c->pass(s, p);
 	else {

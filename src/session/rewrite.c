@@ -70,7 +70,7 @@ session_rewrite_wrong(struct session *s, const struct inquiry *q,
 }
 
 /* The line of a MAIL or RCPT to the MX. */
-void
+struct span
 session_forward_envelope(struct session *s, struct pending *p,
     struct span keyword)
 {
@@ -83,11 +83,12 @@ session_forward_envelope(struct session *s, struct pending *p,
 	if (!session_rewritten(p->inquiry, &address) ||
 	    smtp_path_parse(args, keyword, &path) != 0) {
 		session_forward(s, p, line);
-		return;
+		return line;
 	}
 	b = session_scratch_buf(s);
 	buf_append(b, span_take(line, before));
 	smtp_path_rewrite(b, args, &path, address);
 	buf_append(b, span_skip(line, before + args.len));
 	session_forward_instead(s, p, buf_span(b));
+	return buf_span(b);
 }

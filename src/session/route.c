@@ -9,24 +9,42 @@
 
 #include "smtp/path.h"
 
+static const char *
+put_text(char **at, struct span text)
+{
+	char *to = *at;
+
+	if (text.len > 0)
+		memcpy(to, text.data, text.len);
+	to[text.len] = '\0';
+	*at = to + text.len + 1;
+	return to;
+}
+
 static struct route *
 route_new(const struct route *like, struct span ehlo_name,
-    const char *chosen_by)
+    const char *chosen_by, struct span rule)
 {
-	size_t by_size = strlen(chosen_by) + 1;
-	struct route *r = malloc(sizeof(*r) + ehlo_name.len + 1 + by_size);
+	struct span by = span_str(chosen_by);
+	struct route *r = malloc(sizeof(*r) + ehlo_name.len + by.len +
+	    rule.len + 3);
+	char *at;
 
 	if (r == NULL)
 		return NULL;
 	*r = *like;
 	r->references = 1;
-	r->ehlo_name = r->text;
-	if (ehlo_name.len > 0)
-		memcpy(r->text, ehlo_name.data, ehlo_name.len);
-	r->text[ehlo_name.len] = '\0';
-	r->chosen_by = r->text + ehlo_name.len + 1;
-	memcpy(r->text + ehlo_name.len + 1, chosen_by, by_size);
+	at = r->text;
+	r->ehlo_name = put_text(&at, ehlo_name);
+	r->chosen_by = put_text(&at, by);
+	r->rule = put_text(&at, rule);
 	return r;
+}
+
+static struct addr
+default_source(const struct config *c, const struct addr *destination)
+{
+	return c->upstream.source[destination->family == ADDR_IPV6 ? 1 : 0];
 }
 
 struct route *
@@ -35,8 +53,7 @@ route_default(const struct config *c, const struct addr *destination,
 {
 	struct route like = {
 		.destination = *destination,
-		.source = c->upstream.source[
-		    destination->family == ADDR_IPV6 ? 1 : 0],
+		.source = default_source(c, destination),
 		.tls = c->upstream.tls,
 	};
 
@@ -44,7 +61,7 @@ route_default(const struct config *c, const struct addr *destination,
 		like.source = *client;
 		like.source.port = 0;
 	}
-	return route_new(&like, span_of(NULL, 0), "");
+	return route_new(&like, span_of(NULL, 0), "", span_of(NULL, 0));
 }
 
 struct route *
@@ -140,30 +157,61 @@ route_source(const struct config *c, enum addr_family family,
 	return out ? NULL : a;
 }
 
+/* The source of one who did not choose any: base's; or, where the choice is a
+ * destination of the other family, the usual one, if base's was that, too. */
+static const struct addr *
+keep_source(const struct route *base, const struct config *c,
+    struct route *like, const char **why_r)
+{
+	const struct addr usual = default_source(c, &base->destination);
+
+	if (like->destination.family == base->destination.family)
+		return &like->source;
+	like->source = default_source(c, &like->destination);
+	if (base->chosen_by[0] == '\0' || base->source.family == ADDR_NONE ||
+	    addr_eq_ip(&base->source, &usual))
+		return &like->source;
+	*why_r = no_source(like->destination.family, false);
+	return NULL;
+}
+
 struct route *
 route_choose(const struct route *base, const struct config *c,
-    const struct policy_outbound *o, const struct route_sources *sources,
+    const struct policy_decision *d, const struct route_sources *sources,
     const char *chosen_by, const char **why_r)
 {
+	const struct policy_outbound *o = &d->outbound;
 	struct span ehlo_name = span_str(base->ehlo_name);
 	const struct config_pool *pool = NULL;
 	struct route like = *base, *r;
 	const struct addr *source;
 
+	if (o->next_hop.family != ADDR_NONE)
+		like.destination = o->next_hop;
 	if (o->source_address.len > 0 || o->source_pool.len > 0) {
-		source = route_source(c, base->destination.family, o, sources,
+		source = route_source(c, like.destination.family, o, sources,
 		    &pool, why_r);
-		if (source == NULL)
-			return NULL;
-		like.source = *source;
-		ehlo_name = span_str(pool->ehlo_name);
-	}
+		if (pool != NULL)
+			ehlo_name = span_str(pool->ehlo_name);
+	} else
+		source = keep_source(base, c, &like, why_r);
+	if (source == NULL)
+		return NULL;
+	like.source = *source;
 	if (o->ehlo_name.len > 0)
 		ehlo_name = o->ehlo_name;
 	if (o->tls != POLICY_TLS_UNSPECIFIED)
 		like.tls = (enum config_tls)(o->tls - POLICY_TLS_NONE);
-	r = route_new(&like, ehlo_name, chosen_by);
+	r = route_new(&like, ehlo_name, chosen_by, d->rule);
 	if (r == NULL)
 		*why_r = "no memory";
 	return r;
+}
+
+bool
+route_is_same_way(const struct route *a, const struct route *b)
+{
+	return a == b || (addr_eq(&a->destination, &b->destination) &&
+	    addr_eq_ip(&a->source, &b->source) &&
+	    strcmp(a->ehlo_name, b->ehlo_name) == 0);
 }

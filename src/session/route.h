@@ -17,7 +17,8 @@ struct route {
 	struct addr source;	/* port 0; NONE: the kernel chooses */
 	enum config_tls tls;
 	const char *ehlo_name;	/* "": the client's own */
-	const char *chosen_by;	/* a policy's name; "": the configuration */
+	const char *chosen_by, *rule;	/* a policy and its rule; "": the
+					   configuration */
 	char text[];		/* what the strings point into */
 };
 
@@ -35,10 +36,13 @@ struct route_sources {
 };
 
 /**
- * route_choose(base, c, o, sources, chosen_by, why_r) - base, changed by a
+ * route_choose(base, c, d, sources, chosen_by, why_r) - base, changed by a
  * decision.
  *
- * o  granted and checked (policy_decision_check())
+ * d  with an outbound choice, granted and checked (policy_decision_check())
+ *
+ * What the choice leaves open stays as in base; but the default source of one
+ * family gives way to that of the other when the destination's is another one.
  *
  * Of a pool the sender's domain gets its address; without one, the client's
  * address does (config_pool_pick()).
@@ -47,8 +51,12 @@ struct route_sources {
  * words for the client's 4xx: never a silent default.
  */
 struct route *route_choose(const struct route *base, const struct config *c,
-	const struct policy_outbound *o, const struct route_sources *sources,
+	const struct policy_decision *d, const struct route_sources *sources,
 	const char *chosen_by, const char **why_r);
+
+/* Does one connection serve both: the same ends, and the same EHLO name? What
+ * is asked of TLS is looked at on the connection that there is. */
+bool route_is_same_way(const struct route *a, const struct route *b);
 
 struct route *route_ref(struct route *r);
 void route_unref(struct route *r);		/* NULL is fine */

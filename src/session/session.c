@@ -127,13 +127,13 @@ session_new(const struct session_open *open)
 	s->destination = open->destination;
 	s->source_is_usable = open->source_is_usable;
 	s->source_ctx = open->source_ctx;
-	s->up->tls_skip = open->tls_failed_before;
 	s->record = open->record;
 	s->refuse = open->refuse;
 	s->process_sought = open->process_sought;
 	s->elapse_ms = -1;
 	buf_init(&s->client_in, 0);
 	buf_init(&s->greeting, SMTP_REPLY_MAX);
+	buf_init(&s->hello, SMTP_LINE_MAX);
 	buf_init(&s->auth_line, SMTP_LINE_MAX);
 	TAILQ_INIT(&s->pending);
 	TAILQ_INIT(&s->inquiries);
@@ -186,8 +186,11 @@ session_free(struct session *s)
 	}
 	buf_release(&s->client_in);
 	buf_release(&s->greeting);
+	buf_release(&s->hello);
 	buf_release(&s->auth_line);
 	session_upstream_free(s->up);
+	session_upstream_free(s->parked);
+	free(s->rehome);
 	route_unref(s->route);
 	free(s->seats);
 	free(s->process);
@@ -216,6 +219,7 @@ session_end(struct session *s, const char *cause)
 		session_act(s, SESSION_CLOSE, SESSION_UPSTREAM)->u.why = cause;
 		s->up->open = false;
 	}
+	session_rehome_drop(s);
 	if (!s->client_closed) {
 		session_act(s, SESSION_CLOSE, SESSION_CLIENT)->u.why = cause;
 		s->client_closed = true;
@@ -393,8 +397,7 @@ session_on_timer(struct session *s)
 		session_count(s, SESSION_COUNTER_TIMEOUT_UPSTREAM, 1);
 		if (session_starttls_broke(s, "timed out"))
 			return;
-		session_upstream_abort(s);
-		session_end_with_421(s, "upstream_timeout", "4.4.2",
+		session_upstream_broken(s, "upstream_timeout", "4.4.2",
 		    "timeout while waiting for the MX");
 	}
 }
@@ -425,6 +428,9 @@ session_dispatch(struct session *s, const struct session_event *ev)
 		break;
 	case SESSION_CONNECT_FAILED:
 		session_connect_failed(s, ev->u.failed.why);
+		break;
+	case SESSION_PARKED_LOST:
+		session_parked_lost(s, ev->u.eof.error);
 		break;
 	case SESSION_TLS_DONE:
 		session_tls_done(s, &ev->u.tls);

@@ -47,6 +47,8 @@ enum session_event_type {
 	SESSION_PROCESS,	/* u.process, what session_open sought */
 	SESSION_CONNECTED,	/* u.connected */
 	SESSION_CONNECT_FAILED,	/* u.failed */
+	SESSION_PARKED_LOST,	/* the connection that was set aside ended, or
+				   spoke (u.eof) */
 	SESSION_TLS_DONE,	/* u.tls, upstream leg */
 	SESSION_TLS_FAILED,	/* u.failed; the session aborts that side */
 	SESSION_ANSWER,		/* u.answer: of one policy */
@@ -87,8 +89,11 @@ struct session_event {
 			bool tls_broke;		/* not the connection: TLS */
 		} eof;
 		const struct policy_process *process;	/* NULL: not known */
-		struct { struct addr local, remote; uint64_t took_us; }
-			connected;
+		struct {
+			struct addr local, remote;
+			uint64_t took_us;
+			bool tls_failed_before;	/* it is remembered so */
+		} connected;
 		struct { const char *why; } failed;	/* in words */
 		struct session_tls tls;
 		struct {
@@ -116,6 +121,13 @@ enum session_action_type {
 	SESSION_ABORT,		/* close `side` at once; what is queued to it
 				   and not yet written is dropped */
 	SESSION_CONNECT,	/* u.connect: dial the MX */
+	SESSION_PARK,		/* set the connection to the MX aside: what
+				   follows for that side is for another one.
+				   Nothing is owed on it */
+	SESSION_UNPARK,		/* it is the one in use again; the other one
+				   was aborted, or never came to be */
+	SESSION_LEAVE_PARKED,	/* it is not needed any more: u.send as its
+				   last words (empty: it is lost), and close */
 	SESSION_START_TLS,	/* handshake with the MX */
 	SESSION_PAUSE, SESSION_RESUME,	/* reading of `side` */
 	SESSION_ASK,		/* u.ask: send to a policy; seq 0: notify */
@@ -158,6 +170,7 @@ enum session_counter {
 	SESSION_COUNTER_CONNECT_FAILED,
 	SESSION_COUNTER_TIMEOUT_CLIENT, SESSION_COUNTER_TIMEOUT_UPSTREAM,
 	SESSION_COUNTER_TUNNEL,
+	SESSION_COUNTER_REHOMED, SESSION_COUNTER_REHOMED_NOT,
 	SESSION_COUNTER_COUNT
 };
 
@@ -222,7 +235,6 @@ struct session_open {
 	/* Can mail be sent from this address of a pool now? NULL: yes. */
 	config_pool_usable_fn *source_is_usable;
 	void *source_ctx;
-	bool tls_failed_before;		/* the destination is remembered */
 	bool record;			/* false: make no facts */
 	const struct session_policy *policies;	/* config->n_policies; copied */
 	bool process_sought;		/* SESSION_PROCESS will come, soon */

@@ -94,7 +94,9 @@ starttls_failed(struct session *s, enum session_counter cause, const char *why)
 	if (s->up->route->tls >= CONFIG_TLS_ENCRYPT) {
 		s->up->tls_pending = NULL;
 		s->up->tls_missing = "the TLS handshake with the MX failed";
-		starttls_required(s, p, true);
+		if (!session_rehome_failed(s, "4.7.5",
+		    "TLS is required, and the handshake with the MX failed"))
+			starttls_required(s, p, true);
 		return;
 	}
 	session_count(s, SESSION_COUNTER_TLS_FALLBACK, 1);
@@ -136,7 +138,8 @@ void
 session_starttls(struct session *s, struct pending *p,
     const struct mx_reply *ehlo)
 {
-	session_fact_lines(s, FACT_MX_TO_WEIR, ehlo->raw);
+	if (p != NULL)
+		session_fact_lines(s, FACT_MX_TO_WEIR, ehlo->raw);
 	buf_append(&s->up->ehlo_clear, ehlo->raw);
 	s->up->securing = true;
 	s->up->tls_pending = p;
@@ -201,6 +204,8 @@ session_tls_done(struct session *s, const struct session_tls *tls)
 	struct pending *p = s->up->tls_pending;
 
 	s->up->tls_on = true;
+	s->up->round_trips += strcmp(tls->version, "TLS1.3") == 0 ||
+	    tls->resumed ? 1 : 2;
 	session_count(s, SESSION_COUNTER_TLS_UPSTREAM, 1);
 	session_count(s, SESSION_COUNTER_TLS_RESUMED, tls->resumed ? 1 : 0);
 	f->u.tls.leg = ev.u.tls.leg = POLICY_LEG_UPSTREAM;
@@ -223,8 +228,7 @@ session_tls_done(struct session *s, const struct session_tls *tls)
 	 * before anything was said through it. */
 	s->up->ehlo = (struct smtp_ehlo){ 0 };
 	session_enter_upstream(s, UPSTREAM_COMMAND);
-	if (p != NULL)
-		session_ehlo_send(s, p);
+	session_ehlo_send(s, p);
 }
 
 void
@@ -295,7 +299,8 @@ session_starttls_missed(struct session *s, const struct pending *p)
 	    s->up->tls_missing : "MAIL was refused");
 }
 
-/* The new connection after a failed handshake is where the old one was. */
+/* The new connection, after a failed handshake or where the session is
+ * re-homed, is where the old one was before EHLO. */
 void
 session_starttls_greeted_again(struct session *s)
 {
@@ -304,4 +309,6 @@ session_starttls_greeted_again(struct session *s)
 	s->up->tls_pending = NULL;
 	if (p != NULL)
 		session_ehlo_send(s, p);
+	else
+		session_rehome_greeted(s);
 }

@@ -4,6 +4,7 @@
  */
 #include "session/internal.h"
 #include "session/content.h"
+#include "session/route.h"
 
 #include <stdlib.h>
 
@@ -20,6 +21,7 @@ session_transaction_new(struct session *s, struct span sender)
 	t->decided_by = "weir";
 	buf_init(&t->sender, SMTP_LINE_MAX);
 	buf_init(&t->rewritten, SMTP_LINE_MAX);
+	buf_init(&t->mail_line, 2 * SMTP_LINE_MAX);
 	buf_init(&t->last_reply, SMTP_REPLY_MAX);
 	buf_init(&t->doom, SMTP_REPLY_MAX);
 	buf_init(&t->discard_reply, SMTP_REPLY_MAX);
@@ -39,6 +41,8 @@ session_transaction_unref(struct session *s, struct transaction *t)
 	session_content_free(s, t->content);
 	session_give_memory(s, &t->sender);
 	session_give_memory(s, &t->rewritten);
+	session_give_memory(s, &t->mail_line);
+	route_unref(t->route);
 	session_give_memory(s, &t->last_reply);
 	session_give_memory(s, &t->doom);
 	session_give_memory(s, &t->discard_reply);
@@ -183,6 +187,8 @@ transaction_fact(struct session *s, const struct transaction *t,
 	if (t->dot_us > 0)
 		f->u.transaction.reply_us = s->now_us - t->dot_us;
 	f->u.transaction.size = session_content_size(t->content);
+	f->u.transaction.local = t->local;
+	f->u.transaction.remote = t->remote;
 	f->u.transaction.held = session_content_was_held(t->content);
 }
 

@@ -89,17 +89,25 @@ session_upstream_deadline_us(const struct session *s)
 	return s->up->reply_since_us + head->timeout_us;
 }
 
+void
+session_upstream_broken(struct session *s, const char *cause,
+    const char *enhanced, const char *text)
+{
+	if (session_rehome_failed(s, enhanced, text))
+		return;
+	session_upstream_abort(s);
+	session_end_with_421(s, cause, enhanced, text);
+}
+
 static void
 upstream_violation(struct session *s, const char *why, struct span bytes)
 {
 	session_count(s, SESSION_COUNTER_PROTOCOL_UPSTREAM, 1);
 	session_fact_lines(s, FACT_MX_TO_WEIR, bytes);
 	session_fact_event(s, "MX: %s", why);
-	if (session_starttls_broke(s, why))
-		return;
-	session_upstream_abort(s);
-	session_end_with_421(s, "upstream_protocol", "4.5.0",
-	    "the MX broke the protocol, try again later");
+	if (!session_starttls_broke(s, why))
+		session_upstream_broken(s, "upstream_protocol", "4.5.0",
+		    "the MX broke the protocol, try again later");
 }
 
 void
@@ -216,8 +224,17 @@ upstream_dispatch(struct session *s, struct expected *e,
 	case EXPECT_AUTH_CANCEL:
 		session_fact_lines(s, FACT_MX_TO_WEIR, reply->raw);
 		break;
+	case EXPECT_MAIL:
+		session_rehome_mail_reply(s, reply);
+		break;
 	case EXPECT_DATA:
 		session_content_data_reply(s, p, reply);
+		break;
+	case EXPECT_EHLO:
+		if (p == NULL)
+			session_ehlo_again_reply(s, reply);
+		else
+			upstream_reply_to_client(s, p, reply);
 		break;
 	case EXPECT_FINAL:
 	case EXPECT_CHUNK:
@@ -230,7 +247,6 @@ upstream_dispatch(struct session *s, struct expected *e,
 			break;
 		}
 		/* FALLTHROUGH */
-	case EXPECT_EHLO:
 	case EXPECT_AUTH:
 	case EXPECT_COUNT:
 		upstream_reply_to_client(s, p, reply);
@@ -248,13 +264,13 @@ upstream_surplus(struct session *s, const struct mx_reply *reply)
 	}
 	/* The MX takes its leave; the client hears it in the MX's words, if
 	 * it is not in the middle of something. */
-	session_upstream_abort(s);
 	if (s->n_pending > 0) {
 		session_fact_lines(s, FACT_MX_TO_WEIR, reply->raw);
-		session_end_with_421(s, "upstream_gone", "4.4.2",
+		session_upstream_broken(s, "upstream_gone", "4.4.2",
 		    "the MX closed the connection, try again later");
 		return;
 	}
+	session_upstream_abort(s);
 	session_fact_lines(s, FACT_MX_TO_CLIENT, reply->raw);
 	session_send(s, SESSION_CLIENT, session_keep(s, reply->raw));
 	session_end(s, "upstream_gone");
@@ -271,6 +287,7 @@ upstream_reply(struct session *s, const struct smtp_reply_event *last,
 
 	smtp_reply_next(&parser, raw, &first);
 	reply.text = first.text;
+	s->up->round_trips++;
 	if (s->up->phase == UPSTREAM_GREETING) {
 		reply.latency_us = s->now_us - s->up->reply_since_us;
 		session_greeting(s, &reply);
@@ -329,16 +346,17 @@ session_upstream_bytes(struct session *s, struct span bytes)
 	struct smtp_reply_event ev;
 	struct span in;
 	size_t used;
-	bool kept = buf_len(&s->up->in) > 0;
+	struct upstream *up = s->up;	/* a reply may end its being in use */
+	bool kept = buf_len(&up->in) > 0;
 
-	if (!s->up->open)
+	if (!up->open)
 		return;
 	s->upstream_bytes += bytes.len;
 	if (kept)
-		buf_append(&s->up->in, bytes);
-	in = kept ? buf_span(&s->up->in) : bytes;
-	while (in.len > 0 && upstream_reads_replies(s)) {
-		used = smtp_reply_next(&s->up->parser, in, &ev);
+		buf_append(&up->in, bytes);
+	in = kept ? buf_span(&up->in) : bytes;
+	while (in.len > 0 && s->up == up && upstream_reads_replies(s)) {
+		used = smtp_reply_next(&up->parser, in, &ev);
 		if (ev.type == SMTP_REPLY_MORE)
 			break;
 		if (ev.type == SMTP_REPLY_BAD) {
@@ -346,10 +364,12 @@ session_upstream_bytes(struct session *s, struct span bytes)
 			return;
 		}
 		in = span_skip(in, used);
-		s->up->rest = in.len;
+		up->rest = in.len;
 		upstream_line(s, &ev);
 	}
-	if (s->up->phase == UPSTREAM_TUNNEL && s->cause == NULL) {
+	if (s->up != up)
+		return;
+	if (up->phase == UPSTREAM_TUNNEL && s->cause == NULL) {
 		s->client_since_us = s->now_us;
 		session_send(s, SESSION_CLIENT, in);
 		in = span_of(NULL, 0);
@@ -357,12 +377,12 @@ session_upstream_bytes(struct session *s, struct span bytes)
 	if (!upstream_reads_replies(s))
 		in = span_of(NULL, 0);
 	if (kept)
-		buf_consume(&s->up->in, buf_len(&s->up->in) - in.len);
+		buf_consume(&up->in, buf_len(&up->in) - in.len);
 	else
-		buf_append(&s->up->in, in);
-	if (buf_len(&s->up->in) == 0)
-		session_give_memory(s, &s->up->in);
-	if (buf_failed(&s->up->in))
+		buf_append(&up->in, in);
+	if (buf_len(&up->in) == 0)
+		session_give_memory(s, &up->in);
+	if (buf_failed(&up->in))
 		upstream_violation(s, "a reply line that is too long", in);
 }
 
@@ -392,6 +412,9 @@ session_upstream_gone(struct session *s, const char *error)
 		session_fact_event(s, "MX: %s", error);
 	if (session_starttls_broke(s, *error != '\0' ? error :
 	    "connection closed by peer"))
+		return;
+	if (session_rehome_failed(s, "4.4.2", *error != '\0' ? error :
+	    "the MX closed the connection"))
 		return;
 	s->up->open = false;
 	session_act(s, SESSION_ABORT, SESSION_UPSTREAM);

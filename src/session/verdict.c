@@ -267,14 +267,8 @@ session_decision_free(void *d)
 /* What this version of weir can check, but does not do yet: refused aloud, so
  * that no policy believes in it. */
 const char *
-session_decision_unserved(enum policy_phase phase,
-    const struct policy_decision *d)
+session_decision_unserved(const struct policy_decision *d)
 {
-	if (d->outbound.set && phase != POLICY_PHASE_CONNECT)
-		return "an outbound choice at MAIL or RCPT is not served by "
-		    "this version of weir";
-	if (d->outbound.next_hop)
-		return "next_hop is not served by this version of weir";
 	if (d->outbound.verification || d->outbound.tls == POLICY_TLS_VERIFY ||
 	    d->outbound.tls == POLICY_TLS_DANE)
 		return "TLS verification is not served by this version of weir";

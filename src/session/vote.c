@@ -235,7 +235,7 @@ answer_decision(struct session *s, struct inquiry *q, unsigned i,
 	v->memory = d;
 	wrong = policy_decision_check(d, &rules);
 	if (wrong == NULL)
-		wrong = session_decision_unserved(q->phase, d);
+		wrong = session_decision_unserved(d);
 	if (wrong == NULL)
 		wrong = session_rewrite_wrong(s, q, d);
 	/* what an observer was shown may have changed or gone since */

@@ -372,7 +372,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	world_init_config(&w, config_of(first % 3));
 	seats(&w, &in, first & 16);
 	open = world_open(&w);
-	open.tls_failed_before = first & 4;
+	w.tls_failed_before = first & 4;
 	open.record = (first & 8) == 0;
 	world_start(&w, &open);
 	while (in.left > 0 && !w.client_ended && w.broken == NULL)

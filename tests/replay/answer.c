@@ -85,6 +85,8 @@ static void
 put_outbound(struct buf *out, const struct answer *a)
 {
 	struct buf outbound = { 0 }, endpoint = { 0 };
+	uint64_t port = 0;
+	size_t comma;
 
 	if (!a->outbound)
 		return;
@@ -92,8 +94,11 @@ put_outbound(struct buf *out, const struct answer *a)
 	put_bytes(&outbound, 2, a->pool);
 	put_bytes(&outbound, 3, a->ehlo_name);
 	put_number(&outbound, 4, a->tls);
-	if (a->next_hop) {
-		put_bytes(&endpoint, 1, SPAN("192.0.2.99"));
+	if (a->next_hop.len > 0) {
+		comma = span_find(a->next_hop, ',');
+		put_bytes(&endpoint, 1, span_take(a->next_hop, comma));
+		if (span_to_u64(span_skip(a->next_hop, comma + 1), &port) == 0)
+			put_number(&endpoint, 2, port);
 		put_message(&outbound, 7, &endpoint);
 	}
 	put_message(out, 6, &outbound);

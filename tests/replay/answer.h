@@ -32,8 +32,9 @@ struct answer {
 	size_t n_edits;
 	struct answer_splice splices[ANSWER_EDITS_MAX];
 	size_t n_splices;
-	bool outbound, rewrite_set, next_hop;
+	bool outbound, rewrite_set;
 	struct span source, pool, ehlo_name, rewrite;
+	struct span next_hop;	/* "ADDRESS" or "ADDRESS,PORT" */
 	unsigned tls;
 	uint32_t delay_ms;
 	struct span rule, reason;

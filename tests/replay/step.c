@@ -268,6 +268,11 @@ step_event(struct run *r, const char *text)
 		if (w->mx != MX_OPEN && w->mx != MX_HANDSHAKE)
 			script_fails(r, "the MX is not there");
 		world_eof(w, SESSION_UPSTREAM, rest + (*rest == ' '));
+	} else if (starts(text, "eof parked", &rest)) {
+		if (w->parked != MX_OPEN)
+			script_fails(r, "nothing is parked");
+		world_parked_lost(w, *rest == ' ' ? rest + 1 :
+		    "connection closed");
 	} else if (strcmp(text, "connect-is-moot") == 0)
 		w->mx = MX_ENDED;	/* the session is gone */
 	else if (strcmp(text, "drain") == 0)
@@ -407,7 +412,7 @@ step_start(struct run *r)
 	w->split_at = old.split_at;
 	w->random = old.random;
 	r->open = world_open(w);
-	r->open.tls_failed_before = r->tls_failed_before;
+	w->tls_failed_before = r->tls_failed_before;
 	r->open.record = !r->no_record;
 	r->open.source_is_usable = source_is_usable;
 	r->open.source_ctx = r;

@@ -276,6 +276,8 @@ static const struct {
 	{ "timeout_client", SESSION_COUNTER_TIMEOUT_CLIENT },
 	{ "timeout_upstream", SESSION_COUNTER_TIMEOUT_UPSTREAM },
 	{ "tunnel", SESSION_COUNTER_TUNNEL },
+	{ "rehomed", SESSION_COUNTER_REHOMED },
+	{ "rehomed_not", SESSION_COUNTER_REHOMED_NOT },
 };
 
 static void
@@ -388,8 +390,10 @@ answer_option(struct answer *a, struct span word)
 		a->rewrite = v;
 	} else if (key_is(word, "splice", &v))
 		return answer_splice(a, v);
-	else if (span_eq(word, SPAN("next-hop")))
-		a->outbound = a->next_hop = true;
+	else if (key_is(word, "next-hop", &v)) {
+		a->outbound = true;
+		a->next_hop = v;
+	}
 	else
 		return answer_edit(a, word);
 	return true;

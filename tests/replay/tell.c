@@ -316,6 +316,23 @@ tell_fact_tls(struct buf *out, const struct fact *f)
 	tell_str(out, "error", f->u.tls.error);
 }
 
+static void
+tell_fact_rehomed(struct buf *out, const struct fact *f)
+{
+	tell_str(out, "phase", policy_phase_name(f->u.rehomed.phase));
+	tell_addr(out, "from", &f->u.rehomed.from.source);
+	tell_addr(out, "before", &f->u.rehomed.from.destination);
+	tell_str(out, "said", f->u.rehomed.from.ehlo_name);
+	tell_addr(out, "to-from", &f->u.rehomed.to.source);
+	tell_addr(out, "to", &f->u.rehomed.to.destination);
+	tell_str(out, "says", f->u.rehomed.to.ehlo_name);
+	tell_str(out, "policy", f->u.rehomed.policy);
+	tell_str(out, "rule", f->u.rehomed.rule);
+	tell_str(out, "error", f->u.rehomed.error);
+	tell_num(out, "us", f->u.rehomed.duration_us);
+	tell_num(out, "round_trips", f->u.rehomed.round_trips);
+}
+
 void
 tell_fact(struct buf *out, const struct fact *f)
 {
@@ -368,6 +385,10 @@ tell_fact(struct buf *out, const struct fact *f)
 	case FACT_DECISION:
 		buf_append_str(out, "decision\n");
 		tell_fact_decision(out, f);
+		return;
+	case FACT_REHOMED:
+		buf_append_str(out, "rehomed\n");
+		tell_fact_rehomed(out, f);
 		return;
 	case FACT_ANNOTATION:
 		buf_append_str(out, "annotation\n");

@@ -82,6 +82,7 @@ world_release(struct world *w)
 		told_release(&w->told[i]);
 	dialogue_release(&w->client);
 	dialogue_release(&w->upstream);
+	dialogue_release(&w->parked_upstream);
 }
 
 uint64_t
@@ -99,8 +100,9 @@ feed_once(struct world *w, struct session_event *ev)
 	size_t i;
 
 	static const char *const names[SESSION_EVENT_COUNT] = { "start",
-	    "bytes", "eof", "process", "connected", "connect failed", "TLS done",
-	    "TLS failed", "answer", "policy lost", "policy back", "spool bytes",
+	    "bytes", "eof", "process", "connected", "connect failed",
+	    "parked lost", "TLS done", "TLS failed", "answer", "policy lost",
+	    "policy back", "spool bytes",
 	    "spool failed", "blocked", "unblocked", "timer", "drain" };
 
 	ev->now_us = w->now_us;
@@ -283,10 +285,15 @@ world_connected(struct world *w)
 
 	w->mx = MX_OPEN;
 	if (addr_parse_port(SPAN("203.0.113.1:50000"),
-	    &ev.u.connected.local) != 0 ||
-	    addr_parse_port(SPAN("192.0.2.1:25"), &ev.u.connected.remote) != 0)
+	    &ev.u.connected.local) != 0)
 		abort();
+	if (w->dial_source.family != ADDR_NONE) {
+		ev.u.connected.local = w->dial_source;
+		ev.u.connected.local.port = 50000;
+	}
+	ev.u.connected.remote = w->dial_destination;
 	ev.u.connected.took_us = 1000;
+	ev.u.connected.tls_failed_before = w->tls_failed_before;
 	event(w, ev);
 }
 
@@ -297,6 +304,16 @@ world_connect_failed(struct world *w, const char *why)
 
 	w->mx = MX_ENDED;
 	ev.u.failed.why = why;
+	event(w, ev);
+}
+
+void
+world_parked_lost(struct world *w, const char *why)
+{
+	struct session_event ev = { .type = SESSION_PARKED_LOST };
+
+	w->parked = MX_ENDED;
+	ev.u.eof.error = why;
 	event(w, ev);
 }
 

@@ -54,7 +54,11 @@ struct world {
 	struct buf client_waiting;	/* the client's, while reading pauses */
 	bool paused;
 	enum world_mx mx;
-	struct addr dial_source;
+	enum world_mx parked;		/* the connection that was set aside */
+	struct dialogue parked_upstream;
+	size_t parked_messages;
+	bool tls_failed_before;		/* the executor remembers so */
+	struct addr dial_source, dial_destination;
 	const char *mx_end, *client_end;	/* "close quit", "abort": not
 						   yet looked at */
 	char mx_end_text[64], client_end_text[64];
@@ -102,6 +106,7 @@ void world_mx(struct world *w, struct span bytes);
 void world_eof(struct world *w, enum session_side side, const char *error);
 void world_connected(struct world *w);
 void world_connect_failed(struct world *w, const char *why);
+void world_parked_lost(struct world *w, const char *why);
 void world_tls_done(struct world *w, bool resumed);
 void world_tls_failed(struct world *w, const char *why);
 void world_answer(struct world *w, unsigned policy, struct span frame);

@@ -200,6 +200,58 @@ act_end(struct world *w, enum session_side side, const char *how,
 }
 
 static void
+act_park(struct world *w)
+{
+	if (w->mx != MX_OPEN || w->parked != MX_NONE)
+		world_breaks(w, "parked what is not there, or on another one");
+	if (buf_len(&w->upstream.items) > 0)
+		world_breaks(w, "parked a connection that owes a reply");
+	w->parked = w->mx;
+	w->parked_upstream = w->upstream;
+	w->parked_messages = w->mx_messages;
+	w->mx = MX_NONE;
+	w->mx_messages = 0;
+	dialogue_init(&w->upstream);
+	note_text(w, "park\n");
+}
+
+static void
+act_unpark(struct world *w)
+{
+	if (w->parked != MX_OPEN ||
+	    (w->mx != MX_ENDED && w->mx != MX_NONE))
+		world_breaks(w, "back to what was not parked, or too early");
+	if (w->upstream.n_messages > 0 || w->upstream.rcpt_ok > 0)
+		world_breaks(w, "back from where the message went");
+	dialogue_release(&w->upstream);
+	w->upstream = w->parked_upstream;
+	w->parked_upstream = (struct dialogue){ 0 };
+	w->mx_messages = w->parked_messages;
+	w->mx = w->parked;
+	w->parked = MX_NONE;
+	note_text(w, "unpark\n");
+}
+
+/* The MX that is left gets nothing any more. */
+static void
+act_leave(struct world *w, struct span words)
+{
+	char text[64];
+
+	if (w->parked == MX_NONE)
+		world_breaks(w, "left what was not parked");
+	if (words.len > 0 && w->parked != MX_OPEN)
+		world_breaks(w, "octets to a parked MX that is lost");
+	snprintf(text, sizeof(text), "leave\nwords=%.*s\n",
+	    words.len < 2 ? 0 : (int)words.len - 2, (const char *)words.data);
+	note_text(w, text);
+	w->parked = MX_NONE;
+	w->upstream_rcpt_ok += w->parked_upstream.rcpt_ok;
+	w->upstream_final_ok += w->parked_upstream.final_ok;
+	dialogue_release(&w->parked_upstream);
+}
+
+static void
 act_connect(struct world *w, const struct session_action *a)
 {
 	struct buf b = { 0 };
@@ -215,6 +267,8 @@ act_connect(struct world *w, const struct session_action *a)
 		note_add(w, &b);
 		buf_release(&b);
 	}
+	w->dial_source = a->u.connect.source;
+	w->dial_destination = a->u.connect.destination;
 	w->mx = MX_DIALLED;
 	w->upstream_rcpt_ok += w->upstream.rcpt_ok;
 	w->upstream_final_ok += w->upstream.final_ok;
@@ -249,6 +303,15 @@ world_act(struct world *w, const struct session_action *a)
 		break;
 	case SESSION_CONNECT:
 		act_connect(w, a);
+		break;
+	case SESSION_PARK:
+		act_park(w);
+		break;
+	case SESSION_UNPARK:
+		act_unpark(w);
+		break;
+	case SESSION_LEAVE_PARKED:
+		act_leave(w, a->u.send);
 		break;
 	case SESSION_START_TLS:
 		if (w->mx != MX_OPEN)
@@ -393,6 +456,7 @@ void
 world_watch(struct world *w)
 {
 	const struct dialogue *u = &w->upstream, *c = &w->client;
+	const struct dialogue *before = &w->parked_upstream;
 
 	if (c->surplus)
 		world_breaks(w, "the client got a reply to nothing");
@@ -404,8 +468,10 @@ world_watch(struct world *w)
 	watch_content(w);
 	if (w->may_discard)
 		return;
-	if (c->rcpt_ok > w->upstream_rcpt_ok + u->rcpt_ok)
+	if (c->rcpt_ok > w->upstream_rcpt_ok + before->rcpt_ok +
+	    u->rcpt_ok)
 		world_breaks(w, "a 2xx to RCPT that the MX did not give");
-	if (c->final_ok > w->upstream_final_ok + u->final_ok)
+	if (c->final_ok > w->upstream_final_ok + before->final_ok +
+	    u->final_ok)
 		world_breaks(w, "a 2xx to a message that the MX did not give");
 }

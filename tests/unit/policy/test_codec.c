@@ -412,6 +412,7 @@ test_decode_decision(void **state)
 	PB(Splice) splice = WEIR__POLICY__V1__SPLICE__INIT;
 	PB(Splice) *splices[] = { &splice };
 	PB(Outbound) outbound = WEIR__POLICY__V1__OUTBOUND__INIT;
+	PB(Endpoint) hop = WEIR__POLICY__V1__ENDPOINT__INIT;
 	PB(Decision__AnnotationsEntry) entry =
 	    WEIR__POLICY__V1__DECISION__ANNOTATIONS_ENTRY__INIT;
 	PB(Decision__AnnotationsEntry) *entries[] = { &entry };
@@ -445,6 +446,8 @@ test_decode_decision(void **state)
 	d.outbound = &outbound;
 	outbound.source_pool = "clean";
 	outbound.tls = WEIR__POLICY__V1__TLS_LEVEL__TLS_LEVEL_ENCRYPT;
+	outbound.next_hop = &hop;
+	hop.address = "2001:db8::1";
 	d.rewrite = (ProtobufCBinaryData){ 3, (uint8_t *)"a@b" };
 	d.delay_ms = 100;
 	d.rule = "r1";
@@ -479,6 +482,8 @@ test_decode_decision(void **state)
 	assert_true(span_eq(got->outbound.source_pool, SPAN("clean")));
 	assert_int_equal(got->outbound.source_address.len, 0);
 	assert_int_equal(got->outbound.tls, POLICY_TLS_ENCRYPT);
+	assert_int_equal(got->outbound.next_hop.family, ADDR_IPV6);
+	assert_int_equal(got->outbound.next_hop.port, 25);	/* unsaid */
 	assert_true(got->rewrite_set);	/* it is not empty, so it is meant */
 	assert_true(span_eq(got->rewrite, SPAN("a@b")));
 	assert_int_equal(got->delay_ms, 100);
@@ -719,10 +724,60 @@ test_decode_budget(void **state)
 	buf_release(&splices);
 }
 
+/* A next hop is an address: a name, or a port that is none, makes the decision
+ * unreadable. */
+static void
+test_next_hop(void **state)
+{
+	static const struct {
+		const char *address;
+		uint32_t port;
+		const char *why;	/* NULL: it is one */
+	} rows[] = {
+		{ "192.0.2.99", 2525, NULL },
+		{ "::1", 0, NULL },
+		{ "mail.example", 25, "no IP address" },
+		{ "192.0.2.99:25", 25, "no IP address" },
+		{ "", 25, "no IP address" },
+		{ "0.0.0.0", 25, "no IP address" },
+		{ "192.0.2.99", 65536, "port" },
+	};
+	PB(FromPolicy) m = WEIR__POLICY__V1__FROM_POLICY__INIT;
+	PB(Decision) d = WEIR__POLICY__V1__DECISION__INIT;
+	PB(Outbound) outbound = WEIR__POLICY__V1__OUTBOUND__INIT;
+	PB(Endpoint) hop = WEIR__POLICY__V1__ENDPOINT__INIT;
+	struct policy_answer a;
+	struct policy_decision *got;
+	uint8_t out[256];
+
+	(void)state;
+	m.answer_case = WEIR__POLICY__V1__FROM_POLICY__ANSWER_DECISION;
+	m.decision = &d;
+	d.action = WEIR__POLICY__V1__ACTION__ACTION_RELAY;
+	d.outbound = &outbound;
+	outbound.next_hop = &hop;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		hop.address = (char *)(uintptr_t)rows[i].address;
+		hop.port = rows[i].port;
+		assert_int_equal(policy_decode(span_of(out, pack(&m, out,
+		    sizeof(out))), &a), 0);
+		got = policy_answer_take_decision(&a);
+		policy_answer_free(&a);
+		if (rows[i].why == NULL) {
+			assert_null(got->unreadable);
+			assert_int_equal(got->outbound.next_hop.port,
+			    rows[i].port == 0 ? 25 : rows[i].port);
+		} else
+			assert_non_null(strstr(got->unreadable, rows[i].why));
+		policy_decision_free(got);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_next_hop),
 		cmocka_unit_test(test_encode_every_event),
 		cmocka_unit_test(test_encode_limits),
 		cmocka_unit_test(test_encode_text_that_is_no_utf8),

@@ -259,6 +259,8 @@ test_splices(void **state)
 	}
 }
 
+#define HOP { .family = ADDR_IPV4, .port = 25, .ip = { 192, 0, 2, 99 } }
+
 static void
 test_outbound(void **state)
 {
@@ -295,9 +297,15 @@ test_outbound(void **state)
 		    "only fits" },
 		{ { .tls = POLICY_TLS_MAY }, P(MAIL),
 		    ALL_GRANTS & ~(1u << POLICY_GRANT_OUTBOUND), "granted" },
-		{ { .next_hop = true }, P(MAIL),
+		{ { .next_hop = HOP }, P(MAIL),
 		    ALL_GRANTS & ~(1u << POLICY_GRANT_NEXT_HOP), "granted" },
-		{ { .next_hop = true }, P(MAIL), ALL_GRANTS, "cannot" },
+		{ { .next_hop = HOP }, P(MAIL), ALL_GRANTS, NULL },
+		{ { .next_hop = HOP }, P(DATA), ALL_GRANTS, "only fits" },
+		{ { .next_hop = HOP }, P(RCPT),
+		    ALL_GRANTS & ~(1u << POLICY_GRANT_OUTBOUND), NULL },
+		{ { .next_hop = HOP, .ehlo_name = SPAN("a.example") },
+		    P(CONNECT), ALL_GRANTS & ~(1u << POLICY_GRANT_OUTBOUND),
+		    "granted" },
 		{ { .verification = true }, P(MAIL), ALL_GRANTS, "cannot" },
 	};
 

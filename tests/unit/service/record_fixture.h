@@ -175,6 +175,27 @@ put_tls(struct record_session *s, uint64_t now_us)
 }
 
 static inline void
+put_rehomed(struct record_session *s, uint64_t now_us, const char *transaction)
+{
+	struct fact f = { .type = FACT_REHOMED, .now_us = now_us };
+
+	f.u.rehomed.number = 0;
+	f.u.rehomed.transaction_id = transaction;
+	f.u.rehomed.phase = POLICY_PHASE_MAIL;
+	f.u.rehomed.from.source = address("203.0.113.10:50000");
+	f.u.rehomed.from.destination = address("198.51.100.9:25");
+	f.u.rehomed.from.ehlo_name = "a.example";
+	f.u.rehomed.to.destination = address("[2001:db8::9]:2525");
+	f.u.rehomed.to.ehlo_name = "b.example";
+	f.u.rehomed.policy = "p";
+	f.u.rehomed.rule = "r";
+	f.u.rehomed.error = "no way";
+	f.u.rehomed.duration_us = 77;
+	f.u.rehomed.round_trips = 5;
+	record_session_fact(s, &f);
+}
+
+static inline void
 put_tls_result(struct record_session *s, uint64_t now_us)
 {
 	struct fact f = { .type = FACT_TLS_RESULT, .now_us = now_us };
@@ -228,6 +249,8 @@ put_transaction(struct record_session *s, uint64_t now_us, const char *id,
 	f.u.transaction.end_us = now_us;
 	f.u.transaction.reply_us = 3000;
 	f.u.transaction.held = true;
+	f.u.transaction.local = address("203.0.113.10:50000");
+	f.u.transaction.remote = address("198.51.100.9:25");
 	record_session_fact(s, &f);
 }
 
@@ -309,6 +332,7 @@ put_session(struct record *r, struct fixture *f, uint64_t wall_us,
 	put_recipient(s, now_us + 6000, transaction.text, 0,
 	    "<bob@example.net>", true);
 	put_decision(s, now_us + 6500, transaction.text);
+	put_rehomed(s, now_us + 6600, transaction.text);
 	put_recipient(s, now_us + 7000, transaction.text, 1,
 	    "carol@example.net", false);
 	put_transaction(s, now_us + 20000, transaction.text,

@@ -73,6 +73,18 @@ every_column(void **state)
 		{ "SELECT latency_us || applied || observed || "
 		    "coalesce(error, '-') || coalesce(error_text, '-') "
 		    "FROM decisions", "43210--" },
+		{ "SELECT number || occurred_at || phase || "
+		    "from_source_address || from_upstream_address || "
+		    "from_upstream_port || from_ehlo_name || "
+		    "coalesce(to_source_address, '-') || "
+		    "to_upstream_address || to_upstream_port || to_ehlo_name "
+		    "|| policy || rule || result || reason || duration_us || "
+		    "round_trips FROM rehomings WHERE transaction_id = "
+		    "(SELECT id FROM transactions)",
+		    "02026-11-21T23:39:19.006601Zmail203.0.113.10198.51.100.925"
+		    "a.example-2001:db8::92525b.exampleprfailedno way775" },
+		{ "SELECT source_address || upstream_address || upstream_port "
+		    "FROM transactions", "203.0.113.10198.51.100.925" },
 		{ "SELECT number || occurred_at || result || policy || domain "
 		    "|| mx || source_address || source_port || "
 		    "upstream_address || upstream_port || reason "

@@ -11,7 +11,7 @@
 static void
 shell(const char *fmt, const char *arg)
 {
-	char command[512];
+	char command[1024];
 
 	snprintf(command, sizeof(command), fmt, arg);
 	assert_int_equal(system(command), 0);
@@ -256,7 +256,10 @@ version_1(void **state)
 	    " alter table sessions drop column process_pid;"
 	    " alter table sessions drop column process_cgroup;"
 	    " alter table sessions drop column process_command;"
-	    " drop table tls_results;"
+	    " drop table tls_results; drop table rehomings;"
+	    " alter table transactions drop column source_address;"
+	    " alter table transactions drop column upstream_address;"
+	    " alter table transactions drop column upstream_port;"
 	    " pragma user_version = 1'", f->db);
 	r = record_start(&f->config);
 	put_session(r, f, WALL_US, NULL);
