@@ -42,6 +42,9 @@ driver_process_seek(struct driver *d, const struct config_listener *listener,
 	struct process_finder *finder = d->worker->shared->processes;
 	struct addr server;
 
+	/* Nobody would hear of it, but for these two. */
+	if (d->record == NULL && d->config->n_policies == 0)
+		return;
 	if (finder != NULL && listener->process &&
 	    transparent_is_own_ip(&d->client_addr) &&
 	    server_of(d, listener, fd, &server) == 0)

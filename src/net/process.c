@@ -14,6 +14,7 @@
  */
 #include "net/process.h"
 
+#include "base/clock.h"
 #include "net/process_proc.h"
 #include "net/process_socket.h"
 
@@ -21,6 +22,8 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 #include <unistd.h>
+
+#define NAP_US (2 * CLOCK_US_PER_MS)
 
 enum state { WAITING, RUNNING, POSTED, FORGOTTEN };
 
@@ -76,6 +79,18 @@ tell(void *ctx)
 	free(q);
 }
 
+/* Waits for questions. On a busy machine each wake-up costs more than the
+ * answer: who has just answered sleeps a little, that some may gather. */
+static void
+rest(struct process_finder *f)
+{
+	pthread_mutex_unlock(&f->lock);
+	usleep(NAP_US);
+	pthread_mutex_lock(&f->lock);
+	while (!f->stop && TAILQ_EMPTY(&f->queue))
+		pthread_cond_wait(&f->wake, &f->lock);
+}
+
 /* The next question; NULL: it is time to stop. */
 static struct process_query *
 next(struct process_finder *f)
@@ -83,8 +98,10 @@ next(struct process_finder *f)
 	struct process_query *q = NULL;
 
 	pthread_mutex_lock(&f->lock);
-	while (!f->stop && (q = TAILQ_FIRST(&f->queue)) == NULL)
-		pthread_cond_wait(&f->wake, &f->lock);
+	if (TAILQ_EMPTY(&f->queue))
+		rest(f);
+	if (!f->stop)
+		q = TAILQ_FIRST(&f->queue);
 	if (q != NULL) {
 		TAILQ_REMOVE(&f->queue, q, link);
 		f->n_queue--;

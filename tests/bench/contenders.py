@@ -193,6 +193,7 @@ listener "bench" {{
   address = "127.0.0.1:{port}"
   mode = "fixed"
   destination = "127.0.0.1:{sink}"
+  process = {process}
 }}
 upstream {{ tls = "none" }}
 record {{ sqlite = "{sqlite}" json = "" }}
@@ -212,6 +213,7 @@ policy "{mode}" {{
 class Weir(Contender):
     """Bare: no record, no status page, no policy."""
     label, record, policy, observer = "weir-bare", False, "", False
+    process_of_client = "true"
 
     def __init__(self, folder, programs, weir, sink):
         super().__init__()
@@ -232,7 +234,7 @@ class Weir(Contender):
         config = folder / "weir.conf"
         config.write_text(WEIR.format(
             port=self.port, sink=sink.port, folder=folder, policy=policy,
-            sqlite=self.database))
+            sqlite=self.database, process=self.process_of_client))
         self.process = Process(folder, self.label, [weir, "-c", config])
         try:
             self.process.wait_for_greeting(self.port)
@@ -250,6 +252,11 @@ class Weir(Contender):
             process.check()
             time.sleep(0.01)
         return process, POLICY.format(socket=path, mode=mode)
+
+
+class WeirNobody(Weir):
+    """Bare, and it does not look up whose process the client is."""
+    label, process_of_client = "weir-nobody", "false"
 
 
 class WeirRecord(Weir):
@@ -391,6 +398,7 @@ CONTENDERS = {
     "haproxy": Haproxy,
     "postfix": Postfix,
     "weir-bare": Weir,
+    "weir-nobody": WeirNobody,
     "weir-record": WeirRecord,
     "weir-policy": WeirPolicy,
     "weir-decider": WeirDecider,
