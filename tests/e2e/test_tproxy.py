@@ -5,7 +5,7 @@ import subprocess
 
 import mta
 import pytest
-from netns import wait_until
+from netns import join, wait_until
 from weir import MARK, ROOT, Client, usual
 
 RULES = ROOT / "contrib" / "weir-rules"
@@ -167,6 +167,36 @@ def test_tproxy_without_weir_nothing_passes(net, scripted, tool):
     assert not server.sessions
 
 
+@pytest.mark.parametrize("tool", ["nft", "iptables"])
+def test_tproxy_hears_that_packets_are_too_big(net, scripted, weir, place,
+                                               tool):
+    """A narrow link far behind weir: what its router says, it says to the
+    address of the client."""
+    client, host, router = net.routed()
+    far = net.namespace("far")
+    join(router, far, "narrow", ["10.6.0.1/24", "fd06::1/64"],
+         "eth0", ["10.6.0.2/24", "fd06::2/64"])
+    router.run("sysctl", "-qw", "net.ipv4.ip_forward=1",
+               "net.ipv6.conf.all.forwarding=1")
+    router.run("ip", "link", "set", "narrow", "mtu", "1280")
+    for family, near, there, back in (
+            ("-4", "10.7.0.2", "10.6.0.0/24", "10.6.0.1"),
+            ("-6", "fd07::2", "fd06::/64", "fd06::1")):
+        host.run("ip", family, "route", "add", there, "via", near)
+        far.run("ip", family, "route", "add", "default", "via", back)
+    pem = mta.certificate(place / "mx.pem")
+    weir(host, config(place, upstream='source = {"client"}'
+                      " data_done_timeout = 5s"))
+    install(host, tool)
+    for address in ("10.6.0.2", "fd06::2"):
+        server = scripted(far, address=address, tls=pem)
+        with Client(client, address) as smtp:
+            smtp.hello()
+            assert smtp.deliver(text="x" * 70 + "\r\n" +
+                                ("y" * 70 + "\r\n") * 1000).startswith("250")
+        assert len(server.messages) == 1
+
+
 def test_tproxy_loop_to_itself(net, weir, place):
     """Whoever comes to weir's own port comes from nowhere."""
     _, host, _ = net.routed()
@@ -248,6 +278,7 @@ def test_tproxy_rules_twice_are_once(net):
     ("--tproxy",), ("--tproxy", "a;b"), ("--tproxy", "x", "--table", "y"),
     ("--tproxy", "x", "--tproxy-mark", "25"),
     ("--tproxy", "x", "--mark", "0x1a"),
+    ("--tproxy", "x", "--prerouting", "y", "--prerouting", "x"),
 ])
 def test_tproxy_misuse_of_the_rules(words):
     done = subprocess.run([RULES, "nft", "install", *words], text=True,

@@ -111,7 +111,7 @@ another_machines_address_has_a_port_of_its_own(void **state UNUSED)
 	if (!transparent_is_allowed()) {
 		r = attempt(&q);
 		assert_string_equal(r.why, "source address 127.0.0.9 cannot "
-		    "be bound: not permitted");
+		    "be bound: operation not permitted");
 		close(l);
 		skip();
 	}
