@@ -8,6 +8,7 @@ import struct
 import subprocess
 import urllib.request
 
+import blackbox
 import pytest
 from netns import wait_until
 from weir import MARK, ROOT, Client, listening, usual
@@ -316,6 +317,15 @@ def test_to_postfix(net, weir, postfix, place):
     assert not server.log_lines("10.7.0.1")
 
 
+def reader(headers):
+    """A script's greeting: first reads a header, into this list."""
+    def read(session, _):
+        header = session.socket.recv(16, socket.MSG_WAITALL)
+        size = int.from_bytes(header[14:16], "big")
+        headers.append(header + session.socket.recv(size, socket.MSG_WAITALL))
+    return read
+
+
 def test_the_header_says_where_the_client_connected_to(net, weir, place,
                                                        scripted):
     """Both families, whatever the family of the smart host; and again where
@@ -323,19 +333,13 @@ def test_the_header_says_where_the_client_connected_to(net, weir, place,
     client, host, mx = net.routed()
     headers = []
 
-    def strip(session, _):
-        session.buffer += session.socket.recv(16, socket.MSG_WAITALL)
-        size = int.from_bytes(session.buffer[14:16], "big")
-        session.buffer += session.socket.recv(size, socket.MSG_WAITALL)
-        headers.append(session.buffer)
-        session.buffer = b""
-
     def broken(session, _):
         session.send(b"220 2.0.0 Go ahead\r\n")
         session.socket.sendall(b"this is no TLS\r\n")
         session.socket.shutdown(socket.SHUT_WR)
 
-    server = scripted(mx, script={"greeting": strip, "STARTTLS": broken},
+    server = scripted(mx, script={"greeting": reader(headers),
+                                  "STARTTLS": broken},
                       extensions=("STARTTLS",))
     weir(host, usual(place, text=BEFORE))
     for near, own in (("10.8.0.1", "10.8.0.9"), ("fd08::1", "fd08::9")):
@@ -346,3 +350,36 @@ def test_the_header_says_where_the_client_connected_to(net, weir, place,
         assert set(headers) == {v2((own, port), (near, 10025))}
         headers.clear()
     assert len(server.messages) == 2
+
+
+def test_a_new_connection_in_a_session_has_a_header_too(bench):
+    """From another address to the same place; but not to a next hop, which
+    knows nothing of it."""
+    headers = []
+    hop = bench.mx()
+    server = bench.mx(script={"greeting": reader(headers)})
+    ways = {"source@example.net": {"source_address": "127.0.0.2"},
+            "hop@example.net": {"next_hop": blackbox.pb.Endpoint(
+                address="127.0.0.1", port=hop.port)}}
+
+    def choose(event, _):
+        chosen = ways.get(event.rcpt.recipient.decode())
+        return blackbox.decision(
+            outbound=blackbox.pb.Outbound(**chosen) if chosen else None)
+
+    bench.policy(["rcpt"], answer=choose,
+                 keys={"grants": '{"outbound", "next_hop"}'})
+    proxy = bench.weir(listener="send_proxy = true",
+                       more='pool "two" { addresses = {"127.0.0.2"} }\n')
+    with proxy.connect() as smtp:
+        own = smtp.socket.getsockname()
+        for recipient in ("a@example.net", *ways):
+            assert smtp.deliver("a@example.org", recipient).startswith("250")
+        assert smtp.ask("QUIT").startswith("221")
+    assert set(headers) == {v2(own, ("127.0.0.1", proxy.port))}
+    assert [session.peer[0] for session in server.sessions][:2] == \
+        ["127.0.0.1", "127.0.0.2"]
+    assert [message.recipients for message in server.messages] == \
+        [["a@example.net"], ["source@example.net"]]
+    assert [message.recipients for message in hop.messages] == \
+        [["hop@example.net"]]
