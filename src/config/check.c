@@ -66,19 +66,50 @@ check_path(const struct config_part *part, const char *key, const char *path,
 		    key, path);
 }
 
+/* Keys of a TLS server where there is none would promise what is not there. */
+static void
+check_listener_no_tls(const struct config_part *part,
+    struct config_report *report)
+{
+	static const char *const keys[] = { "tls_certificate", "tls_key",
+	    "tls_client_ca" };
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+		if (!is_empty(part, keys[i]))
+			config_report_add(report,
+			    config_part_line(part, keys[i]), "%s serves only "
+			    "client_tls = offer; remove it", keys[i]);
+}
+
 static void
 check_listener_tls(const struct config_listener *l,
     const struct config_part *part, struct config_report *report)
 {
-	if (l->client_tls != CONFIG_CLIENT_TLS_STRIP)
+	size_t i;
+
+	if (l->client_tls != CONFIG_CLIENT_TLS_OFFER) {
+		check_listener_no_tls(part, report);
+		return;
+	}
+	if (is_empty(part, "tls_certificate")) {
 		config_report_add(report, config_part_line(part, "client_tls"),
-		    "client_tls = %s: " LATER "; use strip",
-		    config_part_given(part, "client_tls")->texts[0]);
-	else if (l->tls_certificate[0] != '\0' || l->tls_key[0] != '\0')
+		    "client_tls = offer needs a certificate; write "
+		    "tls_certificate = \"/etc/weir/weir.pem\"");
+		return;
+	}
+	if (l->n_tls_key > l->n_tls_certificate)
+		config_report_add(report, config_part_line(part, "tls_key"),
+		    "there are more keys than certificates; write them in "
+		    "pairs, in the same order");
+	for (i = 0; i < l->n_tls_certificate; i++)
+		check_path(part, "tls_certificate", l->tls_certificate[i][0] ==
+		    '\0' ? "\"\"" : l->tls_certificate[i], report);
+	for (i = 0; i < l->n_tls_key; i++)
+		check_path(part, "tls_key", l->tls_key[i], report);
+	check_path(part, "tls_client_ca", l->tls_client_ca, report);
+	if (l->tls_priority[0] == '\0')
 		config_report_add(report, config_part_line(part,
-		    l->tls_key[0] != '\0' ? "tls_key" : "tls_certificate"),
-		    "tls_certificate and tls_key serve only client_tls = "
-		    "offer; remove them");
+		    "tls_priority"), "tls_priority is empty; write NORMAL");
 }
 
 static void

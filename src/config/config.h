@@ -45,7 +45,12 @@ struct config_listener {
 	uint64_t proxy_timeout_us;	/* proxy-protocol: for the header */
 	bool send_proxy;		/* fixed: tell it the client, too */
 	enum config_client_tls client_tls;
-	const char *tls_certificate, *tls_key;
+	/* offer: PEM files, in pairs; a key that is missing or "" stands in
+	 * the certificate's file. */
+	const char *const *tls_certificate, *const *tls_key;
+	size_t n_tls_certificate, n_tls_key;
+	const char *tls_client_ca;	/* "": clients are asked for none */
+	const char *tls_priority;	/* GnuTLS priority string */
 	bool process;			/* look up who sends */
 };
 
@@ -155,6 +160,7 @@ struct config_limits {
 	unsigned pipeline;		/* most commands waiting for a reply */
 	uint64_t client_timeout_us;	/* 5m, RFC 5321 4.5.3.2.7 */
 	uint64_t client_data_timeout_us;	/* 3m between data blocks */
+	uint64_t client_tls_timeout_us;	/* 30s; the handshake */
 };
 
 struct config {

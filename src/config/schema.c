@@ -22,6 +22,7 @@
 	.size = sizeof(((struct type *)NULL)->field)
 #define LIST_AT(type, field) \
 	AT(type, field), .count_offset = offsetof(struct type, n_##field)
+#define TLS_PRIORITY "NORMAL:-VERS-TLS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 #define TIMEOUT .unit = "s", .min = MS, .max = DAY
 
 static const struct config_word log_levels[] = {
@@ -118,12 +119,21 @@ const struct config_key config_schema[] = {
 	  AT(config_listener, client_tls), .words = client_tls,
 	  .fallback = "strip",
 	  .text = "what becomes of STARTTLS between client and weir" },
-	{ CONFIG_LISTENER, "tls_certificate", CONFIG_STRING,
-	  AT(config_listener, tls_certificate), .fallback = "",
-	  .text = "client_tls offer: PEM file of weir's own certificate" },
-	{ CONFIG_LISTENER, "tls_key", CONFIG_STRING,
-	  AT(config_listener, tls_key), .fallback = "",
-	  .text = "client_tls offer: PEM file of its key" },
+	{ CONFIG_LISTENER, "tls_certificate", CONFIG_STRINGS,
+	  LIST_AT(config_listener, tls_certificate), .fallback = "",
+	  .text = "client_tls offer: PEM files, each with a certificate of "
+	  "weir's own and its chain" },
+	{ CONFIG_LISTENER, "tls_key", CONFIG_STRINGS,
+	  LIST_AT(config_listener, tls_key), .fallback = "",
+	  .text = "client_tls offer: PEM files of their keys, in the same "
+	  "order; empty: in the same files" },
+	{ CONFIG_LISTENER, "tls_client_ca", CONFIG_STRING,
+	  AT(config_listener, tls_client_ca), .fallback = "",
+	  .text = "client_tls offer: PEM file of the authorities whose "
+	  "certificates clients are asked for; empty: not asked" },
+	{ CONFIG_LISTENER, "tls_priority", CONFIG_STRING,
+	  AT(config_listener, tls_priority), .fallback = TLS_PRIORITY,
+	  .text = "client_tls offer: GnuTLS priority string" },
 	{ CONFIG_LISTENER, "process", CONFIG_BOOL,
 	  AT(config_listener, process), .fallback = "true",
 	  .text = "look up who sends, when it is a process of this machine" },
@@ -143,7 +153,7 @@ const struct config_key config_schema[] = {
 	  .text = "PEM file of trusted authorities; empty: the system's" },
 	{ CONFIG_UPSTREAM, "tls_priority", CONFIG_STRING,
 	  AT(config_upstream, tls_priority),
-	  .fallback = "NORMAL:-VERS-TLS-ALL:+VERS-TLS1.3:+VERS-TLS1.2",
+	  .fallback = TLS_PRIORITY,
 	  .text = "GnuTLS priority string" },
 	{ CONFIG_UPSTREAM, "tls_failure_memory", CONFIG_DURATION,
 	  AT(config_upstream, tls_failure_memory_us), .unit = "s",
@@ -364,6 +374,9 @@ const struct config_key config_schema[] = {
 	{ CONFIG_LIMITS, "client_data_timeout", CONFIG_DURATION,
 	  AT(config_limits, client_data_timeout_us), TIMEOUT,
 	  .fallback = "3m", .text = "for the client's next piece of content" },
+	{ CONFIG_LIMITS, "client_tls_timeout", CONFIG_DURATION,
+	  AT(config_limits, client_tls_timeout_us), TIMEOUT,
+	  .fallback = "30s", .text = "for the client's TLS handshake" },
 };
 
 const size_t config_schema_count = ARRAY_LEN(config_schema);

@@ -19,6 +19,8 @@ struct app {
 	pthread_mutex_t lock;		/* of config and sockets, which the
 					   HTTP thread reads */
 	struct config *config;
+	struct credentials *credentials;	/* of config */
+	struct credentials_seal seal;
 	struct sockets sockets;
 	struct worker **workers;
 	struct metrics **metrics;	/* the workers', for the status */

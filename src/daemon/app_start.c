@@ -1,6 +1,6 @@
 /*
- * Start and stop, in the order that privileges ask for: sockets first, then
- * the user, then whatever opens files or makes threads.
+ * Start and stop, in the order that privileges ask for: sockets and keys first,
+ * then the user, then whatever opens files or makes threads.
  */
 #include "daemon/app.h"
 
@@ -62,7 +62,7 @@ app_serve(struct app *app)
 	app_own_addresses(app);
 	for (i = 0; i < app->n_workers; i++) {
 		worker_serve(app->workers[i], app->config,
-		    app->sockets.workers[i]);
+		    app->credentials, app->sockets.workers[i]);
 		app->sockets.workers[i] = (struct worker_sockets){ 0 };
 	}
 	app->serving = true;
@@ -207,6 +207,9 @@ app_start(struct app *app, struct buf *error)
 	if (!has_required_policy(c) && sockets_open(c, c->workers, NULL, NULL,
 	    &app->sockets, error) != 0)
 		return -1;
+	app->credentials = credentials_load(c, &app->seal, error);
+	if (app->credentials == NULL)
+		return -1;
 	if (privileges_drop(c->user, needs_net_admin(c), error) != 0)
 		return -1;
 	if (resolver_probe(c, error) != 0)
@@ -252,5 +255,6 @@ app_stop(struct app *app)
 	sockets_release(&app->sockets, true);
 	free(app->workers);
 	free(app->metrics);
+	credentials_unref(app->credentials);
 	free(app->shared.own);
 }

@@ -156,6 +156,7 @@ static const struct stream_handlers client_handlers = {
 	.on_bytes = client_bytes,
 	.on_eof = client_eof,
 	.on_drained = client_drained,
+	.on_tls = driver_tls_client,
 };
 
 /* --------------------------------------------------------------- policies */
@@ -368,6 +369,7 @@ driver_end(struct driver *d)
 		loop_guard_release(&w->shared->guard, &d->client_addr,
 		    &d->destination, LOOP_GUARD_ACCEPTED);
 	config_unref(d->config);
+	tls_server_unref(d->client_tls);
 	atomic_fetch_sub(&w->shared->sessions, 1);
 	worker_left(w, d);
 	loop_defer(w->loop, free_later, d);
@@ -436,6 +438,9 @@ driver_accept(struct worker *w, int fd, const struct addr *client,
 	d->armed_us = UINT64_MAX;
 	driver_legs_init(d);
 	d->id = ulid_next(&w->ids, clock_wall_us());
+	d->client_tls = credentials_of(w->credentials, w->config, listener);
+	if (d->client_tls != NULL)	/* a reload changes nothing for it */
+		tls_server_ref(d->client_tls);
 	TAILQ_INSERT_TAIL(&w->drivers, d, link);
 	w->n_drivers++;
 	atomic_fetch_add_explicit(

@@ -42,6 +42,14 @@ execute_abort(struct driver *d, const struct session_action *a)
 }
 
 static void
+execute_accept_tls(struct driver *d)
+{
+	if (d->client != NULL && d->client_tls != NULL)
+		stream_accept_tls(d->client, d->client_tls,
+		    d->config->limits.client_tls_timeout_us);
+}
+
+static void
 execute_ask(struct driver *d, const struct session_action *a)
 {
 	const struct policy_event *event = a->u.ask.event;
@@ -140,6 +148,9 @@ execute_one(struct driver *d, const struct session_action *a)
 		break;
 	case SESSION_START_TLS:
 		driver_start_tls(d);
+		break;
+	case SESSION_ACCEPT_TLS:
+		execute_accept_tls(d);
 		break;
 	case SESSION_PAUSE:
 	case SESSION_RESUME:

@@ -27,6 +27,7 @@ struct driver {
 	const struct config_listener *listener;	/* in config */
 	struct session *session;
 	struct ulid id;
+	struct tls_server *client_tls;	/* the listener's; NULL: none */
 	struct stream *client;
 	struct leg legs[2];
 	struct leg *up, *parked;	/* in use; set aside, or NULL */
@@ -77,6 +78,12 @@ void driver_leave_parked(struct driver *d, struct span last_words);
 /* driver_process.c: who is the client? */
 void driver_process_seek(struct driver *d,
 	const struct config_listener *listener, int fd);
+
+/* driver_tls.c */
+void driver_tls_tell(struct driver *d, enum session_side side,
+	const struct tls_info *info, const char *error);
+void driver_tls_client(void *ctx, const struct tls_info *info,
+	const char *error);	/* of the client's stream */
 
 /* driver_execute.c */
 void driver_execute(struct driver *d, const struct session_actions *actions);

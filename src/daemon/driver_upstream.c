@@ -76,24 +76,9 @@ static void
 upstream_tls(void *ctx, const struct tls_info *info, const char *error)
 {
 	struct leg *leg = ctx;
-	struct session_event ev = { .type = SESSION_TLS_FAILED,
-	    .side = SESSION_UPSTREAM };
 
 	assert(is_in_use(leg));		/* none is parked in a handshake */
-	if (info == NULL) {
-		ev.u.failed.why = error;
-	} else {
-		ev.type = SESSION_TLS_DONE;
-		ev.u.tls = (struct session_tls){
-			.version = info->version, .cipher = info->cipher,
-			.bits = info->bits, .certificate = info->certificate,
-			.subject = info->subject, .issuer = info->issuer,
-			.verified = info->verified, .resumed = info->resumed,
-			.verify_error = info->verify_error,
-			.handshake_us = info->handshake_us,
-		};
-	}
-	driver_feed(leg->driver, &ev);
+	driver_tls_tell(leg->driver, SESSION_UPSTREAM, info, error);
 }
 
 static const struct stream_handlers upstream_handlers = {

@@ -112,7 +112,7 @@ app_init(struct app *app)
 	    sizeof(app->instance));
 	app->shared.instance = app->instance;
 	app->loop = loop_new();
-	if (app->loop == NULL)
+	if (app->loop == NULL || credentials_seal_make(&app->seal) != 0)
 		return -1;
 	app->signals[0] = loop_signal_new(app->loop, SIGHUP, on_hangup, app);
 	app->signals[1] = loop_signal_new(app->loop, SIGTERM, on_terminate,
@@ -173,6 +173,8 @@ end:
 static int
 check(const char *file)
 {
+	const struct credentials_seal seal = { { 0 } };
+	struct credentials *credentials = NULL;
 	int result = OPTIONS_EXIT_FAILURE;
 	struct buf errors;
 	struct config *c;
@@ -181,11 +183,13 @@ check(const char *file)
 	c = config_load(file, &errors);
 	if (c == NULL)
 		print(STDERR_FILENO, buf_span(&errors));
-	else if (resolver_check(c, &errors) != 0)
+	else if (resolver_check(c, &errors) != 0 || (credentials =
+	    credentials_load(c, &seal, &errors)) == NULL)
 		print_error(&errors);
 	else
 		result = OPTIONS_EXIT_OK;
 	buf_release(&errors);
+	credentials_unref(credentials);
 	config_unref(c);
 	return result;
 }

@@ -39,7 +39,8 @@ status_moves(const struct config *old, const struct config *new)
 }
 
 static void
-reload_swap(struct app *app, struct config *config, struct sockets *sockets)
+reload_swap(struct app *app, struct config *config,
+    struct credentials *credentials, struct sockets *sockets)
 {
 	struct config *old = app->config;
 	struct sockets old_sockets = app->sockets;
@@ -52,16 +53,20 @@ reload_swap(struct app *app, struct config *config, struct sockets *sockets)
 	app_own_addresses(app);
 	source_health_configure(app->shared.sources, config);
 	for (i = 0; i < app->n_workers; i++) {
-		worker_serve(app->workers[i], config, sockets->workers[i]);
+		worker_serve(app->workers[i], config, credentials,
+		    sockets->workers[i]);
 		app->sockets.workers[i] = (struct worker_sockets){ 0 };
 	}
 	sockets_release(&old_sockets, false);
 	config_unref(old);
+	credentials_unref(app->credentials);
+	app->credentials = credentials;
 }
 
 static int
 reload_try(struct app *app, struct buf *error)
 {
+	struct credentials *credentials = NULL;
 	struct config *config;
 	struct sockets sockets;
 
@@ -74,29 +79,31 @@ reload_try(struct app *app, struct buf *error)
 	if (config == NULL)
 		return -1;
 	if (resolve_config(config, error) != 0 ||
-	    resolver_reload(app->config, config, error) != 0) {
-		config_unref(config);
-		return -1;
-	}
+	    resolver_reload(app->config, config, error) != 0)
+		goto err;
 	if (status_moves(app->config, config)) {
 		buf_append_str(error, "status.address, status.control and "
 		    "status.token_file change only with a restart");
-		config_unref(config);
-		return -1;
+		goto err;
 	}
+	credentials = credentials_load(config, &app->seal, error);
+	if (credentials == NULL)
+		goto err;
 	if (sockets_open(config, app->n_workers, &app->sockets, app->config,
-	    &sockets, error) != 0) {
-		config_unref(config);
-		return -1;
-	}
+	    &sockets, error) != 0)
+		goto err;
 	reload_warn(app->config, config);
 	if (config->limits.connections > app->config->limits.connections)
 		app_descriptors(config);
 	log_set_level(config->log_level);
 	record_reopen(app->shared.record, config);
-	reload_swap(app, config, &sockets);
+	reload_swap(app, config, credentials, &sockets);
 	log_event(LOG_INFO, "reload.done", "file=%s", app->file);
 	return 0;
+err:
+	credentials_unref(credentials);
+	config_unref(config);
+	return -1;
 }
 
 /* Said in the log, whoever asked for it. */

@@ -109,6 +109,7 @@ worker_listener_config(const struct worker *w, const char *name)
 struct serve_call {
 	struct worker *worker;
 	struct config *config;
+	struct credentials *credentials;
 	struct worker_sockets sockets;
 };
 
@@ -116,6 +117,7 @@ static void
 serve_call_free(struct serve_call *call)
 {
 	config_unref(call->config);
+	credentials_unref(call->credentials);
 	free(call->sockets.list);
 	free(call);
 }
@@ -174,6 +176,8 @@ serve_in_worker(void *ctx)
 	listeners_close(w);
 	w->config = config_ref(call->config);
 	config_unref(old);
+	credentials_unref(w->credentials);
+	w->credentials = credentials_ref(call->credentials);
 	w->listeners = calloc(n > 0 ? n : 1, sizeof(*w->listeners));
 	if (w->listeners == NULL)
 		abort();
@@ -185,7 +189,7 @@ serve_in_worker(void *ctx)
 
 void
 worker_serve(struct worker *w, struct config *config,
-    struct worker_sockets sockets)
+    struct credentials *credentials, struct worker_sockets sockets)
 {
 	struct serve_call *call = calloc(1, sizeof(*call));
 
@@ -193,6 +197,7 @@ worker_serve(struct worker *w, struct config *config,
 		abort();
 	call->worker = w;
 	call->config = config_ref(config);
+	call->credentials = credentials_ref(credentials);
 	call->sockets = sockets;
 	if (loop_call(w->loop, serve_in_worker, call) != 0)
 		abort();
@@ -370,6 +375,7 @@ worker_free(struct worker *w)
 	loop_free(w->loop);
 	session_actions_release(&w->actions);
 	config_unref(w->config);
+	credentials_unref(w->credentials);
 	free(w->metrics);
 	free(w);
 }

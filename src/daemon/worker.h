@@ -9,6 +9,7 @@
 #include <sys/queue.h>
 
 #include "base/ulid.h"
+#include "daemon/credentials.h"
 #include "daemon/loop_guard.h"
 #include "net/dns.h"
 #include "net/listen.h"
@@ -73,6 +74,7 @@ struct worker {
 	pthread_t thread;
 	struct loop *loop;
 	struct config *config;
+	struct credentials *credentials;	/* of config; NULL: none yet */
 	struct metrics *metrics;
 	struct policy_pool *pool;
 	struct dns *dns;		/* NULL: weir was built without, or it
@@ -101,6 +103,7 @@ void worker_free(struct worker *w);
 /* From the main thread; carried out in the worker's. */
 void worker_stop(struct worker *w);
 void worker_serve(struct worker *w, struct config *config,
+	struct credentials *credentials,
 	struct worker_sockets sockets);		/* these sockets, this
 						   configuration, from now on;
 						   takes the sockets over */

@@ -67,6 +67,10 @@ parts[] = {
 	    "upstream_tls_error IS NOT NULL)" },
 	{ "client_tls", '{', "SELECT client_tls_version AS version, "
 	    "client_tls_cipher AS cipher, client_tls_bits AS bits, "
+	    "client_tls_verified AS \"verified?\", "
+	    "client_tls_resumed AS \"resumed?\", "
+	    "client_tls_verify_error AS verify_error, "
+	    "client_tls_subject AS subject, client_tls_issuer AS issuer, "
 	    "client_tls_error AS error, "
 	    "client_tls_handshake_us AS handshake_us FROM sessions "
 	    "WHERE id = ?1 AND (client_tls_version IS NOT NULL OR "

@@ -17,6 +17,9 @@
 	COLUMN(client_tls_version) COLUMN(client_tls_cipher) \
 	COLUMN(client_tls_bits) COLUMN(client_tls_handshake_us) \
 	COLUMN(client_tls_error) \
+	COLUMN(client_tls_verified) COLUMN(client_tls_resumed) \
+	COLUMN(client_tls_verify_error) COLUMN(client_tls_subject) \
+	COLUMN(client_tls_issuer) COLUMN(client_tls_certificate) \
 	COLUMN(upstream_tls_version) COLUMN(upstream_tls_cipher) \
 	COLUMN(upstream_tls_bits) COLUMN(upstream_tls_handshake_us) \
 	COLUMN(upstream_tls_error) \

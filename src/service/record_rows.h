@@ -44,7 +44,7 @@ struct record_rows_about {
 	struct fact open, process, upstream, tls[2], close;
 	bool has_open, has_process, has_upstream, has_tls[2], has_close, has_sender;
 	struct span sender;
-	int64_t certificate;		/* 0: none */
+	int64_t certificate[2];		/* likewise; 0: none */
 };
 
 /* Takes the cursor's fact in; writes the row. SQLite's codes. */

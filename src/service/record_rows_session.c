@@ -1,6 +1,6 @@
 /*
  * The row of sessions: what a chunk tells of its session as a whole, and the
- * MX's certificate, which is kept once however often it is seen.
+ * peers' certificates, each kept once however often it is seen.
  */
 #include "service/record_bind.h"
 
@@ -56,8 +56,9 @@ static void
 bind_tls(struct record_bind *b, const struct record_rows_about *a,
     enum policy_leg leg)
 {
-	const struct fact *f = &a->tls[leg == POLICY_LEG_UPSTREAM];
-	bool is = a->has_tls[leg == POLICY_LEG_UPSTREAM];
+	bool up = leg == POLICY_LEG_UPSTREAM;
+	const struct fact *f = &a->tls[up];
+	bool is = a->has_tls[up];
 	bool done = is && f->u.tls.error[0] == '\0';
 
 	record_bind_string(b, is ? f->u.tls.version : NULL);
@@ -65,15 +66,13 @@ bind_tls(struct record_bind *b, const struct record_rows_about *a,
 	record_bind_int_or_null(b, done, is ? f->u.tls.bits : 0);
 	record_bind_int_or_null(b, done, is ? f->u.tls.handshake_us : 0);
 	record_bind_string(b, is ? f->u.tls.error : NULL);
-	if (leg == POLICY_LEG_CLIENT)
-		return;
 	record_bind_int_or_null(b, done, is && f->u.tls.verified);
 	record_bind_int_or_null(b, done, is && f->u.tls.resumed);
 	record_bind_string(b, is ? f->u.tls.verify_error : NULL);
 	record_bind_string(b, is ? f->u.tls.subject : NULL);
 	record_bind_string(b, is ? f->u.tls.issuer : NULL);
-	record_bind_int_or_null(b, a->certificate != 0,
-	    (uint64_t)a->certificate);
+	record_bind_int_or_null(b, a->certificate[up] != 0,
+	    (uint64_t)a->certificate[up]);
 }
 
 static void
@@ -156,9 +155,9 @@ record_rows_collect(struct record_rows *rows, struct record_rows_about *a)
 		up = f->u.tls.leg == POLICY_LEG_UPSTREAM;
 		a->tls[up] = *f;
 		a->has_tls[up] = true;
-		if (up && f->u.tls.certificate.len > 0)
+		if (f->u.tls.certificate.len > 0)
 			return certificate_id(rows, f->u.tls.certificate,
-			    &a->certificate);
+			    &a->certificate[up]);
 		break;
 	case FACT_CLOSE:
 		a->close = *f;

@@ -240,9 +240,20 @@ static const char version_3_rehomings[] =
 "	upstream_address TEXT	/* that MX */;\n"
 "ALTER TABLE transactions ADD COLUMN upstream_port INTEGER;\n";
 
+/* The client's certificate, as the MX's. */
+static const char version_3_client_tls[] =
+"ALTER TABLE sessions ADD COLUMN client_tls_verified INTEGER;\n"
+"ALTER TABLE sessions ADD COLUMN client_tls_resumed INTEGER;\n"
+"ALTER TABLE sessions ADD COLUMN client_tls_verify_error TEXT;\n"
+"ALTER TABLE sessions ADD COLUMN client_tls_subject TEXT;\n"
+"ALTER TABLE sessions ADD COLUMN client_tls_issuer TEXT;\n"
+"ALTER TABLE sessions ADD COLUMN\n"
+"	client_tls_certificate INTEGER REFERENCES certificates(id);\n";
+
 /* Each part of the program that came with this version has its own text. */
 static const char *const version_3[] = {
 	version_3_process, version_3_tls_results, version_3_rehomings,
+	version_3_client_tls,
 };
 
 static int

@@ -32,6 +32,12 @@ client_input(const struct session *s)
 	    buf_span(&s->client_in);
 }
 
+bool
+session_client_has_more(const struct session *s)
+{
+	return client_input(s).len > 0;
+}
+
 static void
 client_consume(struct session *s, size_t n)
 {
@@ -135,6 +141,35 @@ session_violations(struct session *s, unsigned violations)
 			session_fact_event(s, "RFC 5321 violation: %s", text);
 }
 
+/* Behind STARTTLS the client begins anew: what it said in clear is forgotten,
+ * and so are the capabilities that it saw there. */
+static bool
+client_must_greet(const struct session *s, const struct pending *p)
+{
+	switch (p->parsed.verb) {
+	case SMTP_VERB_EHLO:
+	case SMTP_VERB_HELO:
+	case SMTP_VERB_STARTTLS:
+	case SMTP_VERB_NOOP:
+	case SMTP_VERB_RSET:
+	case SMTP_VERB_QUIT:
+		return false;
+	default:
+		return s->ehlo_forgotten;
+	}
+}
+
+static void
+client_must_greet_first(struct session *s, struct pending *p)
+{
+	static const char text[] = "Say EHLO again behind STARTTLS";
+
+	if (p->parsed.verb == SMTP_VERB_BDAT)
+		session_bdat_refuse(s, p, text);
+	else
+		session_reply_local(s, p, 503, "5.5.1", text);
+}
+
 static void
 client_command(struct session *s, struct span raw, struct span text)
 {
@@ -151,6 +186,8 @@ client_command(struct session *s, struct span raw, struct span text)
 	session_violations(s, p->parsed.violations);
 	if (s->local_only)
 		session_reply_local_only(s, p);
+	else if (client_must_greet(s, p))
+		client_must_greet_first(s, p);
 	else
 		p->command->parse(s, p);
 }
@@ -177,6 +214,7 @@ client_parse_line(struct session *s)
 			return false;
 		}
 	}
+	s->client_rest = client_input(s).len - used;
 	if (ev.type == SMTP_LINE_OK)
 		client_command(s, ev.raw, ev.text);
 	else
@@ -226,10 +264,12 @@ session_client_parse(struct session *s)
 		break;
 	case CLIENT_TUNNEL:
 		s->client_since_us = s->now_us;
+		s->mx_must_wait = false;
 		session_send(s, SESSION_UPSTREAM, in);
 		used = in.len;
 		break;
 	case CLIENT_START:
+	case CLIENT_HANDSHAKE:
 	case CLIENT_CLOSED:
 	case CLIENT_PHASE_COUNT:
 		break;

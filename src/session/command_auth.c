@@ -11,13 +11,14 @@
 
 #include "smtp/sasl.h"
 
-/* Why no password may pass: never in clear where TLS was meant, or where the
- * offer came through TLS; and never to an MX that the session only went to for
+/* Why no password may pass: never in clear where TLS was meant, where the
+ * offer came through TLS, or where the client trusts its own TLS; and never to an MX that the session only went to for
  * one message. NULL: it may. */
 const char *
 session_auth_is_withheld(const struct session *s)
 {
-	if (s->up->tls_fell_back || (s->promised_tls && !s->up->tls_on))
+	if (s->up->tls_fell_back || ((s->promised_tls || s->client_tls) &&
+	    !s->up->tls_on))
 		return "AUTH is not offered: TLS with the MX is not available";
 	return route_is_same_way(s->up->route, s->route) ? NULL :
 	    "AUTH is not offered here: the message before went another way";

@@ -81,9 +81,11 @@ ehlo_refuse(struct session *s, struct pending *p, enum policy_action action)
 static unsigned
 ehlo_withheld(const struct session *s)
 {
-	unsigned withhold = SMTP_CAP_STARTTLS | SMTP_CAP_REQUIRETLS |
-	    SMTP_CAP_XCLIENT | SMTP_CAP_XFORWARD | SMTP_CAP_PRDR;
+	unsigned withhold = SMTP_CAP_REQUIRETLS | SMTP_CAP_XCLIENT |
+	    SMTP_CAP_XFORWARD | SMTP_CAP_PRDR;
 
+	if (s->listener->client_tls != CONFIG_CLIENT_TLS_PASSTHROUGH)
+		withhold |= SMTP_CAP_STARTTLS;
 	if (session_wants_content(s))
 		withhold |= SMTP_CAP_CHUNKING | SMTP_CAP_BINARYMIME;
 	if (session_auth_is_withheld(s) != NULL)
@@ -114,14 +116,33 @@ session_ehlo_answer(struct session *s, struct pending *p, struct span raw)
 	ehlo_promise(s, p, ehlo_withheld(s));
 	s->chunking_offered = s->up->ehlo.capabilities & SMTP_CAP_CHUNKING &&
 	    !session_wants_content(s);
+	s->ehlo_forgotten = s->starttls_offered = false;
 	if (p->command == &session_command_ehlo) {
+		s->starttls_offered = !s->client_tls &&
+		    s->listener->client_tls == CONFIG_CLIENT_TLS_OFFER;
 		smtp_ehlo_edit(&p->reply, raw, ehlo_withheld(s),
+		    s->starttls_offered ? "STARTTLS" : NULL,
 		    s->config->limits.message_size);
 		p->state = PENDING_REPLIED;
 	} else
 		session_reply_raw(s, p, raw);
 	p->reply_is_mx = true;
 	buf_release(&s->up->ehlo_clear);
+}
+
+static bool
+ehlo_passes_tls(const struct session *s)
+{
+	return s->listener->client_tls == CONFIG_CLIENT_TLS_PASSTHROUGH;
+}
+
+/* Why there is no TLS where it is required. */
+static const char *
+ehlo_tls_missing(const struct session *s, bool extended)
+{
+	if (ehlo_passes_tls(s))
+		return "here it is between client and MX";
+	return extended ? "the MX offers no STARTTLS" : "TLS needs EHLO";
 }
 
 /* The MX took EHLO; or HELO, which offers nothing. */
@@ -134,7 +155,8 @@ ehlo_taken(struct session *s, struct pending *p, bool extended,
 	else
 		s->up->ehlo = (struct smtp_ehlo){ 0 };
 	if (s->up->tls_skip && s->up->route->tls == CONFIG_TLS_MAY &&
-	    s->up->ehlo.capabilities & SMTP_CAP_STARTTLS)
+	    s->up->ehlo.capabilities & SMTP_CAP_STARTTLS &&
+	    !ehlo_passes_tls(s))
 		s->up->tls_fell_back = true;
 	if (session_starttls_wanted(s)) {
 		session_starttls(s, p, reply);
@@ -144,8 +166,7 @@ ehlo_taken(struct session *s, struct pending *p, bool extended,
 		session_starttls_not(s);
 	if (!s->up->tls_on && s->up->route->tls >= CONFIG_TLS_ENCRYPT &&
 	    s->up->tls_missing == NULL)
-		s->up->tls_missing = extended ?
-		    "the MX offers no STARTTLS" : "TLS needs EHLO";
+		s->up->tls_missing = ehlo_tls_missing(s, extended);
 	else if (s->up->tls_on)
 		s->up->tls_missing = NULL;
 	session_ehlo_answer(s, p, reply->raw);

@@ -14,8 +14,8 @@ command_event(struct session *s, const struct pending *p,
 	ev->u.command.arguments = p->parsed.args;
 }
 
-static void
-command_ask(struct session *s, struct pending *p)
+void
+session_command_ask(struct session *s, struct pending *p)
 {
 	p->inquiry = session_ask(s, POLICY_PHASE_COMMAND, p, command_event);
 }
@@ -30,7 +30,7 @@ unknown_parse(struct session *s, struct pending *p)
 		session_reply_local(s, p, 502, "5.5.1",
 		    "This command is not offered here");
 	else
-		command_ask(s, p);
+		session_command_ask(s, p);
 }
 
 static void
@@ -78,7 +78,7 @@ const struct session_command session_command_quit = {
 const struct session_command session_command_other = {
 	.phase = POLICY_PHASE_COMMAND,
 	.expect = EXPECT_COMMAND,
-	.parse = command_ask,
+	.parse = session_command_ask,
 };
 
 /* A 3yz reply to one of these ends what weir can read: nothing is parsed

@@ -32,6 +32,7 @@ enum client_phase {
 	CLIENT_COMMAND,
 	CLIENT_CONTENT,		/* behind a 354 */
 	CLIENT_CHUNK,		/* the octets of a BDAT */
+	CLIENT_HANDSHAKE,	/* TLS: nothing is sent or parsed */
 	CLIENT_AUTH,		/* the next line is AUTH's, not a command */
 	CLIENT_TUNNEL,
 	CLIENT_CLOSED,
@@ -283,6 +284,7 @@ struct session {
 
 	struct span client_view;		/* bytes of this feed's event */
 	struct buf client_in;
+	size_t client_rest;		/* behind the line being parsed */
 	struct smtp_line_parser line;
 	struct pending_list pending;
 	size_t n_pending;
@@ -307,6 +309,10 @@ struct session {
 	bool ehlo_refused;		/* by a policy: MAIL is 503 */
 	bool chunking_offered;		/* to the client */
 	bool greeted;
+	bool client_tls;		/* the client's leg is encrypted */
+	bool starttls_offered;		/* in the answer to its last EHLO */
+	bool ehlo_forgotten;		/* with STARTTLS: it must say it again */
+	bool mx_must_wait;		/* a tunnel of TLS: the client begins */
 	bool auth_line_wanted;		/* in CLIENT_AUTH: 334 was passed on */
 	bool auth_asked;		/* policies know the identity */
 	struct buf auth_line;		/* held until they have decided */
@@ -359,6 +365,7 @@ void session_tls_result(struct session *s, enum tls_result result,
 /* client.c */
 void session_client_bytes(struct session *s, struct span bytes);
 bool session_client_parse(struct session *s);
+bool session_client_has_more(const struct session *s);
 void session_client_keep(struct session *s);
 void session_violations(struct session *s, unsigned violations);
 uint64_t session_client_deadline_us(const struct session *s);
@@ -391,6 +398,9 @@ struct upstream *session_upstream_new(struct route *route);
 void session_upstream_free(struct upstream *up);	/* NULL is fine */
 void session_upstream_bytes(struct session *s, struct span bytes);
 void session_upstream_gone(struct session *s, const char *error);
+/* The reply leaves, and then the session is a wire between the two. */
+void session_tunnel(struct session *s, struct pending *p,
+	const struct mx_reply *reply, const char *why);
 void session_expect(struct session *s, enum expect what, struct pending *p,
 	uint64_t timeout_us);
 void session_send_own(struct session *s, enum expect what, struct pending *p,
@@ -439,6 +449,21 @@ const char *session_auth_is_withheld(const struct session *s);
 void session_auth_line(struct session *s, const struct smtp_line_event *ev);
 bool session_auth_progress(struct session *s);
 void session_auth_go(struct session *s);
+
+/* command_starttls.c */
+void session_client_tls_done(struct session *s, const struct session_tls *tls);
+void session_client_tls_failed(struct session *s, const char *why);
+/* Plain text where only TLS may be, on a leg that is the client's affair. */
+void session_client_injected(struct session *s);
+
+/* command_other.c: put it to the policies as a command */
+void session_command_ask(struct session *s, struct pending *p);
+
+/* tls.c: the fact and, of a handshake that was done, the policies' event */
+void session_tls_fact(struct session *s, enum policy_leg leg,
+	const struct session_tls *tls);
+void session_tls_failed_fact(struct session *s, enum policy_leg leg,
+	const char *why);
 
 /* command_bdat.c: 503, and the octets that follow are no commands */
 void session_bdat_refuse(struct session *s, struct pending *p,

@@ -180,7 +180,10 @@ session_reply_local_only(struct session *s, struct pending *p)
 		return;
 	}
 	session_starttls_missed(s, p);
-	if (p->parsed.verb == SMTP_VERB_BDAT)
+	if (s->starttls_offered && p->parsed.verb == SMTP_VERB_STARTTLS)
+		session_reply_local(s, p, 454, "4.7.0",
+		    "TLS is not available, try again later");
+	else if (p->parsed.verb == SMTP_VERB_BDAT)
 		session_bdat_refuse(s, p, "Bad sequence of commands");
 	else
 		session_reply_local(s, p, 503, "5.5.1",

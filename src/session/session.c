@@ -27,11 +27,13 @@ static const struct {
 	[CLIENT_START] = { "greeting", BIT(CLIENT_COMMAND) |
 	    BIT(CLIENT_CLOSED) },
 	[CLIENT_COMMAND] = { "command", BIT(CLIENT_CONTENT) |
-	    BIT(CLIENT_CHUNK) | BIT(CLIENT_AUTH) | BIT(CLIENT_TUNNEL) |
-	    BIT(CLIENT_CLOSED) },
+	    BIT(CLIENT_CHUNK) | BIT(CLIENT_HANDSHAKE) | BIT(CLIENT_AUTH) |
+	    BIT(CLIENT_TUNNEL) | BIT(CLIENT_CLOSED) },
 	[CLIENT_CONTENT] = { "data", BIT(CLIENT_COMMAND) |
 	    BIT(CLIENT_CLOSED) },
 	[CLIENT_CHUNK] = { "bdat", BIT(CLIENT_COMMAND) | BIT(CLIENT_CLOSED) },
+	[CLIENT_HANDSHAKE] = { "tls", BIT(CLIENT_COMMAND) |
+	    BIT(CLIENT_CLOSED) },
 	[CLIENT_AUTH] = { "auth", BIT(CLIENT_COMMAND) | BIT(CLIENT_CLOSED) },
 	[CLIENT_TUNNEL] = { "tunnel", BIT(CLIENT_CLOSED) },
 	[CLIENT_CLOSED] = { "closed", 0 },
@@ -237,7 +239,7 @@ session_end_with_421(struct session *s, const char *cause,
 	session_pending_flush(s);
 	if (s->cause != NULL)
 		return;
-	if (s->said_421) {
+	if (s->said_421 || s->client_phase == CLIENT_HANDSHAKE) {
 		session_end(s, cause);
 		return;
 	}
@@ -433,10 +435,16 @@ session_dispatch(struct session *s, const struct session_event *ev)
 		session_parked_lost(s, ev->u.eof.error);
 		break;
 	case SESSION_TLS_DONE:
-		session_tls_done(s, &ev->u.tls);
+		if (ev->side == SESSION_CLIENT)
+			session_client_tls_done(s, &ev->u.tls);
+		else
+			session_tls_done(s, &ev->u.tls);
 		break;
 	case SESSION_TLS_FAILED:
-		session_tls_failed(s, ev->u.failed.why);
+		if (ev->side == SESSION_CLIENT)
+			session_client_tls_failed(s, ev->u.failed.why);
+		else
+			session_tls_failed(s, ev->u.failed.why);
 		break;
 	case SESSION_ANSWER:
 		session_answer(s, ev);

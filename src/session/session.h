@@ -49,7 +49,7 @@ enum session_event_type {
 	SESSION_CONNECT_FAILED,	/* u.failed */
 	SESSION_PARKED_LOST,	/* the connection that was set aside ended, or
 				   spoke (u.eof) */
-	SESSION_TLS_DONE,	/* u.tls, upstream leg */
+	SESSION_TLS_DONE,	/* u.tls, with `side` */
 	SESSION_TLS_FAILED,	/* u.failed; the session aborts that side */
 	SESSION_ANSWER,		/* u.answer: of one policy */
 	SESSION_POLICY_LOST,	/* u.lost: its connection is gone */
@@ -80,7 +80,7 @@ struct session_tls {
 
 struct session_event {
 	enum session_event_type type;
-	enum session_side side;		/* of BYTES, EOF and (UN)BLOCKED */
+	enum session_side side;		/* of BYTES, EOF, TLS and (UN)BLOCKED */
 	uint64_t now_us;		/* monotonic */
 	union {
 		struct span bytes;
@@ -129,6 +129,8 @@ enum session_action_type {
 	SESSION_LEAVE_PARKED,	/* it is not needed any more: u.send as its
 				   last words (empty: it is lost), and close */
 	SESSION_START_TLS,	/* handshake with the MX */
+	SESSION_ACCEPT_TLS,	/* handshake with the client; nothing is sent
+				   to it until that ended */
 	SESSION_PAUSE, SESSION_RESUME,	/* reading of `side` */
 	SESSION_ASK,		/* u.ask: send to a policy; seq 0: notify */
 	SESSION_REPORT,		/* u.report: how a request ended, for the
@@ -167,6 +169,8 @@ enum session_counter {
 	SESSION_COUNTER_TLS_PLAIN_TEXT,	/* behind STARTTLS */
 	SESSION_COUNTER_TLS_HANDSHAKE,
 	SESSION_COUNTER_TLS_AFTERWARDS,	/* no word through TLS */
+	SESSION_COUNTER_TLS_CLIENT, SESSION_COUNTER_TLS_CLIENT_RESUMED,
+	SESSION_COUNTER_TLS_CLIENT_FAILED,
 	SESSION_COUNTER_CONNECT_FAILED,
 	SESSION_COUNTER_TIMEOUT_CLIENT, SESSION_COUNTER_TIMEOUT_UPSTREAM,
 	SESSION_COUNTER_TUNNEL,
@@ -279,7 +283,8 @@ const char *session_state_name(const struct session *s);
  *	connect_failed  no connection to the MX
  *	client_timeout  upstream_timeout
  *	upstream_protocol   a malformed or surplus reply
- *	tls_failed      TLS failed where it was required
+ *	tls_failed      TLS failed where it was required, or in any way with
+ *	                the client
  *	policy          a policy disconnected or rejected the session
  *	refused         loop, or not allowed
  *	drain           weir is stopping

@@ -25,6 +25,8 @@ session_starttls_wanted(const struct session *s)
 {
 	if (s->up->tls_on || s->up->route->tls == CONFIG_TLS_NONE)
 		return false;
+	if (s->listener->client_tls == CONFIG_CLIENT_TLS_PASSTHROUGH)
+		return false;		/* it is the client's affair */
 	if (s->up->tls_skip && s->up->route->tls == CONFIG_TLS_MAY)
 		return false;
 	return s->up->ehlo.capabilities & SMTP_CAP_STARTTLS;
@@ -34,16 +36,9 @@ static void
 starttls_failed_fact(struct session *s, enum session_counter cause,
     enum tls_result result, const char *why)
 {
-	struct fact *f = session_fact(s, FACT_TLS);
-
 	session_count(s, SESSION_COUNTER_TLS_FAILED, 1);
 	session_count(s, cause, 1);
-	f->u.tls.leg = POLICY_LEG_UPSTREAM;
-	f->u.tls.version = f->u.tls.cipher = "";
-	f->u.tls.subject = f->u.tls.issuer = f->u.tls.verify_error = "";
-	f->u.tls.error = (const char *)session_keep(s,
-	    span_of(why, strlen(why) + 1)).data;
-	session_fact_event(s, "TLS with the MX failed: %s", why);
+	session_tls_failed_fact(s, POLICY_LEG_UPSTREAM, why);
 	session_tls_result(s, result, span_of(NULL, 0), why);
 }
 
@@ -199,8 +194,6 @@ session_starttls_reply(struct session *s, struct pending *p,
 void
 session_tls_done(struct session *s, const struct session_tls *tls)
 {
-	struct policy_event ev = { .type = POLICY_PHASE_TLS };
-	struct fact *f = session_fact(s, FACT_TLS);
 	struct pending *p = s->up->tls_pending;
 
 	s->up->tls_on = true;
@@ -208,22 +201,7 @@ session_tls_done(struct session *s, const struct session_tls *tls)
 	    tls->resumed ? 1 : 2;
 	session_count(s, SESSION_COUNTER_TLS_UPSTREAM, 1);
 	session_count(s, SESSION_COUNTER_TLS_RESUMED, tls->resumed ? 1 : 0);
-	f->u.tls.leg = ev.u.tls.leg = POLICY_LEG_UPSTREAM;
-	f->u.tls.version = ev.u.tls.version = tls->version;
-	f->u.tls.cipher = ev.u.tls.cipher = tls->cipher;
-	f->u.tls.bits = ev.u.tls.cipher_bits = tls->bits;
-	f->u.tls.certificate = ev.u.tls.peer_certificate = tls->certificate;
-	f->u.tls.subject = ev.u.tls.peer_subject = tls->subject;
-	f->u.tls.issuer = ev.u.tls.peer_issuer = tls->issuer;
-	f->u.tls.verified = ev.u.tls.verified = tls->verified;
-	f->u.tls.verify_error = ev.u.tls.verify_error = tls->verify_error;
-	f->u.tls.resumed = ev.u.tls.resumed = tls->resumed;
-	f->u.tls.handshake_us = ev.u.tls.handshake_us = tls->handshake_us;
-	f->u.tls.error = "";
-	session_fact_event(s, "TLS with the MX: %s %s%s", tls->version,
-	    tls->cipher, tls->resumed ? ", resumed" : "");
-	session_memo(s, NULL, &ev, 0, s->config->n_policies);
-	session_notify(s, &ev);
+	session_tls_fact(s, POLICY_LEG_UPSTREAM, tls);
 	/* Nothing that was learned in clear counts any more, unless TLS breaks
 	 * before anything was said through it. */
 	s->up->ehlo = (struct smtp_ehlo){ 0 };

@@ -148,23 +148,30 @@ session_notify_reply(struct session *s, enum policy_phase phase,
 	session_notify(s, &ev);
 }
 
-/* A 3yz to a verb that weir does not know: what follows is no SMTP that weir
- * could read, so it becomes a wire between the two. */
-static void
-upstream_tunnel(struct session *s, struct pending *p,
-    const struct mx_reply *reply)
+void
+session_tunnel(struct session *s, struct pending *p,
+    const struct mx_reply *reply, const char *why)
 {
 	session_reply_raw(s, p, reply->raw);
 	p->reply_is_mx = true;
 	session_count(s, SESSION_COUNTER_TUNNEL, 1);
-	session_fact_event(s, "%u to an unknown command: the rest is passed "
-	    "through unread", reply->code);
+	session_fact_event(s, "%s", why);
 	p->not_before_us = 0;	/* what follows must not overtake it */
 	session_pending_release(s);
 	if (s->cause != NULL)
 		return;
 	session_enter_client(s, CLIENT_TUNNEL);
 	session_enter_upstream(s, UPSTREAM_TUNNEL);
+}
+
+/* A 3yz to a verb that weir does not know: what follows is no SMTP that weir
+ * could read. */
+static void
+upstream_tunnel(struct session *s, struct pending *p,
+    const struct mx_reply *reply)
+{
+	session_tunnel(s, p, reply, "3yz to an unknown command: the rest is "
+	    "passed through unread");
 }
 
 static void
@@ -271,6 +278,11 @@ upstream_surplus(struct session *s, const struct mx_reply *reply)
 		return;
 	}
 	session_upstream_abort(s);
+	if (s->client_phase == CLIENT_HANDSHAKE) {
+		session_fact_lines(s, FACT_MX_TO_WEIR, reply->raw);
+		session_end(s, "upstream_gone");
+		return;
+	}
 	session_fact_lines(s, FACT_MX_TO_CLIENT, reply->raw);
 	session_send(s, SESSION_CLIENT, session_keep(s, reply->raw));
 	session_end(s, "upstream_gone");
@@ -369,7 +381,11 @@ session_upstream_bytes(struct session *s, struct span bytes)
 	}
 	if (s->up != up)
 		return;
-	if (up->phase == UPSTREAM_TUNNEL && s->cause == NULL) {
+	if (up->phase == UPSTREAM_TUNNEL && s->cause == NULL && in.len > 0) {
+		if (s->mx_must_wait) {
+			session_client_injected(s);
+			return;
+		}
 		s->client_since_us = s->now_us;
 		session_send(s, SESSION_CLIENT, in);
 		in = span_of(NULL, 0);

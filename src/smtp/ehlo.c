@@ -131,7 +131,7 @@ write_line(struct buf *out, const struct line *l, bool last, uint64_t size_max)
 
 void
 smtp_ehlo_edit(struct buf *out, struct span raw, unsigned withhold,
-	uint64_t size_max)
+	const char *add, uint64_t size_max)
 {
 	struct line kept, l;
 
@@ -145,5 +145,9 @@ smtp_ehlo_edit(struct buf *out, struct span raw, unsigned withhold,
 		write_line(out, &kept, false, size_max);
 		kept = l;
 	}
-	write_line(out, &kept, true, size_max);
+	write_line(out, &kept, add == NULL, size_max);
+	if (add != NULL) {
+		buf_append(out, span_take(kept.raw, 3));
+		buf_printf(out, " %s\r\n", add);
+	}
 }

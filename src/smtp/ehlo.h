@@ -40,9 +40,10 @@ struct smtp_ehlo {
 void smtp_ehlo_parse(struct span raw, struct smtp_ehlo *ehlo_r);
 
 /**
- * smtp_ehlo_edit(out, raw, withhold, size_max) - append the client's version.
+ * smtp_ehlo_edit(out, raw, withhold, add, size_max) - append the client's version.
  *
  * withhold  set of enum smtp_capability: lines that are left out
+ * add       a capability of weir's own, as the last line; NULL: none
  * size_max  weir's own limit, bytes; 0: none. A SIZE line gets the smaller of
  *           both; a bare SIZE (or "SIZE 0") gets weir's; without a SIZE line
  *           none is added
@@ -51,7 +52,7 @@ void smtp_ehlo_parse(struct span raw, struct smtp_ehlo *ehlo_r);
  * those before it "250-". The greeting line is never left out. Pure.
  */
 void smtp_ehlo_edit(struct buf *out, struct span raw, unsigned withhold,
-	uint64_t size_max);
+	const char *add, uint64_t size_max);
 
 
 #endif

@@ -27,7 +27,7 @@ check_edit(struct span raw, unsigned withhold, uint64_t size_max)
 	buf_init(&out, 0);
 	buf_init(&again, 0);
 	smtp_ehlo_parse(raw, &before);
-	smtp_ehlo_edit(&out, raw, withhold, size_max);
+	smtp_ehlo_edit(&out, raw, withhold, NULL, size_max);
 	smtp_ehlo_parse(buf_span(&out), &after);
 	CHECK(after.capabilities == (before.capabilities & ~withhold));
 	if ((after.capabilities & SMTP_CAP_SIZE) != 0 && size_max != 0)
@@ -35,8 +35,13 @@ check_edit(struct span raw, unsigned withhold, uint64_t size_max)
 	if (withhold == 0 && size_max == 0)
 		CHECK(span_eq(buf_span(&out), raw));
 	check_is_reply(buf_span(&out));
-	smtp_ehlo_edit(&again, buf_span(&out), withhold, size_max);
+	smtp_ehlo_edit(&again, buf_span(&out), withhold, NULL, size_max);
 	CHECK(span_eq(buf_span(&again), buf_span(&out)));
+	buf_clear(&again);
+	smtp_ehlo_edit(&again, raw, SMTP_CAP_STARTTLS, "STARTTLS", size_max);
+	check_is_reply(buf_span(&again));
+	smtp_ehlo_parse(buf_span(&again), &after);
+	CHECK(after.capabilities & SMTP_CAP_STARTTLS);
 	buf_release(&out);
 	buf_release(&again);
 }

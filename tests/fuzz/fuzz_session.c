@@ -12,10 +12,14 @@
 #include "tests/replay/answer.h"
 #include "tests/replay/world.h"
 
-#define CONF(tls) \
+#define OFFER " client_tls = offer tls_certificate = \"/x\""
+#define PASS " client_tls = passthrough"
+
+#define CONF(tls, client_tls) \
 	"hostname = \"weir.example\"\nuser = \"\"\n" \
 	"status { address = \"\" control = \"\" }\nrecord { sqlite = \"\" }\n" \
-	"listener \"outbound\" { address = \"127.0.0.1:10025\" }\n" \
+	"listener \"outbound\" { address = \"127.0.0.1:10025\"" \
+	client_tls " }\n" \
 	"upstream { tls = \"" tls "\" }\n" \
 	"limits { message_size = 4000 header_size = 1KB pipeline = 20 }\n" \
 	"pool \"clean\" { addresses = {\"203.0.113.10\"} }\n" \
@@ -167,9 +171,14 @@ policy_credits(struct world *w, unsigned how)
 }
 
 static void
-upstream_event(struct world *w, unsigned how)
+peer_event(struct world *w, unsigned how)
 {
-	if (w->mx == MX_DIALLED) {
+	if (w->client_handshake && how & 4) {
+		if (how & 1)
+			world_client_tls_failed(w, "no common version");
+		else
+			world_client_tls_done(w, how & 2);
+	} else if (w->mx == MX_DIALLED) {
 		if (how % 8 == 1)
 			world_connect_failed(w, "Connection refused");
 		else
@@ -255,7 +264,7 @@ step(struct world *w, struct input *in)
 		mx_replies(w, arg);
 		break;
 	case 8:
-		upstream_event(w, arg);
+		peer_event(w, arg);
 		break;
 	case 9: case 10:
 		policy_answers(w, op / 16, arg);
@@ -302,6 +311,8 @@ leave(struct world *w)
 	w->spool_waits = false;
 	if (w->spool_wanted)
 		world_spool(w);
+	if (w->client_handshake)
+		world_client_tls_failed(w, "closed");
 	world_eof(w, SESSION_CLIENT, "");
 	for (i = 0; i < 3; i++) {
 		if (w->mx == MX_DIALLED)
@@ -345,9 +356,11 @@ seats(struct world *w, struct input *in, bool content)
 static struct config *
 config_of(unsigned level)
 {
-	static const char *const texts[] = { CONF("none"), CONF("may"),
-	    CONF("encrypt") };
-	static struct config *configs[3];
+	static const char *const texts[] = { CONF("none", ""),
+	    CONF("may", ""), CONF("encrypt", ""), CONF("none", OFFER),
+	    CONF("may", OFFER), CONF("encrypt", OFFER), CONF("none", PASS),
+	    CONF("may", PASS), CONF("encrypt", PASS) };
+	static struct config *configs[ARRAY_LEN(texts)];
 	struct buf errors = { 0 };
 
 	if (configs[level] == NULL)
@@ -369,7 +382,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct session_open open;
 	unsigned first = take(&in);
 
-	world_init_config(&w, config_of(first % 3));
+	world_init_config(&w, config_of(first % 3 + (first & 32 ? 3 : first & 64 ? 6 : 0)));
 	seats(&w, &in, first & 16);
 	open = world_open(&w);
 	w.tls_failed_before = first & 4;

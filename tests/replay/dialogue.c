@@ -87,6 +87,10 @@ command(struct dialogue *d, struct span text)
 		item_push(d, ITEM_UNKNOWN);
 		d->mode = DIALOGUE_WAIT;
 		break;
+	case SMTP_VERB_STARTTLS:
+		item_push(d, ITEM_STARTTLS);
+		d->mode = DIALOGUE_WAIT;
+		break;
 	case SMTP_VERB_QUIT:
 		item_push(d, ITEM_QUIT);
 		d->mode = DIALOGUE_WAIT;
@@ -244,6 +248,10 @@ replied(struct dialogue *d, unsigned code)
 		break;
 	case ITEM_QUIT:
 		d->mode = code / 100 == 2 ? DIALOGUE_OFF : DIALOGUE_COMMAND;
+		break;
+	case ITEM_STARTTLS:
+		d->mode = code == 220 && d->starttls_ends ? DIALOGUE_OFF :
+		    DIALOGUE_COMMAND;
 		break;
 	case ITEM_GREETING:
 	case ITEM_OTHER:

@@ -21,7 +21,7 @@ enum dialogue_mode {
 
 enum dialogue_item {
 	ITEM_GREETING, ITEM_OTHER, ITEM_RCPT, ITEM_DATA, ITEM_FINAL,
-	ITEM_CHUNK, ITEM_AUTH, ITEM_UNKNOWN, ITEM_QUIT,
+	ITEM_CHUNK, ITEM_AUTH, ITEM_UNKNOWN, ITEM_QUIT, ITEM_STARTTLS,
 };
 
 struct dialogue {
@@ -32,6 +32,7 @@ struct dialogue {
 	struct buf items;		/* bytes, enum dialogue_item */
 	uint64_t chunk;
 	bool chunk_last, chunks;	/* chunks: it has said BDAT */
+	bool starttls_ends;		/* what is behind it nobody can read */
 	bool answered_early;
 	bool surplus;			/* a reply that nothing asked for */
 	bool said_421;

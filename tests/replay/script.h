@@ -34,7 +34,7 @@ struct run {
 	struct session_open open;
 	bool tls_failed_before, process_sought, no_record;
 	struct addr source_out;	/* cannot be used; NONE: all can */
-	char refuse[128];
+	char refuse[128], listener[256];
 	struct buf client, mx;	/* to be fed as one read */
 	bool any_input;
 	size_t longest;		/* of the reads */

@@ -212,6 +212,17 @@ step_tls(struct run *r, const char *failed, bool resumed)
 }
 
 static void
+step_client_tls(struct run *r, const char *failed, bool resumed)
+{
+	if (!r->world.client_handshake)
+		script_fails(r, "no handshake with the client is under way");
+	else if (failed != NULL)
+		world_client_tls_failed(&r->world, failed);
+	else
+		world_client_tls_done(&r->world, resumed);
+}
+
+static void
 step_connect(struct run *r, const char *failed)
 {
 	if (r->world.mx != MX_DIALLED)
@@ -260,6 +271,12 @@ step_event(struct run *r, const char *text)
 		step_tls(r, NULL, true);
 	else if (starts(text, "tls-fail ", &rest))
 		step_tls(r, rest, false);
+	else if (strcmp(text, "client-tls-done") == 0)
+		step_client_tls(r, NULL, false);
+	else if (strcmp(text, "client-tls-resumed") == 0)
+		step_client_tls(r, NULL, true);
+	else if (starts(text, "client-tls-fail ", &rest))
+		step_client_tls(r, rest, false);
 	else if (starts(text, "T+", &rest))
 		step_pass(r, rest);
 	else if (starts(text, "eof client", &rest))
@@ -361,7 +378,9 @@ step_setup(struct run *r, const char *text)
 {
 	const char *rest;
 
-	if (starts(text, "config: ", &rest)) {
+	if (starts(text, "listener: ", &rest)) {
+		snprintf(r->listener, sizeof(r->listener), "%s", rest);
+	} else if (starts(text, "config: ", &rest)) {
 		buf_append_str(&r->conf, rest);
 		buf_append_byte(&r->conf, '\n');
 	} else if (strcmp(text, "session: tls-failed-before") == 0)
@@ -395,7 +414,9 @@ step_start(struct run *r)
 	struct buf errors = { 0 };
 
 	buf_append_str(&r->conf, "hostname = \"weir.example\"\n"
-	    "listener \"outbound\" { address = \"127.0.0.1:10025\" }\n"
+	    "listener \"outbound\" { address = \"127.0.0.1:10025\"\n");
+	buf_append_str(&r->conf, r->listener);
+	buf_append_str(&r->conf, " }\n"
 	    "status { address = \"\" control = \"\" }\n"
 	    "record { sqlite = \"\" }\nuser = \"\"\n");
 	buf_append_byte(&r->conf, 0);

@@ -306,6 +306,7 @@ tell_fact_recipient(struct buf *out, const struct fact *f)
 static void
 tell_fact_tls(struct buf *out, const struct fact *f)
 {
+	tell_num(out, "leg", f->u.tls.leg);
 	tell_str(out, "version", f->u.tls.version);
 	tell_str(out, "cipher", f->u.tls.cipher);
 	tell_span(out, "certificate", f->u.tls.certificate);

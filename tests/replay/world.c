@@ -57,6 +57,8 @@ world_start(struct world *w, struct session_open *open)
 {
 	struct session_event ev = { .type = SESSION_START };
 
+	w->client.starttls_ends = open->listener->client_tls ==
+	    CONFIG_CLIENT_TLS_PASSTHROUGH;
 	w->session = session_new(open);
 	if (w->session == NULL)
 		abort();
@@ -226,6 +228,10 @@ client_pump(struct world *w)
 
 	while (buf_len(&w->client_waiting) > 0 && !w->paused &&
 	    !w->client_ended) {
+		if (w->client_handshake) {	/* what is no TLS breaks it */
+			world_client_tls_failed(w, "plain text");
+			break;
+		}
 		n = w->split == SPLIT_AT && !first ?
 		    buf_len(&w->client_waiting) :
 		    piece(w, buf_len(&w->client_waiting));
@@ -320,7 +326,8 @@ world_parked_lost(struct world *w, const char *why)
 void
 world_tls_done(struct world *w, bool resumed)
 {
-	struct session_event ev = { .type = SESSION_TLS_DONE };
+	struct session_event ev = { .type = SESSION_TLS_DONE,
+	    .side = SESSION_UPSTREAM };
 
 	w->mx = MX_OPEN;
 	ev.u.tls = (struct session_tls){ .version = "TLS1.3",
@@ -334,8 +341,36 @@ world_tls_done(struct world *w, bool resumed)
 void
 world_tls_failed(struct world *w, const char *why)
 {
-	struct session_event ev = { .type = SESSION_TLS_FAILED };
+	struct session_event ev = { .type = SESSION_TLS_FAILED,
+	    .side = SESSION_UPSTREAM };
 
+	ev.u.failed.why = why;
+	event(w, ev);
+}
+
+void
+world_client_tls_done(struct world *w, bool resumed)
+{
+	struct session_event ev = { .type = SESSION_TLS_DONE,
+	    .side = SESSION_CLIENT };
+
+	w->client_handshake = false;
+	ev.u.tls = (struct session_tls){ .version = "TLS1.2",
+	    .cipher = "AES-128-GCM", .bits = 128,
+	    .certificate = SPAN("tenant"), .subject = "CN=tenant.example",
+	    .issuer = "CN=ca.example", .resumed = resumed, .verified = true,
+	    .verify_error = "", .handshake_us = 3000 };
+	event(w, ev);
+}
+
+void
+world_client_tls_failed(struct world *w, const char *why)
+{
+	struct session_event ev = { .type = SESSION_TLS_FAILED,
+	    .side = SESSION_CLIENT };
+
+	w->client_handshake = false;
+	buf_clear(&w->client_waiting);
 	ev.u.failed.why = why;
 	event(w, ev);
 }

@@ -52,6 +52,7 @@ struct world {
 
 	struct buf to_client, to_mx;	/* sent, and not yet looked at */
 	struct buf client_waiting;	/* the client's, while reading pauses */
+	bool client_handshake;		/* TLS with the client is under way */
 	bool paused;
 	enum world_mx mx;
 	enum world_mx parked;		/* the connection that was set aside */
@@ -109,6 +110,8 @@ void world_connect_failed(struct world *w, const char *why);
 void world_parked_lost(struct world *w, const char *why);
 void world_tls_done(struct world *w, bool resumed);
 void world_tls_failed(struct world *w, const char *why);
+void world_client_tls_done(struct world *w, bool resumed);
+void world_client_tls_failed(struct world *w, const char *why);
 void world_answer(struct world *w, unsigned policy, struct span frame);
 void world_answer_error(struct world *w, unsigned policy, uint32_t seq,
 	enum policy_error error);

@@ -166,6 +166,8 @@ act_send(struct world *w, enum session_side side, struct span bytes)
 	if (side == SESSION_CLIENT) {
 		if (w->client_ended)
 			world_breaks(w, "octets to the client after its end");
+		if (w->client_handshake)
+			world_breaks(w, "octets to the client in a handshake");
 		buf_append(&w->to_client, bytes);
 		dialogue_replies(&w->client, bytes);
 		return;
@@ -275,6 +277,7 @@ act_connect(struct world *w, const struct session_action *a)
 	w->mx_messages = 0;
 	dialogue_release(&w->upstream);
 	dialogue_init(&w->upstream);
+	w->upstream.starttls_ends = w->client.starttls_ends;
 }
 
 static void
@@ -317,6 +320,11 @@ world_act(struct world *w, const struct session_action *a)
 		if (w->mx != MX_OPEN)
 			world_breaks(w, "TLS with an MX that is not there");
 		w->mx = MX_HANDSHAKE;
+		break;
+	case SESSION_ACCEPT_TLS:
+		if (w->client_ended || w->client_handshake)
+			world_breaks(w, "TLS with a client that is not there");
+		w->client_handshake = true;
 		break;
 	case SESSION_PAUSE:
 	case SESSION_RESUME:

@@ -82,7 +82,7 @@ function fromShow(s) {
 		connect: number(s.timings && s.timings.connect_us),
 		clientBytes: orNull(s.client_bytes),
 		upstreamBytes: orNull(s.upstream_bytes),
-		tls: s.tls, process: s.process,
+		tls: s.tls, clientTls: s.client_tls, process: s.process,
 		transactions: s.transactions.map((t) =>
 			fromTransaction(t, s.recipients)),
 		decisions: s.decisions.map(fromDecision),

@@ -149,7 +149,7 @@ function tlsText(t) {
 	if (t.error)
 		return 'failed: ' + t.error;
 	return [t.version, t.cipher, t.verified ? 'verified' :
-		'not verified', t.resumed ? 'resumed' : null, t.subject]
+		t.subject ? 'not verified' : 'no certificate', t.resumed ? 'resumed' : null, t.subject]
 		.filter((part) => part).join(', ');
 }
 
@@ -168,6 +168,7 @@ function sessionFacts(s) {
 		['Sent by', processText(s.process)],
 		['MX', s.mx],
 		['From address', s.source],
+		['TLS of the client', tlsText(s.clientTls)],
 		['TLS to the MX', tlsText(s.tls) || 'none'],
 		['Connect', s.error ? 'failed: ' + s.error :
 			duration(s.connect)],

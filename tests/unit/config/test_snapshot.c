@@ -55,7 +55,9 @@ test_defaults(void **state)
 	assert_int_equal(c->listeners[0].allow[0].bits, 8);
 	assert_int_equal(c->listeners[0].allow[1].bits, 128);
 	assert_int_equal(c->listeners[0].client_tls, CONFIG_CLIENT_TLS_STRIP);
-	assert_string_equal(c->listeners[0].tls_key, "");
+	assert_int_equal(c->listeners[0].n_tls_certificate, 0);
+	assert_int_equal(c->listeners[0].n_tls_key, 0);
+	assert_string_equal(c->listeners[0].tls_client_ca, "");
 	assert_int_equal(c->upstream.source[0].family, ADDR_NONE);
 	assert_int_equal(c->upstream.source[1].family, ADDR_NONE);
 	assert_int_equal(c->upstream.mark, 0);

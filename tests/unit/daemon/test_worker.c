@@ -82,13 +82,18 @@ bench_reload(struct bench *b, const char *listeners)
 {
 	struct config *config = must_load(listeners), *old = b->config;
 	struct sockets sockets, before = b->sockets;
+	const struct credentials_seal seal = { { 0 } };
+	struct credentials *credentials;
 	struct buf error;
 
 	buf_init(&error, 0);
+	credentials = credentials_load(config, &seal, &error);
+	assert_non_null(credentials);
 	assert_int_equal(sockets_open(config, 1, old == NULL ? NULL : &before,
 	    old, &sockets, &error), 0);
 	buf_release(&error);
-	worker_serve(b->worker, config, sockets.workers[0]);
+	worker_serve(b->worker, config, credentials, sockets.workers[0]);
+	credentials_unref(credentials);
 	sockets.workers[0] = (struct worker_sockets){ 0 };
 	b->sockets = sockets;
 	b->config = config;
@@ -111,6 +116,8 @@ bench_start(struct bench *b, const char *listeners)
 	assert_non_null(b->shared.record);
 	b->shared.tls = tls_client_new(&options, &why);
 	assert_non_null(b->shared.tls);
+	b->shared.tls_memory = tls_memory_new(0);
+	assert_non_null(b->shared.tls_memory);
 	b->worker = worker_new(&b->shared, 0, first, &error);
 	assert_non_null(b->worker);
 	assert_int_equal(worker_start(b->worker), 0);
@@ -126,6 +133,7 @@ bench_stop(struct bench *b)
 	worker_join(b->worker);
 	worker_free(b->worker);
 	tls_client_free(b->shared.tls);
+	tls_memory_free(b->shared.tls_memory);
 	record_stop(b->shared.record);
 	pthread_rwlock_destroy(&b->shared.own_lock);
 	sockets_release(&b->sockets, false);

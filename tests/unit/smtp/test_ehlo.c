@@ -95,8 +95,32 @@ test_edit(void **state)
 
 		buf_init(&out, 0);
 		smtp_ehlo_edit(&out, span_str(edits[i].raw),
-		    edits[i].withhold, edits[i].size_max);
+		    edits[i].withhold, NULL, edits[i].size_max);
 		assert_span_str(buf_span(&out), edits[i].want);
+		buf_release(&out);
+	}
+}
+
+/* weir's own STARTTLS, whatever the MX offers. */
+static void
+test_add(void **state)
+{
+	static const struct { const char *raw, *want; } rows[] = {
+		{ "250 mx\r\n", "250-mx\r\n250 STARTTLS\r\n" },
+		{ "250\r\n", "250-\r\n250 STARTTLS\r\n" },
+		{ "250-mx\n250 A\n", "250-mx\n250-A\n250 STARTTLS\r\n" },
+		{ "250-mx\r\n250-starttls\r\n250 SIZE 300\r\n",
+		    "250-mx\r\n250-SIZE 200\r\n250 STARTTLS\r\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct buf out;
+
+		buf_init(&out, 0);
+		smtp_ehlo_edit(&out, span_str(rows[i].raw), TLS, "STARTTLS",
+		    200);
+		assert_span_str(buf_span(&out), rows[i].want);
 		buf_release(&out);
 	}
 }
@@ -107,6 +131,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_edit),
+		cmocka_unit_test(test_add),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
