@@ -8,6 +8,7 @@
  * verification found.
  */
 #include "net/tls_session.h"
+#include "net/tls_bounds.h"
 #include "net/tls_client.h"
 #include "net/tls_verify.h"
 #include <errno.h>
@@ -105,6 +106,7 @@ session_new(unsigned role, struct buf *out, uint64_t now_us)
 	t->out = out;
 	t->began_us = now_us;
 	buf_init(&t->kept, 0);
+	tls_bounds_set(t->session);
 	gnutls_transport_set_ptr(t->session, t);
 	gnutls_transport_set_pull_function(t->session, pull);
 	gnutls_transport_set_pull_timeout_function(t->session, pull_timeout);

@@ -122,6 +122,17 @@ def test_failures_are_recorded_once(attempts, fronts):
     assert front.metric("weir_tls_fallback_total") == failed
 
 
+@pytest.mark.parametrize("case", [
+    "key that takes seconds", "group that takes minutes",
+    "heavy chain, TLS 1.2", "heavy chain, TLS 1.3"])
+def test_nobody_is_held_up_by_large_numbers(attempts, fronts, case):
+    attempts[case].result()
+    error, = (row["upstream_tls_error"] for row in fronts["may"].wait_rows(
+        "SELECT upstream_tls_error FROM sessions WHERE listener = ? "
+        "AND cause NOT NULL ORDER BY id LIMIT 1", name_of(case)))
+    assert "constraint limits" in error
+
+
 def test_a_failure_is_forgotten(peers, tmp_path):
     case = "alert internal_error"
     front = Front(tmp_path / "forgetful", peers, "may", memory="300ms")

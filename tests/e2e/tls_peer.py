@@ -17,102 +17,21 @@ import socket
 import ssl
 import struct
 import sys
+import tempfile
 import time
 import warnings
+from pathlib import Path
 
 from mx import Gone, ScriptedMX
+from tls_octets import (CHANGE_CIPHER_SPEC, DATA, DHE_RSA, DONE, ECDHE_ECDSA,
+                        ECDHE_RSA, HANDSHAKE, RC4, Hello, alert, certificates,
+                        group_exchange, hello_13, hello_retry,
+                        key_exchange, record, rsa_certificate, server_hello)
 
 # what a case becomes at level may
 CLEAR, TLS = "clear", "tls"
 STALL = 60          # seconds; weir's patience is shorter
 FLOOD = 32 << 20    # bytes at most, for a weir that would take them all
-
-ECDHE_ECDSA, ECDHE_RSA, RC4, TLS13 = 0xc02b, 0xc02f, 0x0005, 0x1301
-HANDSHAKE, ALERT, CHANGE_CIPHER_SPEC, DATA = 22, 21, 20, 23
-RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891"
-                      "c2a211167abb8c5e079e09e2c8a8339c")
-
-
-# ---------------------------------------------------------- TLS, octet by octet
-
-def u16(value):
-    return struct.pack(">H", value)
-
-
-def u24(value):
-    return struct.pack(">I", value)[1:]
-
-
-def record(kind, body, version=0x0303):
-    return bytes([kind]) + u16(version) + u16(len(body)) + body
-
-
-def handshake(kind, body):
-    """One message, in as many records as it needs."""
-    message = bytes([kind]) + u24(len(body)) + body
-    return b"".join(record(HANDSHAKE, message[at:at + 16384])
-                    for at in range(0, len(message), 16384))
-
-
-def alert(level, description):
-    return record(ALERT, bytes([level, description]))
-
-
-def extension(kind, body):
-    return u16(kind) + u16(len(body)) + body
-
-
-def server_hello(hello, suite, extensions=b"", version=0x0303, random=None):
-    return handshake(2, u16(version) + (random or os.urandom(32))
-                     + bytes([len(hello.session_id)]) + hello.session_id
-                     + u16(suite) + b"\0"
-                     + (u16(len(extensions)) + extensions
-                        if extensions else b""))
-
-
-def hello_13(hello):
-    """A key share that is a point on no curve that anybody knows."""
-    return server_hello(hello, TLS13, extension(43, u16(0x0304)) + extension(
-        51, u16(29) + u16(32) + os.urandom(32)))
-
-
-def hello_retry(hello):
-    return server_hello(hello, TLS13, extension(43, u16(0x0304)) + extension(
-        51, u16(24)), random=RETRY)
-
-
-def certificate(*chain):
-    chain = b"".join(u24(len(der)) + der for der in chain)
-    return handshake(11, u24(len(chain)) + chain)
-
-
-def key_exchange(signature):
-    """ECDHE on P-256, with the point that the curve is made from."""
-    point = bytes.fromhex(
-        "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
-        "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5")
-    return handshake(12, b"\x03" + u16(23) + bytes([len(point)]) + point
-                     + u16(0x0403) + u16(len(signature)) + signature)
-
-
-DONE = handshake(14, b"")
-
-
-class Hello:
-    """What of a ClientHello an answer needs."""
-
-    def __init__(self, session):
-        while len(session.buffer) < 5 or len(session.buffer) < 5 + self.size(
-                session):
-            session.more()
-        message = session.buffer[5:5 + self.size(session)]
-        session.buffer = session.buffer[5 + len(message):]
-        assert message[0] == 1, message
-        self.session_id = message[39:39 + message[38]]
-
-    @staticmethod
-    def size(session):
-        return struct.unpack(">H", session.buffer[3:5])[0]
 
 
 # -------------------------------------------------------------------- the cases
@@ -184,13 +103,13 @@ answered("fin after ServerHello", plain_12, then=close)
 answered("rst after ServerHello", plain_12, then=reset)
 answered("fin in the middle of a record", lambda h: plain_12(h)[:-9],
          then=close)
-answered("certificate of no DER", plain_12, certificate(b"\x30\x03\x02\x01"),
+answered("certificate of no DER", plain_12, certificates(b"\x30\x03\x02\x01"),
          DONE)
 answered("certificates of random octets", plain_12,
-         certificate(*(os.urandom(700) for _ in range(4))), DONE)
-answered("certificate list empty", plain_12, certificate(), DONE)
+         certificates(*(os.urandom(700) for _ in range(4))), DONE)
+answered("certificate list empty", plain_12, certificates(), DONE)
 answered("certificates of 2 MB", plain_12,
-         certificate(*(b"\x30\x82\xff\xff" + bytes(65535)
+         certificates(*(b"\x30\x82\xff\xff" + bytes(65535)
                        for _ in range(32))), DONE)
 for words, number in (("handshake_failure", 40), ("internal_error", 80),
                       ("unrecognized_name", 112), ("certificate_required",
@@ -216,26 +135,32 @@ answered("record too long", b"\x16\x03\x03\xff\xff" + bytes(70000))
 answered("records that nobody encrypted", hello_13,
          record(DATA, bytes(600)))
 answered("heartbeats", record(24, b"\x01\x40\x00" + bytes(16)) * 64)
+answered("key that takes seconds", lambda h: server_hello(h, ECDHE_RSA),
+         certificates(rsa_certificate(40000, 40000)),
+         key_exchange(bytes(4999) + b"\1", 0x0401), DONE)
+answered("group that takes minutes", lambda h: server_hello(h, DHE_RSA),
+         certificates(rsa_certificate(2048, 17)),
+         group_exchange(100000, bytes(255) + b"\1"), DONE)
 
 
 @case("key of another type than the cipher's")
 def key_mismatch(session):
     session.send(server_hello(Hello(session), ECDHE_RSA)
-                 + certificate(real(session)) + key_exchange(bytes(256))
+                 + certificates(real(session)) + key_exchange(bytes(256))
                  + DONE)
     wait_for_its_end(session)
 
 
 @case("signature wrong")
 def wrong_signature(session):
-    session.send(plain_12(Hello(session)) + certificate(real(session))
+    session.send(plain_12(Hello(session)) + certificates(real(session))
                  + key_exchange(bytes.fromhex("3006020101020101")) + DONE)
     wait_for_its_end(session)
 
 
 @case("one octet at a time")
 def drip(session):
-    for octet in plain_12(Hello(session)) + certificate(real(session)):
+    for octet in plain_12(Hello(session)) + certificates(real(session)):
         session.send(bytes([octet]))
         time.sleep(0.02)
 
@@ -436,6 +361,18 @@ def wants_certificate(newest, mode):
     return change
 
 
+def heavy_chain(newest):
+    """An authority behind the certificate that nobody should calculate with."""
+    def change(context):
+        context.maximum_version = newest
+        with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
+            file.write(Path(sys.argv[1]).read_text() + ssl.DER_cert_to_PEM_cert(
+                rsa_certificate(40000, 40000)))
+            file.flush()
+            context.load_cert_chain(file.name)
+    return change
+
+
 def no_tickets(context):
     context.num_tickets = 0
 
@@ -451,6 +388,8 @@ CONTEXTS = {
         ssl.TLSVersion.TLSv1_2, ssl.CERT_OPTIONAL)),
     "client certificate wanted, TLS 1.3": (TLS, wants_certificate(
         ssl.TLSVersion.TLSv1_3, ssl.CERT_OPTIONAL)),
+    "heavy chain, TLS 1.2": (CLEAR, heavy_chain(ssl.TLSVersion.TLSv1_2)),
+    "heavy chain, TLS 1.3": (CLEAR, heavy_chain(ssl.TLSVersion.TLSv1_3)),
     "no tickets": (TLS, no_tickets),
 }
 
@@ -566,5 +505,4 @@ def main(pem):
 
 
 if __name__ == "__main__":
-    import pathlib
-    main(pathlib.Path(sys.argv[1]))
+    main(Path(sys.argv[1]))
