@@ -186,9 +186,11 @@ sources_start(struct app *app, struct buf *error)
 	struct source_health_prober prober = source_health_prober(
 	    sources_wake, app);
 
+	app->shared.mx = mx_health_new();
 	app->shared.sources = source_health_new(&prober);
 	app->sources = loop_timer_new(app->loop, sources_on_timer, app);
-	if (app->shared.sources == NULL || app->sources == NULL) {
+	if (app->shared.mx == NULL || app->shared.sources == NULL ||
+	    app->sources == NULL) {
 		buf_append_str(error, "no memory for the source addresses");
 		return -1;
 	}
@@ -252,6 +254,7 @@ app_stop(struct app *app)
 	record_stop(app->shared.record);
 	loop_timer_free(app->sources);
 	source_health_free(app->shared.sources);
+	mx_health_free(app->shared.mx);
 	sockets_release(&app->sockets, true);
 	free(app->workers);
 	free(app->metrics);

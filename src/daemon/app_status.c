@@ -190,6 +190,7 @@ app_status_source(struct app *app, struct status_source *source_r)
 		.n_workers = app->n_workers,
 		.record = app->shared.record,
 		.sources = app->shared.sources,
+		.mx = app->shared.mx,
 		.instance = app->instance,
 		.started_wall_us = app->started_wall_us,
 		.config = status_config,

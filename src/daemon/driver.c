@@ -348,6 +348,7 @@ free_later(void *ctx)
 	struct driver *d = ctx;
 
 	session_free(d->session);
+	free(d->view);
 	free(d->queue);
 	free(d);
 }
@@ -411,6 +412,7 @@ new_session(struct driver *d, const struct config_listener *listener,
 		if (d->member == NULL)
 			return NULL;
 	}
+	open.health = driver_measured(d, policies);
 	return session_new(&open);
 }
 

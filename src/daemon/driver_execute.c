@@ -188,6 +188,9 @@ execute_one(struct driver *d, const struct session_action *a)
 		tls_memory_add(d->worker->shared->tls_memory,
 		    &d->up->destination, loop_now_us(d->worker->loop));
 		break;
+	case SESSION_MEASURE:
+		driver_measure(d->up, a);
+		break;
 	case SESSION_RECORD:
 		execute_record(d, a);
 		break;

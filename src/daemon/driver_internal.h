@@ -16,6 +16,8 @@ struct leg {
 	struct stream *stream;
 	struct connect_attempt *attempt;
 	struct addr destination, local;	/* as dialled, and our end */
+	struct addr source;		/* as asked for; NONE: not known */
+	struct mx_visit *visit;		/* what is measured of it */
 	uint64_t dialled_us;
 	bool claimed;			/* in the loop guard */
 };
@@ -31,6 +33,8 @@ struct driver {
 	struct stream *client;
 	struct leg legs[2];
 	struct leg *up, *parked;	/* in use; set aside, or NULL */
+	struct mx_view *view;		/* what was measured before, for
+					   CONNECT */
 	struct policy_member *member;
 	struct record_session *record;
 	struct spool *spool;
@@ -84,6 +88,15 @@ void driver_tls_tell(struct driver *d, enum session_side side,
 	const struct tls_info *info, const char *error);
 void driver_tls_client(void *ctx, const struct tls_info *info,
 	const char *error);	/* of the client's stream */
+
+/* driver_measure.c */
+const struct policy_health *driver_measured(struct driver *d,
+	const struct session_policy *policies);
+void driver_bind_failed(void *leg, const struct addr *source);
+void driver_measure_failed(struct leg *leg);
+void driver_measure_begin(struct leg *leg);
+void driver_measure(struct leg *leg, const struct session_action *a);
+void driver_measure_end(struct leg *leg);
 
 /* driver_execute.c */
 void driver_execute(struct driver *d, const struct session_actions *actions);

@@ -97,7 +97,7 @@ leg_claim(struct leg *leg, const struct addr *local)
 
 	leg->local = *local;
 	leg->claimed = true;
-	source_health_opened(d->worker->shared->sources, local);
+	driver_measure_begin(leg);
 	if (loop_guard_claim(&d->worker->shared->guard, local,
 	    &leg->destination, LOOP_GUARD_DIALLED)) {
 		metrics_add(&d->worker->metrics->counters[METRICS_LOOPS], 1);
@@ -113,7 +113,7 @@ leg_release(struct leg *leg)
 	struct worker_shared *shared = leg->driver->worker->shared;
 
 	if (leg->claimed) {
-		source_health_closed(shared->sources, &leg->local);
+		driver_measure_end(leg);
 		loop_guard_release(&shared->guard, &leg->local,
 		    &leg->destination, LOOP_GUARD_DIALLED);
 	}
@@ -169,14 +169,9 @@ leg_connected(void *ctx, int fd, const struct addr *local, const char *why)
 		    loop_now_us(d->worker->loop));
 		histogram_add(&d->worker->metrics->connect_us,
 		    ev.u.connected.took_us);
-	}
+	} else if (fd < 0)
+		driver_measure_failed(leg);
 	driver_feed(d, &ev);
-}
-
-static void
-bind_failed(void *sources, const struct addr *source)
-{
-	source_health_failed(sources, source);
 }
 
 void
@@ -189,13 +184,14 @@ driver_connect(struct driver *d, const struct session_action *a)
 		    addr_eq_ip(&a->u.connect.source, &d->client_addr),
 		.mark = d->config->upstream.mark,
 		.timeout_us = a->u.connect.timeout_us,
-		.on_bind_failed = bind_failed,
-		.bind_ctx = d->worker->shared->sources,
+		.on_bind_failed = driver_bind_failed,
+		.bind_ctx = d->up,
 	};
 	struct session_event ev = { .type = SESSION_CONNECT_FAILED,
 	    .side = SESSION_UPSTREAM, .u.failed.why = "no memory" };
 
 	d->up->destination = request.destination;
+	d->up->source = request.source;
 	d->up->dialled_us = loop_now_us(d->worker->loop);
 	/* What the client meant was looked at when it came. */
 	if (!addr_eq(&request.destination, &d->destination) &&

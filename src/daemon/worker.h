@@ -18,6 +18,7 @@
 #include "net/tls.h"
 #include "net/tls_memory.h"
 #include "service/metrics.h"
+#include "service/mx_health.h"
 #include "service/policy_pool.h"
 #include "service/record.h"
 #include "service/source_health.h"
@@ -41,6 +42,7 @@ struct worker_shared {
 	const char *instance;
 	struct record *record;
 	struct source_health *sources;
+	struct mx_health *mx;
 	struct loop_guard guard;
 	struct process_finder *processes;	/* NULL: nobody is looked up */
 	struct tls_client *tls;		/* towards MXs */

@@ -25,6 +25,22 @@ struct policy_pool_info {
 	const char *ehlo_name;
 };
 
+/* How mail from one source address fares at a group of MXs, as measured. */
+struct policy_source_health {
+	struct addr source;
+	const char *state;	/* "normal", "suspect", "throttled",
+				   "blocked", "recovering" */
+	uint32_t open;		/* sessions, now */
+	float deferred, rejected;	/* rates, 0 to 1 */
+	uint32_t data_reply_p50_ms;
+};
+
+struct policy_health {
+	const char *group;
+	const struct policy_source_health *sources;
+	size_t n_sources;
+};
+
 struct policy_subscription {
 	enum policy_phase phase;
 	bool decide;
@@ -65,6 +81,7 @@ struct policy_event {
 			struct addr client, destination;
 			const struct policy_process *process;	/* NULL: not
 							   known */
+			const struct policy_health *health;	/* likewise */
 			bool resumed;
 		} connect;
 		struct {

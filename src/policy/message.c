@@ -255,6 +255,40 @@ fill_tls(struct policy_scratch *s, const struct policy_event *e, PB(Tls) *m)
 	m->handshake_us = e->u.tls.handshake_us;
 }
 
+static PB(DestinationHealth) *
+health(struct policy_scratch *s, const struct policy_health *h)
+{
+	PB(DestinationHealth) *m;
+	PB(SourceHealth) **list;
+
+	if (h == NULL)
+		return NULL;
+	m = scratch_get(s, 1, sizeof(*m));
+	list = (PB(SourceHealth) **)message_list(s, h->n_sources,
+	    sizeof(**list));
+	if (m == NULL || list == NULL)
+		return NULL;
+	weir__policy__v1__destination_health__init(m);
+	m->group = text(s, h->group);
+	m->sources = list;
+	m->n_sources = h->n_sources;
+	for (size_t i = 0; i < h->n_sources; i++) {
+		const struct policy_source_health *from = &h->sources[i];
+
+		weir__policy__v1__source_health__init(list[i]);
+		list[i]->source = scratch_get(s, ADDR_TEXT_MAX, 1);
+		if (list[i]->source == NULL)
+			return NULL;
+		addr_format(&from->source, list[i]->source);
+		list[i]->state = text(s, from->state);
+		list[i]->open = from->open;
+		list[i]->deferred = from->deferred;
+		list[i]->rejected = from->rejected;
+		list[i]->data_reply_p50_ms = from->data_reply_p50_ms;
+	}
+	return m;
+}
+
 static void
 fill_headers(struct policy_scratch *s, const struct policy_event *e,
     PB(Headers) *m)
@@ -344,6 +378,7 @@ fill_session_event(struct policy_scratch *s, const struct policy_event *e,
 		m->connect.client = endpoint(s, &e->u.connect.client);
 		m->connect.destination = endpoint(s, &e->u.connect.destination);
 		m->connect.process = process(s, e->u.connect.process);
+		m->connect.health = health(s, e->u.connect.health);
 		m->connect.resumed = e->u.connect.resumed;
 		break;
 	case POLICY_PHASE_UPSTREAM:

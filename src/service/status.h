@@ -5,6 +5,7 @@
 #ifndef WEIR_SERVICE_STATUS_H
 #define WEIR_SERVICE_STATUS_H
 
+#include "service/mx_health.h"
 #include "service/record.h"
 #include "service/source_health.h"
 
@@ -13,6 +14,7 @@ struct status_source {
 	struct metrics *const *workers;
 	size_t n_workers;
 	struct record *record;
+	struct mx_health *mx;		/* NULL: nothing is measured */
 	struct source_health *sources;	/* NULL: nobody looks after them */
 	const char *instance;		/* of this process */
 	uint64_t started_wall_us;

@@ -198,6 +198,15 @@ answer_sources(const struct status_source *s,
 }
 
 static void
+answer_mx(const struct status_source *s, const struct status_api_request *r,
+    struct status_api_answer *a)
+{
+	(void)r;
+	mx_health_json(&a->body, s->mx, clock_mono_us());
+	buf_append_byte(&a->body, '\n');
+}
+
+static void
 record_gauge(struct buf *out, const char *name, const char *type,
     const char *help, uint64_t value)
 {
@@ -341,6 +350,7 @@ answer_drain(const struct status_source *s,
 static const struct status_api_route route_table[] = {
 	{ "/api/v1/status", false, false, answer_status },
 	{ "/api/v1/policies", false, false, answer_policies },
+	{ "/api/v1/mx", false, false, answer_mx },
 	{ "/api/v1/sources", false, false, answer_sources },
 	{ "/api/v1/sessions", false, false, answer_sessions },
 	{ "/api/v1/sessions/", false, false, answer_session },

@@ -48,6 +48,7 @@ connect_event(struct session *s, const struct pending *p,
 	ev->u.connect.client = s->client;
 	ev->u.connect.destination = s->destination;
 	ev->u.connect.process = s->process;
+	ev->u.connect.health = s->health;
 }
 
 static void
@@ -300,7 +301,11 @@ connect_greeted_again(struct session *s, const struct mx_reply *reply)
 void
 session_greeting(struct session *s, const struct mx_reply *reply)
 {
+	struct policy_reply r;
+
 	session_enter_upstream(s, UPSTREAM_COMMAND);
+	session_reply_split(s, reply->raw, &r);
+	session_measure(s, SESSION_MEASURE_GREETING, &r, 0);
 	if (buf_len(&s->up->name) == 0)
 		buf_append(&s->up->name, span_take(span_take(reply->text,
 		    span_find(reply->text, ' ')), NAME_MAX_BYTES));

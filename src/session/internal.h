@@ -265,6 +265,7 @@ struct session {
 	void *source_ctx;
 	const char *refuse;
 	struct policy_process *process;	/* who sends; NULL: not known */
+	const struct policy_health *health;	/* likewise */
 	bool process_sought;		/* but it may be, soon */
 	bool busy;			/* inside session_feed() */
 	bool record;
@@ -349,6 +350,8 @@ void session_give_memory(struct session *s, struct buf *b);	/* likewise;
 							   b begins anew */
 void session_send(struct session *s, enum session_side side, struct span b);
 void session_count(struct session *s, enum session_counter c, uint64_t n);
+void session_measure(struct session *s, enum session_measure what,
+	const struct policy_reply *reply, uint64_t data_reply_us);
 
 /* facts.c */
 void session_fact_open(struct session *s);

@@ -129,6 +129,7 @@ session_new(const struct session_open *open)
 	s->destination = open->destination;
 	s->source_is_usable = open->source_is_usable;
 	s->source_ctx = open->source_ctx;
+	s->health = open->health;
 	s->record = open->record;
 	s->refuse = open->refuse;
 	s->process_sought = open->process_sought;

@@ -143,6 +143,8 @@ enum session_action_type {
 	SESSION_SPOOL_READ,	/* u.read: give these back as SPOOL_BYTES */
 	SESSION_SPOOL_DROP,	/* empty the spool */
 	SESSION_REMEMBER_TLS_FAILURE,	/* of this destination */
+	SESSION_MEASURE,	/* u.measure: how the MX treats what comes from
+				   here; made with or without a record */
 	SESSION_RECORD,		/* u.fact */
 	SESSION_COUNT,		/* u.count: a counter of service/metrics */
 	SESSION_ACTION_COUNT
@@ -178,6 +180,14 @@ enum session_counter {
 	SESSION_COUNTER_COUNT
 };
 
+enum session_measure {
+	SESSION_MEASURE_GREETING,
+	SESSION_MEASURE_REFUSED,	/* a transaction, before its content
+					   was heard */
+	SESSION_MEASURE_CONTENT,	/* one whose content was heard: accepted
+					   or refused */
+};
+
 struct session_action {
 	enum session_action_type type;
 	enum session_side side;
@@ -197,6 +207,11 @@ struct session_action {
 		struct { unsigned policy; enum policy_action action; }
 			would_change;
 		struct { uint64_t offset; size_t length; } read;
+		struct {
+			enum session_measure what;
+			const struct policy_reply *reply;	/* the MX's */
+			uint64_t data_reply_us;	/* DATA to the 354; 0: none */
+		} measure;
 		const struct fact *fact;
 		struct { enum session_counter counter; uint64_t add; } count;
 		const char *why;		/* CLOSE, ABORT */
@@ -239,6 +254,8 @@ struct session_open {
 	/* Can mail be sent from this address of a pool now? NULL: yes. */
 	config_pool_usable_fn *source_is_usable;
 	void *source_ctx;
+	const struct policy_health *health;	/* for CONNECT; NULL: nothing is
+				known. Outlives the session */
 	bool record;			/* false: make no facts */
 	const struct session_policy *policies;	/* config->n_policies; copied */
 	bool process_sought;		/* SESSION_PROCESS will come, soon */

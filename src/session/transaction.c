@@ -192,6 +192,18 @@ transaction_fact(struct session *s, const struct transaction *t,
 	f->u.transaction.held = session_content_was_held(t->content);
 }
 
+/* What weir or a policy decided says nothing about the MX. */
+static void
+transaction_measure(struct session *s, const struct transaction *t,
+    enum policy_outcome outcome, const struct policy_reply *r)
+{
+	if (outcome == POLICY_OUTCOME_ABORTED ||
+	    strcmp(t->decided_by, "mx") != 0)
+		return;
+	session_measure(s, t->dot_us > 0 ? SESSION_MEASURE_CONTENT :
+	    SESSION_MEASURE_REFUSED, r, t->data_reply_us);
+}
+
 static void
 transaction_count(struct session *s, enum policy_outcome outcome)
 {
@@ -239,6 +251,7 @@ session_transaction_end(struct session *s, struct transaction *t,
 	} else
 		session_reply_split(s, buf_span(&t->last_reply), &r);
 	transaction_fact(s, t, outcome, &r);
+	transaction_measure(s, t, outcome, &r);
 	transaction_count(s, outcome);
 	ev.u.transaction_end.transaction_id = t->id.text;
 	ev.u.transaction_end.outcome = outcome;

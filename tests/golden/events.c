@@ -62,6 +62,15 @@ static void
 connection(void)
 {
 	static const uint8_t der[] = { 0x30, 0x03, 0x02, 0x01, 0x00 };
+	static const struct policy_source_health sources[] = {
+		{ .source = { ADDR_IPV4, { 192, 0, 2, 1 }, 0, 0 },
+		  .state = "normal", .data_reply_p50_ms = 25 },
+		{ .source = { ADDR_IPV6, { 0x20, 0x01, 0x0d, 0xb8, [15] = 2 },
+		  0, 0 }, .state = "blocked", .open = 12, .deferred = 0.125f,
+		  .rejected = 0.875f },
+	};
+	static const struct policy_health measured = {
+		.group = "example.com", .sources = sources, .n_sources = 2 };
 
 	EVENT("connect", .session = 5, .seq = 1, .deadline_ms = 2000,
 	    .type = POLICY_PHASE_CONNECT, .u.connect = {
@@ -76,6 +85,11 @@ connection(void)
 		    &(struct policy_process){ .uid = 33, .pid = 812,
 			.cgroup = "/system.slice/php\xff.service",
 			.command = "php-fpm: pool <b>\n" } });
+	EVENT("connect, with what was measured", .session = 5, .seq = 1,
+	    .type = POLICY_PHASE_CONNECT, .u.connect = {
+		.connection_id = "01J0000000000000000000000D",
+		.listener = "lan", .client = client,
+		.destination = destination, .health = &measured });
 	EVENT("upstream", .session = 5, .type = POLICY_PHASE_UPSTREAM,
 	    .u.upstream = { .local = client, .remote = destination,
 		.greeting = { .code = 220, .n_lines = 2, .lines = {

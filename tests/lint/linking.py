@@ -17,7 +17,7 @@ LIBRARIES = {
     "base": [], "smtp": [], "policy": ["PROTOBUF_C_LIBS"],
     "config": ["CONFUSE_LIBS"], "session": [],
     "net": ["LIBEVENT_LIBS", "GNUTLS_LIBS", "UNBOUND_LIBS"],
-    "service": ["SQLITE_LIBS", "MICROHTTPD_LIBS"],
+    "service": ["SQLITE_LIBS", "MICROHTTPD_LIBS", "LIBPSL_LIBS"],
 }
 
 

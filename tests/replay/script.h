@@ -33,6 +33,9 @@ struct run {
 	struct buf conf;	/* weir.conf, until it starts */
 	struct session_open open;
 	bool tls_failed_before, process_sought, no_record;
+	char group[64], state[16];	/* what health points to */
+	struct policy_source_health source_health;
+	struct policy_health health;
 	struct addr source_out;	/* cannot be used; NONE: all can */
 	char refuse[128], listener[256];
 	struct buf client, mx;	/* to be fed as one read */

@@ -373,6 +373,29 @@ step_expectation(struct run *r, const char *text)
 
 /* ------------------------------------------------------------------- start */
 
+/* "GROUP SOURCE STATE OPEN DEFERRED% REJECTED% P50_MS" */
+static void
+step_health(struct run *r, const char *text)
+{
+	struct policy_source_health *h = &r->source_health;
+	unsigned deferred, rejected;
+	char source[ADDR_TEXT_MAX];
+
+	if (sscanf(text, "%63s %63s %15s %u %u %u %u", r->group, source,
+	    r->state, &h->open, &deferred, &rejected,
+	    &h->data_reply_p50_ms) != 7 ||
+	    addr_parse(span_str(source), &h->source) != 0) {
+		script_fails(r, "GROUP SOURCE STATE OPEN DEFERRED%% REJECTED%% "
+		    "P50");
+		return;
+	}
+	h->state = r->state;
+	h->deferred = (float)deferred / 100;
+	h->rejected = (float)rejected / 100;
+	r->health = (struct policy_health){ .group = r->group, .sources = h,
+	    .n_sources = 1 };
+}
+
 static bool
 step_setup(struct run *r, const char *text)
 {
@@ -392,7 +415,9 @@ step_setup(struct run *r, const char *text)
 	else if (starts(text, "session: source-out ", &rest)) {
 		if (addr_parse(span_str(rest), &r->source_out) != 0)
 			script_fails(r, "\"%s\" is no address", rest);
-	} else if (starts(text, "session: refuse ", &rest))
+	} else if (starts(text, "session: health ", &rest))
+		step_health(r, rest);
+	else if (starts(text, "session: refuse ", &rest))
 		snprintf(r->refuse, sizeof(r->refuse), "%s", rest);
 	else
 		return script_policy_setup(r, text);
@@ -437,6 +462,7 @@ step_start(struct run *r)
 	r->open.record = !r->no_record;
 	r->open.source_is_usable = source_is_usable;
 	r->open.source_ctx = r;
+	r->open.health = r->health.n_sources > 0 ? &r->health : NULL;
 	r->open.process_sought = r->process_sought;
 	r->open.refuse = *r->refuse == '\0' ? NULL : r->refuse;
 	r->started = true;

@@ -132,6 +132,26 @@ tell_process(struct buf *out, const struct policy_process *p)
 }
 
 static void
+tell_health(struct buf *out, const struct policy_health *h)
+{
+	const struct policy_source_health *s;
+
+	if (h == NULL) {
+		tell_str(out, "group", "none");
+		return;
+	}
+	tell_str(out, "group", h->group);
+	for (s = h->sources; s < h->sources + h->n_sources; s++) {
+		tell_addr(out, "source", &s->source);
+		tell_str(out, "state", s->state);
+		tell_num(out, "open", s->open);
+		tell_num(out, "deferred", (uint64_t)(s->deferred * 100));
+		tell_num(out, "rejected", (uint64_t)(s->rejected * 100));
+		tell_num(out, "p50", s->data_reply_p50_ms);
+	}
+}
+
+static void
 tell_session(struct buf *out, const struct policy_event *ev)
 {
 	switch (ev->type) {
@@ -142,6 +162,7 @@ tell_session(struct buf *out, const struct policy_event *ev)
 		tell_num(out, "id", strlen(ev->u.connect.connection_id));
 		tell_num(out, "resumed", ev->u.connect.resumed);
 		tell_process(out, ev->u.connect.process);
+		tell_health(out, ev->u.connect.health);
 		break;
 	case POLICY_PHASE_UPSTREAM:
 		tell_addr(out, "local", &ev->u.upstream.local);

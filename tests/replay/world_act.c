@@ -370,6 +370,13 @@ world_act(struct world *w, const struct session_action *a)
 	case SESSION_REMEMBER_TLS_FAILURE:
 		note_text(w, "remember-tls-failure\n");
 		break;
+	case SESSION_MEASURE:
+		snprintf(text, sizeof(text), "measure\nwhat=%s\ncode=%u\n",
+		    a->u.measure.what == SESSION_MEASURE_GREETING ? "greeting" :
+		    a->u.measure.what == SESSION_MEASURE_REFUSED ? "refused" :
+		    "content", a->u.measure.reply->code);
+		note_text(w, text);
+		break;
 	case SESSION_RECORD:
 		note_fact(w, a->u.fact);
 		break;

@@ -1,0 +1,175 @@
+/*
+ * Figures fade by an exponential, whenever they are looked at. The clocks of
+ * two workers' turns differ by a little: time that goes back is no time.
+ */
+#include "service/mx_pair.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/escape.h"
+
+struct mx_pair *
+mx_pair_new(uint64_t hash, const char *group, const struct addr *source,
+    uint64_t now_us)
+{
+	struct mx_pair *p = calloc(1, sizeof(*p));
+
+	if (p == NULL)
+		return NULL;
+	p->hash = hash;
+	snprintf(p->group, sizeof(p->group), "%s", group);
+	p->source = *source;
+	p->source.port = 0;
+	p->faded_us = now_us;
+	return p;
+}
+
+void
+mx_pair_free(struct mx_pair *p)
+{
+	free(p->data_reply_us[0]);
+	free(p->data_reply_us[1]);
+	free(p);
+}
+
+static void
+fade(struct mx_pair *p, uint64_t now_us)
+{
+	double by;
+
+	if (now_us <= p->faded_us)
+		return;
+	by = exp2(-(double)(now_us - p->faded_us) /
+	    (double)MX_HEALTH_HALF_LIFE_US);
+	p->figures.delivered *= by;
+	p->figures.deferred *= by;
+	p->figures.rejected *= by;
+	p->figures.throttled *= by;
+	p->figures.blocked *= by;
+	for (size_t i = 0; i < MX_CATEGORY_COUNT; i++)
+		p->apart[i] *= by;
+	p->faded_us = now_us;
+}
+
+/* Notes when it was bad. */
+static enum mx_state
+state_of(struct mx_pair *p, uint64_t now_us)
+{
+	enum mx_state state = mx_state_of(&p->figures, p->bad_us != 0 &&
+	    now_us < p->bad_us + MX_HEALTH_HALF_LIFE_US);
+
+	if (state == MX_THROTTLED || state == MX_BLOCKED)
+		p->bad_us = now_us;
+	return state;
+}
+
+/* The times of two hours ago are forgotten. */
+static void
+turn_hour(struct mx_pair *p, uint64_t now_us)
+{
+	uint64_t hour = now_us / MX_HEALTH_HALF_LIFE_US;
+	struct histogram *old = p->data_reply_us[1];
+
+	if (hour <= p->hour)
+		return;
+	if (hour > p->hour + 1 && p->data_reply_us[0] != NULL)
+		histogram_init(p->data_reply_us[0]);
+	p->data_reply_us[1] = p->data_reply_us[0];
+	p->data_reply_us[0] = old;
+	if (old != NULL)
+		histogram_init(old);
+	p->hour = hour;
+}
+
+static void
+add_data_reply(struct mx_pair *p, uint64_t us, uint64_t now_us)
+{
+	turn_hour(p, now_us);
+	if (p->data_reply_us[0] == NULL) {
+		p->data_reply_us[0] = malloc(sizeof(struct histogram));
+		if (p->data_reply_us[0] == NULL)
+			return;
+		histogram_init(p->data_reply_us[0]);
+	}
+	histogram_add(p->data_reply_us[0], us);
+}
+
+static uint32_t
+data_reply_p50_ms(struct mx_pair *p, uint64_t now_us)
+{
+	struct histogram both;
+	uint64_t ms;
+
+	turn_hour(p, now_us);
+	histogram_init(&both);
+	for (size_t i = 0; i < 2; i++)
+		if (p->data_reply_us[i] != NULL)
+			histogram_merge(&both, p->data_reply_us[i]);
+	ms = histogram_quantile(&both, 0.5) / CLOCK_US_PER_MS;
+	return ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
+}
+
+void
+mx_pair_count(struct mx_pair *p, unsigned class, enum mx_category category,
+    uint64_t data_reply_us, uint64_t now_us)
+{
+	struct mx_figures *f = &p->figures;
+
+	fade(p, now_us);
+	if (category == MX_ACCEPTED)
+		f->delivered++;
+	else if (!mx_category_is_about_source(category))
+		p->apart[category]++;
+	else if (class == 5)
+		f->rejected++;
+	else
+		f->deferred++;
+	if (category == MX_THROTTLE)
+		f->throttled++;
+	if (category == MX_BLOCKLIST)
+		f->blocked++;
+	if (data_reply_us > 0)
+		add_data_reply(p, data_reply_us, now_us);
+	state_of(p, now_us);
+}
+
+void
+mx_pair_describe(struct mx_pair *p, uint64_t now_us,
+    struct policy_source_health *out)
+{
+	double n;
+
+	fade(p, now_us);
+	n = mx_figures_total(&p->figures);
+	*out = (struct policy_source_health){
+		.source = p->source,
+		.state = mx_state_name(state_of(p, now_us)),
+		.open = p->open,
+		.deferred = n > 0 ? (float)(p->figures.deferred / n) : 0,
+		.rejected = n > 0 ? (float)(p->figures.rejected / n) : 0,
+		.data_reply_p50_ms = data_reply_p50_ms(p, now_us),
+	};
+}
+
+void
+mx_pair_json(struct buf *out, struct mx_pair *p, uint64_t now_us)
+{
+	struct policy_source_health s;
+	char text[ADDR_TEXT_MAX];
+
+	mx_pair_describe(p, now_us, &s);
+	buf_append_str(out, "{\"group\":");
+	escape_json(out, span_str(p->group));
+	buf_printf(out, ",\"source\":\"%s\",\"state\":\"%s\",\"open\":%u,"
+	    "\"weight\":%.2f,\"deferred\":%.4f,\"rejected\":%.4f,"
+	    "\"data_reply_p50_ms\":%u", addr_format(&s.source, text), s.state,
+	    s.open, mx_figures_total(&p->figures), (double)s.deferred,
+	    (double)s.rejected, s.data_reply_p50_ms);
+	buf_append_str(out, ",\"apart\":{");
+	for (int c = MX_GREYLIST; c < MX_CATEGORY_COUNT; c++)
+		buf_printf(out, "%s\"%s\":%.2f", c == MX_GREYLIST ? "" : ",",
+		    mx_category_name((enum mx_category)c), p->apart[c]);
+	buf_append_str(out, "}}");
+}

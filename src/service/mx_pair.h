@@ -1,0 +1,45 @@
+/*
+ * One source address and one group of MXs: what was seen of the two together.
+ * Of mx_health.c, which holds the lock.
+ */
+#ifndef WEIR_SERVICE_MX_PAIR_H
+#define WEIR_SERVICE_MX_PAIR_H
+
+#include "base/buf.h"
+#include "base/histogram.h"
+#include "service/mx_group.h"
+#include "service/mx_health.h"
+#include "service/mx_reply.h"
+#include "service/mx_state.h"
+
+struct mx_pair {
+	uint64_t hash;			/* of the group */
+	char group[MX_GROUP_MAX];
+	struct addr source;
+	uint32_t open;
+	struct mx_figures figures;	/* as of faded_us */
+	double apart[MX_CATEGORY_COUNT];	/* refusals that are not about
+						   the address */
+	uint64_t faded_us, used_us;
+	uint64_t bad_us;		/* when it was last throttled or
+					   blocked; 0: never */
+	struct histogram *data_reply_us[2];	/* this hour's, the last one's;
+						   NULL: none */
+	uint64_t hour;
+};
+
+/* NULL: no memory. */
+struct mx_pair *mx_pair_new(uint64_t hash, const char *group,
+	const struct addr *source, uint64_t now_us);
+void mx_pair_free(struct mx_pair *p);
+
+/* A reply of that class (2, 4, 5). data_reply_us: DATA to the 354; 0: none. */
+void mx_pair_count(struct mx_pair *p, unsigned class,
+	enum mx_category category, uint64_t data_reply_us, uint64_t now_us);
+
+/* How it stands now. The times to the 354 are of this hour and the last. */
+void mx_pair_describe(struct mx_pair *p, uint64_t now_us,
+	struct policy_source_health *out);
+void mx_pair_json(struct buf *out, struct mx_pair *p, uint64_t now_us);
+
+#endif
