@@ -176,4 +176,5 @@ def test_reload_watches_the_new_addresses(desk):
     desk.weir.reload(text.replace('"10.7.0.12"', '"10.7.0.99"'))
     desk.weir.wait_log("event=source.down address=10.7.0.99")
     assert not desk.address("10.7.0.99")["up"]
-    assert desk.send() == "10.7.0.11"
+    # workers take the new configuration over one by one
+    wait_until(lambda: desk.send() == "10.7.0.11", "the new pool")
