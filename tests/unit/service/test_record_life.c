@@ -299,11 +299,11 @@ json_lines(void **state)
 	snprintf(command, sizeof(command), "python3 -c 'import json, sys\n"
 	    "n = [json.loads(l) for l in open(sys.argv[1], \"rb\")]\n"
 	    "m = [json.loads(l) for l in open(sys.argv[2], \"rb\")]\n"
-	    "assert len(m) == 35, len(m)\n"
-	    "assert len(n) == 70 + 258, len(n)\n"
+	    "assert len(m) == 36, len(m)\n"
+	    "assert len(n) == 72 + 258, len(n)\n"
 	    "assert all(x[\"time\"] and x[\"session\"] for x in n)\n"
 	    "assert [x[\"event\"] for x in m if x[\"event\"] != \"line\"] == "
-	    "\"open process upstream tls tls_result recipient decision "
+	    "\"open process upstream tls tls_result recipient decision rehomed "
 	    "recipient transaction close\".split()\n' %s %s", moved, f->json);
 	assert_int_equal(system(command), 0);
 	fixture_free(f);

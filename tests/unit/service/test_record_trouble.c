@@ -260,6 +260,12 @@ version_1(void **state)
 	    " alter table transactions drop column source_address;"
 	    " alter table transactions drop column upstream_address;"
 	    " alter table transactions drop column upstream_port;"
+	    " alter table sessions drop column client_tls_verified;"
+	    " alter table sessions drop column client_tls_resumed;"
+	    " alter table sessions drop column client_tls_verify_error;"
+	    " alter table sessions drop column client_tls_subject;"
+	    " alter table sessions drop column client_tls_issuer;"
+	    " alter table sessions drop column client_tls_certificate;"
 	    " pragma user_version = 1'", f->db);
 	r = record_start(&f->config);
 	put_session(r, f, WALL_US, NULL);
