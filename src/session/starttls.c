@@ -118,7 +118,8 @@ session_starttls_not(struct session *s)
 	bool offered = s->up->ehlo.capabilities & SMTP_CAP_STARTTLS;
 
 	if (s->up->tls_on || s->up->tls_result != TLS_RESULT_COUNT ||
-	    s->up->route->tls == CONFIG_TLS_NONE)
+	    s->up->route->tls == CONFIG_TLS_NONE ||
+	    s->listener->client_tls == CONFIG_CLIENT_TLS_PASSTHROUGH)
 		return;
 	if (offered)
 		session_tls_result(s, TLS_RESULT_VALIDATION_FAILURE,
