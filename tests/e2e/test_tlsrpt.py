@@ -114,7 +114,9 @@ CREATE TABLE tls_results(session_id, number, occurred_at, result, policy,
   domain, mx, source_address, source_port, upstream_address, upstream_port,
   reason);
 CREATE TABLE recipients(session_id, transaction_id, number, address,
-  rewritten);"""
+  rewritten);
+CREATE TABLE transactions(session_id, id, source_address, upstream_address,
+  upstream_port);"""
 # session, time, result, policy, domain, mx, reason
 ROWS = [
     # as often as it went well, for two domains at once
@@ -141,6 +143,11 @@ ROWS = [
      None),
     (11, "21T15:00:01", "certificate-expired", "no-policy-found", None,
      "mx.five.example", "expired yesterday"),
+    # the second transaction was re-homed: each domain has its own connection
+    (12, "21T16:00:00", "success", "no-policy-found", None, "mx.six.example",
+     None),
+    (12, "21T16:00:01", "validation-failure", "no-policy-found", None,
+     "mx.seven.example", "alert", "192.0.2.10"),
     # nobody named a recipient
     (8, "21T14:00:00", "validation-failure", "no-policy-found", None,
      "mx.four.example", "alert"),
@@ -158,7 +165,9 @@ RECIPIENTS = [
     (6, "x@elsewhere.example", "b@two.example"), (7, "b@two.example", None),
     (7, "e@[192.0.2.1]", None), (7, "../../etc/passwd@a/../b", None),
     (7, "f@b\u00fccher.example", None), (9, "a@one.example", None),
-    (10, "a@one.example", None), (11, "a@five.example", None)]
+    (10, "a@one.example", None), (11, "a@five.example", None),
+    (12, "a@six.example", None, "192.0.2.9"),
+    (12, "a@seven.example", None, "192.0.2.10")]
 
 
 def session_id(number, day):
@@ -179,17 +188,22 @@ def made(tmp_path):
     with contextlib.closing(sqlite3.connect(path)) as database, database:
         database.execute("PRAGMA journal_mode = wal")
         database.executescript(SCHEMA)
-        for number, (session, time, result, policy, domain, mx,
-                     reason) in enumerate(ROWS):
+        for number, (session, time, result, policy, domain, mx, reason,
+                     *source) in enumerate(ROWS):
             database.execute(
                 "INSERT INTO tls_results VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
                 (session_id(session, days[session]), number,
                  f"2026-11-{time}.000000Z", result, policy, domain, mx,
-                 "192.0.2.9", 50000, "2001:db8::25", 25, reason))
-        for session, address, rewritten in RECIPIENTS:
-            database.execute("INSERT INTO recipients VALUES(?,'t',0,?,?)",
-                             (session_id(session, days[session]), address,
-                              rewritten))
+                 *(source or ["192.0.2.9"]), 50000, "2001:db8::25", 25,
+                 reason))
+        for number, (session, address, rewritten,
+                     *source) in enumerate(RECIPIENTS):
+            session = session_id(session, days[session])
+            database.execute("INSERT INTO recipients VALUES(?,?,0,?,?)",
+                             (session, number, address, rewritten))
+            database.execute(
+                "INSERT INTO transactions VALUES(?,?,?,'2001:db8::25',25)",
+                (session, number, *(source or [None])))
     return path
 
 
