@@ -23,9 +23,10 @@
 	"upstream { tls = \"" tls "\" }\n" \
 	"limits { message_size = 4000 header_size = 1KB pipeline = 20 }\n" \
 	"pool \"clean\" { addresses = {\"203.0.113.10\"} }\n" \
+	"pool \"bulk\" { addresses = {\"203.0.113.20\"} }\n" \
 	"policy \"p\" { endpoint = \"unix:/p\" on_error = \"tempfail\"\n" \
 	" grants = {\"headers\", \"body\", \"outbound\", \"discard\",\n" \
-	" \"envelope\"} }\n" \
+	" \"envelope\", \"next_hop\"} }\n" \
 	"policy \"q\" { endpoint = \"unix:/q\" on_error = \"relay\"\n" \
 	" on_error_rcpt = \"disconnect\" on_error_body = \"reject\"\n" \
 	" grants = {\"headers\", \"body\"} stage = 20\n" \
@@ -107,6 +108,25 @@ mx_replies(struct world *w, unsigned how)
 	    how % 8 == 5 ? "451 later\r\n" : yes));
 }
 
+static bool
+is_of(enum policy_phase phase, unsigned phases)
+{
+	return POLICY_PHASE_BIT(phase) & phases;
+}
+
+/* Most keep to the way that there is. */
+static void
+choose_way(struct answer *a, unsigned how)
+{
+	a->outbound = how >= 6;
+	if (how & 8)
+		a->pool = how & 1 ? SPAN("bulk") : SPAN("clean");
+	if ((how & 6) == 6)
+		a->next_hop = SPAN("198.51.100.99");
+	if ((how & 12) == 12)
+		a->tls = how & 1 ? POLICY_TLS_ENCRYPT : POLICY_TLS_MAY;
+}
+
 static void
 policy_answers(struct world *w, unsigned which, unsigned how)
 {
@@ -143,10 +163,12 @@ policy_answers(struct world *w, unsigned which, unsigned how)
 		a.splices[0] = splices[which / 4 % ARRAY_LEN(splices)];
 		w->may_edit = true;
 	}
-	if (how & 128 && w->notes[i].phase == POLICY_PHASE_CONNECT) {
-		a.outbound = true;
-		a.pool = SPAN("clean");
-	}
+	if (is_of(w->notes[i].phase, POLICY_PHASE_BIT(POLICY_PHASE_CONNECT)) &&
+	    how & 128)
+		choose_way(&a, 8);
+	if (is_of(w->notes[i].phase, POLICY_PHASE_BIT(POLICY_PHASE_MAIL) |
+	    POLICY_PHASE_BIT(POLICY_PHASE_RCPT)))
+		choose_way(&a, which);
 	if (how & 128 && (w->notes[i].phase == POLICY_PHASE_MAIL ||
 	    w->notes[i].phase == POLICY_PHASE_RCPT)) {
 		a.rewrite_set = true;
@@ -178,7 +200,9 @@ peer_event(struct world *w, unsigned how)
 			world_client_tls_failed(w, "no common version");
 		else
 			world_client_tls_done(w, how & 2);
-	} else if (w->mx == MX_DIALLED) {
+	} else if (w->parked == MX_OPEN && how % 16 == 7)
+		world_parked_lost(w, "connection closed");
+	else if (w->mx == MX_DIALLED) {
 		if (how % 8 == 1)
 			world_connect_failed(w, "Connection refused");
 		else
@@ -314,7 +338,8 @@ leave(struct world *w)
 	if (w->client_handshake)
 		world_client_tls_failed(w, "closed");
 	world_eof(w, SESSION_CLIENT, "");
-	for (i = 0; i < 3; i++) {
+	/* a recipient that has to go elsewhere may wait behind another one */
+	for (i = 0; i < 30 && !w->client_ended; i++) {
 		if (w->mx == MX_DIALLED)
 			world_connect_failed(w, "Connection timed out");
 		if (w->mx == MX_HANDSHAKE)

@@ -255,9 +255,12 @@ world_client(struct world *w, struct span bytes)
 void
 world_mx(struct world *w, struct span bytes)
 {
+	const unsigned turns = w->mx_turns;
 	size_t n;
 
-	while (bytes.len > 0 && (w->mx == MX_OPEN || w->mx == MX_HANDSHAKE)) {
+	/* what it did not get rid of does not come from another one */
+	while (bytes.len > 0 && w->mx_turns == turns &&
+	    (w->mx == MX_OPEN || w->mx == MX_HANDSHAKE)) {
 		n = piece(w, bytes.len);
 		feed_bytes(w, SESSION_UPSTREAM, span_take(bytes, n));
 		bytes = span_skip(bytes, n);

@@ -55,6 +55,7 @@ struct world {
 	bool client_handshake;		/* TLS with the client is under way */
 	bool paused;
 	enum world_mx mx;
+	unsigned mx_turns;		/* how often it was another one */
 	enum world_mx parked;		/* the connection that was set aside */
 	struct dialogue parked_upstream;
 	size_t parked_messages;

@@ -208,6 +208,7 @@ act_park(struct world *w)
 		world_breaks(w, "parked what is not there, or on another one");
 	if (buf_len(&w->upstream.items) > 0)
 		world_breaks(w, "parked a connection that owes a reply");
+	w->mx_turns++;
 	w->parked = w->mx;
 	w->parked_upstream = w->upstream;
 	w->parked_messages = w->mx_messages;
@@ -226,6 +227,7 @@ act_unpark(struct world *w)
 	if (w->upstream.n_messages > 0 || w->upstream.rcpt_ok > 0)
 		world_breaks(w, "back from where the message went");
 	dialogue_release(&w->upstream);
+	w->mx_turns++;
 	w->upstream = w->parked_upstream;
 	w->parked_upstream = (struct dialogue){ 0 };
 	w->mx_messages = w->parked_messages;
