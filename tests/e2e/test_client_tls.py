@@ -157,6 +157,38 @@ def test_clients_resume_with_any_worker(bench, files, version):
         lambda: proxy.metric("weir_client_tls_resumed_total") == 7, "seven")
 
 
+def test_a_handshake_that_is_not_done_ends(bench, files):
+    bench.mx()
+    proxy = bench.weir(listener=offer(files.issue("mx.example.net")),
+                       limits="client_tls_timeout = 200ms")
+    with proxy.connect() as client:
+        assert client.ask("STARTTLS")[:3] == "220"
+        assert client.rest() == b""
+    row, = proxy.wait_rows("SELECT * FROM sessions WHERE cause NOT NULL")
+    assert (row["cause"], row["client_tls_error"]) == \
+        ("tls_failed", "TLS handshake timed out")
+
+
+def test_there_is_no_renegotiation(bench, files):
+    """TLS 1.2 has it; it ends the connection."""
+    bench.mx()
+    proxy = bench.weir(listener=offer(files.issue("mx.example.net")))
+    client = subprocess.Popen(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{proxy.port}",
+         "-starttls", "smtp", "-tls1_2", "-crlf"], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    client.stdin.write(b"EHLO x\n")
+    client.stdin.flush()
+    while b"250 SIZE" not in (line := client.stdout.readline()):
+        assert line
+    client.stdin.write(b"R\n")
+    client.stdin.flush()
+    assert b"RENEGOTIATING" in client.stdout.read()
+    assert client.wait(10) != 0
+    row, = proxy.wait_rows("SELECT * FROM sessions WHERE cause NOT NULL")
+    assert row["cause"] == "client_gone"
+
+
 BEHIND = [b"EHLO evil\r\n", b"MAIL FROM:<evil@x>\r\nRCPT TO:<b@example.net>"
           b"\r\nDATA\r\n", b"RSET\r\n", b"\n", b"\x16"]
 

@@ -188,6 +188,14 @@ told_any(struct world *w, struct told *t, const struct session_policy *p,
 	case POLICY_PHASE_BODY:
 	case POLICY_PHASE_END_OF_MESSAGE:
 		return told_content(w, t, p, ev);
+	case POLICY_PHASE_TLS:
+		if (ev->u.tls.leg != POLICY_LEG_CLIENT)
+			return NULL;
+		if (t->client_tls || t->open)
+			return "told of the client's TLS twice, or in a "
+			    "transaction";
+		t->client_tls = true;
+		return NULL;
 	case POLICY_PHASE_TRANSACTION_END:
 		if (subscribed(p, POLICY_PHASE_MAIL) && !t->open)
 			return "told of the end of no transaction";

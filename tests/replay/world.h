@@ -27,6 +27,7 @@ struct told {
 	bool resumed;		/* some of it before, on another one */
 	bool open;		/* a transaction is */
 	bool over;		/* the session is */
+	bool client_tls;	/* the client has TLS */
 	bool headers;		/* of the message it was told */
 	int place;		/* in the transaction */
 	uint32_t seq, recipients, message;
