@@ -2,14 +2,18 @@
 level encrypt: each way to be broken is an MX of its own, see tls_peer.py."""
 
 import contextlib
+import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import tls_peer
 import weir as under_test
+from authority import Authority
 from blackbox import certificate
 from tls_front import Front, Peers, deliver, name_of
+from tls_octets import rsa_certificate
+
 
 @pytest.fixture(scope="module")
 def peers(tmp_path_factory):
@@ -173,3 +177,28 @@ def test_a_rude_goodbye_is_forgiven(fronts, peers, case):
     for _ in range(2):
         assert deliver(fronts["may"], case)[:3] == "250"
     assert peers.saw(case)["messages"] == [True, True]
+
+
+@pytest.mark.parametrize("newest", ["TLSv1_2", "TLSv1_3"])
+def test_a_client_holds_nobody_up_either(bench, place, newest):
+    authority = Authority(place)
+    mine, tenant = authority.issue("mx.example.net"), authority.issue("tenant")
+    heavy = place / "heavy.pem"
+    heavy.write_text(tenant.read_text() + ssl.DER_cert_to_PEM_cert(
+        rsa_certificate(40000, 40000)))
+    proxy = bench.weir(listener=(
+        f'client_tls = offer tls_certificate = {{"{mine}"}} '
+        f'tls_client_ca = "{authority.certificate}"'))
+    context = ssl.create_default_context(cafile=str(authority.certificate))
+    context.maximum_version = ssl.TLSVersion[newest]
+    context.load_cert_chain(heavy)
+    begun = time.monotonic()
+    with proxy.connect() as client:
+        assert client.ask("STARTTLS")[:3] == "220"
+        with pytest.raises(OSError):
+            inside = context.wrap_socket(client.socket,
+                                         server_hostname="mx.example.net")
+            inside.sendall(b"EHLO inside\r\n")
+            assert not inside.recv(1), "weir closed"
+            raise OSError
+    assert time.monotonic() - begun < 2
