@@ -28,6 +28,8 @@ config_section_base(const struct config *c, enum config_section section,
 	switch (section) {
 	case CONFIG_LISTENER:
 		return &c->listeners[i];
+	case CONFIG_TLS:
+		return &c->tls_blocks[i];
 	case CONFIG_POOL:
 		return &c->pools[i];
 	case CONFIG_POLICY:
@@ -195,6 +197,8 @@ config_build(const struct config_part *parts, struct config_report *report,
 
 	c->n_listeners = make_array(parts, CONFIG_LISTENER,
 	    sizeof(*c->listeners), memory, &c->listeners);
+	c->n_tls_blocks = make_array(parts, CONFIG_TLS,
+	    sizeof(*c->tls_blocks), memory, &c->tls_blocks);
 	c->n_pools = make_array(parts, CONFIG_POOL, sizeof(*c->pools), memory,
 	    &c->pools);
 	c->n_policies = make_array(parts, CONFIG_POLICY, sizeof(*c->policies),
@@ -212,6 +216,8 @@ config_build(const struct config_part *parts, struct config_report *report,
 			fill(part, base, report);
 			if (section == CONFIG_LISTENER)
 				c->listeners[i].name = part->title;
+			else if (section == CONFIG_TLS)
+				c->tls_blocks[i].name = part->title;
 			else if (section == CONFIG_POOL)
 				c->pools[i].name = part->title;
 			else if (section == CONFIG_POLICY) {

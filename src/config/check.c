@@ -217,11 +217,7 @@ check_upstream(const struct config *c, const struct config_part *part,
 		config_report_add(report, config_part_line(part, "source"),
 		    "source = client serves only listeners of mode = tproxy, "
 		    "and there is none; write addresses of this machine");
-	if (c->upstream.tls == CONFIG_TLS_VERIFY ||
-	    c->upstream.tls == CONFIG_TLS_DANE)
-		config_report_add(report, config_part_line(part, "tls"),
-		    "tls = %s: " LATER "; use encrypt, which never sends in "
-		    "clear", config_part_given(part, "tls")->texts[0]);
+	config_check_dane(c->upstream.tls, part, "tls", report);
 	if (c->upstream.tls_priority[0] == '\0')
 		config_report_add(report, config_part_line(part,
 		    "tls_priority"), "tls_priority is empty; write NORMAL, or "
@@ -309,6 +305,10 @@ config_check(const struct config *c, const struct config_part *parts,
 			break;
 		case CONFIG_UPSTREAM:
 			check_upstream(c, part, report);
+			break;
+		case CONFIG_TLS:
+			check_title(part, report);
+			config_check_tls(&c->tls_blocks[i], part, report);
 			break;
 		case CONFIG_POOL:
 			check_pool(c, i, part, report);

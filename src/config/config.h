@@ -84,6 +84,18 @@ struct config_pool {
 	const char *ehlo_name;
 };
 
+/* TLS towards some destinations; config/tls.h finds it. */
+struct config_tls_block {
+	const char *name;
+	const struct addr_prefix *networks;
+	size_t n_networks;
+	const char *const *groups;	/* domains of MXs' greetings */
+	size_t n_groups;
+	enum config_tls level;
+	const char *const *names;	/* one must be in the certificate */
+	size_t n_names;
+};
+
 enum config_endpoint { CONFIG_ENDPOINT_UNIX, CONFIG_ENDPOINT_TCP,
 	CONFIG_ENDPOINT_TLS };
 
@@ -174,6 +186,8 @@ struct config {
 	struct config_listener *listeners;
 	size_t n_listeners;
 	struct config_upstream upstream;
+	struct config_tls_block *tls_blocks;
+	size_t n_tls_blocks;
 	struct config_pool *pools;
 	size_t n_pools;
 	struct policy_pool_info *pool_infos;	/* the same, as policies see

@@ -9,7 +9,8 @@
 
 static const char *const section_names[] = {
 	[CONFIG_TOP] = "", [CONFIG_LISTENER] = "listener",
-	[CONFIG_UPSTREAM] = "upstream", [CONFIG_POOL] = "pool",
+	[CONFIG_UPSTREAM] = "upstream", [CONFIG_TLS] = "tls",
+	[CONFIG_POOL] = "pool",
 	[CONFIG_POLICY] = "policy", [CONFIG_RECORD] = "record",
 	[CONFIG_STATUS] = "status", [CONFIG_LIMITS] = "limits",
 	[CONFIG_DNS] = "dns",
@@ -43,8 +44,8 @@ config_schema_section_name(enum config_section section)
 bool
 config_schema_is_titled(enum config_section section)
 {
-	return section == CONFIG_LISTENER || section == CONFIG_POOL ||
-	    section == CONFIG_POLICY;
+	return section == CONFIG_LISTENER || section == CONFIG_TLS ||
+	    section == CONFIG_POOL || section == CONFIG_POLICY;
 }
 
 bool

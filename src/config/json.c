@@ -258,7 +258,8 @@ sections_json(const struct config *c, enum config_section section, size_t n,
 	buf_printf(out, ",\"%s\":[", config_schema_section_name(section));
 	for (i = 0; i < n; i++) {
 		const char *name = section == CONFIG_LISTENER ?
-		    c->listeners[i].name : section == CONFIG_POOL ?
+		    c->listeners[i].name : section == CONFIG_TLS ?
+		    c->tls_blocks[i].name : section == CONFIG_POOL ?
 		    c->pools[i].name : c->policies[i].name;
 
 		buf_printf(out, "%s{\"name\":", i == 0 ? "" : ",");
@@ -279,6 +280,7 @@ config_json(const struct config *c, struct buf *out)
 	string(out, c->file);
 	members_json(CONFIG_TOP, c, ",", out);
 	sections_json(c, CONFIG_LISTENER, c->n_listeners, out);
+	sections_json(c, CONFIG_TLS, c->n_tls_blocks, out);
 	sections_json(c, CONFIG_POOL, c->n_pools, out);
 	sections_json(c, CONFIG_POLICY, c->n_policies, out);
 	for (s = 1; s < CONFIG_SECTION_COUNT; s++) {
