@@ -34,6 +34,14 @@ struct tls_demand {
  * address. Pure. */
 bool tls_name_is_valid(struct span text);
 
+/* A deep copy, in one malloc'd piece that *memory_r frees (NULL: nothing was
+ * to be copied). 0; -1: no memory. */
+int tls_demand_copy(const struct tls_demand *from, struct tls_demand *to_r,
+	void **memory_r) MUSTUSE;
+
+/* The same names and records in the same order. Pure. */
+bool tls_demand_eq(const struct tls_demand *a, const struct tls_demand *b);
+
 struct tls_verdict {
 	bool ok;		/* mail may go on */
 	/* SUCCESS, or what a report says; with `ok` if no record was usable,

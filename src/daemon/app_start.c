@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "daemon/privileges.h"
+#include "net/tls_names.h"
 #include "daemon/resolver.h"
 
 #include <stdlib.h>
@@ -120,7 +121,9 @@ workers_start(struct app *app, struct buf *error)
 		return -1;
 	app->shared.tls_memory = tls_memory_new(
 	    app->config->upstream.tls_failure_memory_us);
-	if (app->shared.tls_memory == NULL) {
+	app->shared.tls_names = tls_names_new();
+	if (app->shared.tls_memory == NULL ||
+	    app->shared.tls_names == NULL) {
 		buf_append_str(error, "no memory");
 		return -1;
 	}
@@ -251,6 +254,7 @@ app_stop(struct app *app)
 	process_finder_free(app->shared.processes);
 	tls_client_free(app->shared.tls);
 	tls_memory_free(app->shared.tls_memory);
+	tls_names_free(app->shared.tls_names);
 	record_stop(app->shared.record);
 	loop_timer_free(app->sources);
 	source_health_free(app->shared.sources);

@@ -347,6 +347,7 @@ free_later(void *ctx)
 {
 	struct driver *d = ctx;
 
+	driver_verify_release(d);
 	session_free(d->session);
 	free(d->view);
 	free(d->queue);

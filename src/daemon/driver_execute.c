@@ -84,6 +84,15 @@ execute_spool_write(struct driver *d, const struct session_action *a)
 		spool_failed(d, why);
 }
 
+static void
+execute_spool_read(struct driver *d, const struct session_action *a)
+{
+	d->spool_offset = a->u.read.offset;
+	d->spool_length = a->u.read.length;
+	d->spool_waits = true;
+	d->spool_for = a->side;
+}
+
 /* Gives the session what it asked for, when the MX's side has room for it. */
 void
 driver_spool_read(struct driver *d)
@@ -147,7 +156,10 @@ execute_one(struct driver *d, const struct session_action *a)
 		driver_leave_parked(d, a->u.send);
 		break;
 	case SESSION_START_TLS:
-		driver_start_tls(d);
+		driver_start_tls(d, a);
+		break;
+	case SESSION_VERIFY_TLS:
+		driver_verify(d, a);
 		break;
 	case SESSION_ACCEPT_TLS:
 		execute_accept_tls(d);
@@ -174,10 +186,7 @@ execute_one(struct driver *d, const struct session_action *a)
 		execute_spool_write(d, a);
 		break;
 	case SESSION_SPOOL_READ:
-		d->spool_offset = a->u.read.offset;
-		d->spool_length = a->u.read.length;
-		d->spool_waits = true;
-		d->spool_for = a->side;
+		execute_spool_read(d, a);
 		break;
 	case SESSION_SPOOL_DROP:
 		spool_free(d->spool);

@@ -43,6 +43,7 @@ struct driver {
 	uint64_t armed_us;
 	struct addr client_addr, destination;	/* as the client means it */
 	struct addr client_local;	/* what the client's socket connected to */
+	char *tls_name, *tls_greeting;	/* asked for, and greeted with; NULL */
 	bool client_claimed;
 	/* Reading of each side: stopped by the session, by the other side's
 	 * queue, and in effect. */
@@ -73,7 +74,6 @@ void driver_reading_anew(struct driver *d, enum session_side side);
 void driver_legs_init(struct driver *d);
 void driver_legs_end(struct driver *d);
 void driver_connect(struct driver *d, const struct session_action *a);
-void driver_start_tls(struct driver *d);
 void driver_end_upstream(struct driver *d, enum stream_end how);
 void driver_park(struct driver *d);
 void driver_unpark(struct driver *d);
@@ -97,6 +97,12 @@ void driver_measure_failed(struct leg *leg);
 void driver_measure_begin(struct leg *leg);
 void driver_measure(struct leg *leg, const struct session_action *a);
 void driver_measure_end(struct leg *leg);
+
+/* driver_verify.c */
+void driver_start_tls(struct driver *d, const struct session_action *a);
+void driver_tls_learn(struct driver *d, const struct tls_info *info);
+void driver_verify(struct driver *d, const struct session_action *a);
+void driver_verify_release(struct driver *d);
 
 /* driver_execute.c */
 void driver_execute(struct driver *d, const struct session_actions *actions);

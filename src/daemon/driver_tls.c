@@ -10,7 +10,9 @@ driver_tls_tell(struct driver *d, enum session_side side,
 	struct session_event ev = { .type = SESSION_TLS_FAILED, .side = side };
 
 	if (info == NULL) {
-		ev.u.failed.why = error;
+		ev.u.tls_failed.why = error;
+		ev.u.tls_failed.offered_too_much = side == SESSION_UPSTREAM &&
+		    stream_tls_offered_too_much(d->up->stream);
 	} else {
 		ev.type = SESSION_TLS_DONE;
 		ev.u.tls = (struct session_tls){

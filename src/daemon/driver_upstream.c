@@ -78,6 +78,7 @@ upstream_tls(void *ctx, const struct tls_info *info, const char *error)
 	struct leg *leg = ctx;
 
 	assert(is_in_use(leg));		/* none is parked in a handshake */
+	driver_tls_learn(leg->driver, info);
 	driver_tls_tell(leg->driver, SESSION_UPSTREAM, info, error);
 }
 
@@ -203,16 +204,6 @@ driver_connect(struct driver *d, const struct session_action *a)
 		    leg_connected, d->up);
 	if (d->up->attempt == NULL)
 		driver_queue(d, &ev);
-}
-
-void
-driver_start_tls(struct driver *d)
-{
-	struct tls_peer peer = { d->up->destination, "" };
-
-	if (d->up->stream != NULL)
-		stream_start_tls(d->up->stream, d->worker->shared->tls, &peer,
-		    d->config->upstream.tls_timeout_us);
 }
 
 /* --------------------------------------------------------------------- end */

@@ -47,6 +47,7 @@ struct worker_shared {
 	struct process_finder *processes;	/* NULL: nobody is looked up */
 	struct tls_client *tls;		/* towards MXs */
 	struct tls_memory *tls_memory;
+	struct tls_names *tls_names;	/* of MXs */
 	atomic_uint sessions;		/* open, of all workers */
 	/* Ports and addresses that are weir's own; written before any worker
 	 * starts and, under the lock, at a reload. */

@@ -95,6 +95,9 @@ void stream_accept_tls(struct stream *s, struct tls_server *tls,
 void stream_tls_verify(const struct stream *s, const struct tls_demand *demand,
 	struct tls_verdict *verdict_r);
 
+/* Whether the peer's certificate carries the name, whoever vouches for it. */
+bool stream_tls_carries(const struct stream *s, const char *name);
+
 /* In on_tls after a failure: the peer knows nobody of that name; and whether a
  * new connection without a name, where nothing is resumed, may do better. */
 bool stream_tls_refused_name(const struct stream *s);

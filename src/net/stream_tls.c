@@ -7,6 +7,7 @@
  */
 #include "net/stream_internal.h"
 #include "net/reason.h"
+#include "net/tls_name.h"
 #include <assert.h>
 #include <errno.h>
 
@@ -145,6 +146,13 @@ stream_tls_verify(const struct stream *s, const struct tls_demand *demand,
 	else
 		tls_verdict_set(verdict_r, false,
 		    TLS_RESULT_STARTTLS_NOT_SUPPORTED, "there is no TLS");
+}
+
+bool
+stream_tls_carries(const struct stream *s, const char *name)
+{
+	return s->layer == LAYER_TLS && tls_name_find(
+	    tls_session_info(s->tls)->certificate, &name, 1) >= 0;
 }
 
 bool

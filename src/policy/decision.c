@@ -205,7 +205,33 @@ is_next_hop_only(const struct policy_outbound *o)
 {
 	return o->next_hop.family != ADDR_NONE && o->source_address.len == 0 &&
 	    o->source_pool.len == 0 && o->ehlo_name.len == 0 &&
-	    o->tls == POLICY_TLS_UNSPECIFIED && !o->verification;
+	    o->tls == POLICY_TLS_UNSPECIFIED;
+}
+
+static const char *
+check_demand(const struct policy_outbound *o)
+{
+	const struct tls_demand *d = &o->demand;
+	size_t i;
+
+	if (d->n_names > 0 && o->tls != POLICY_TLS_VERIFY &&
+	    o->tls != POLICY_TLS_DANE)
+		return "tls_names only fit the TLS levels VERIFY and DANE";
+	if (d->n_tlsa > 0 && o->tls != POLICY_TLS_DANE)
+		return "tlsa only fits the TLS level DANE";
+	if (d->n_names > TLS_NAMES_MAX)
+		return "there are more than 32 tls_names";
+	if (d->n_tlsa > TLS_TLSA_MAX)
+		return "there are more than 16 TLSA records";
+	for (i = 0; i < d->n_names; i++)
+		if (!tls_name_is_valid(span_str(d->names[i])))
+			return "one of tls_names is no host name";
+	for (i = 0; i < d->n_tlsa; i++)
+		if (d->tlsa[i].data.len == 0 ||
+		    d->tlsa[i].data.len > TLS_TLSA_BYTES_MAX)
+			return "a TLSA record has no data, or more than 8192 "
+			    "octets";
+	return NULL;
 }
 
 static const char *
@@ -223,9 +249,6 @@ check_outbound(const struct policy_decision *d,
 		return "an outbound choice is not granted";
 	if (!is_phase(rules, AT(CONNECT) | AT(MAIL) | AT(RCPT)))
 		return "an outbound choice only fits CONNECT, MAIL and RCPT";
-	if (o->verification)
-		return "this weir cannot verify by names or TLSA records "
-		    "that a decision brings";
 	if (o->source_address.len > 0 && o->source_pool.len > 0)
 		return "it names both a source address and a source pool";
 	if (o->source_address.len > 0 &&
@@ -235,7 +258,7 @@ check_outbound(const struct policy_decision *d,
 		return "there is no such source pool";
 	if (!is_ehlo_name(o->ehlo_name))
 		return "the EHLO name is no host name";
-	return NULL;
+	return check_demand(o);
 }
 
 static const char *

@@ -5,6 +5,7 @@
 #ifndef WEIR_POLICY_DECISION_H
 #define WEIR_POLICY_DECISION_H
 
+#include "base/tls_demand.h"
 #include "policy/types.h"
 
 enum policy_edit_op {
@@ -29,7 +30,7 @@ struct policy_outbound {
 	bool set;			/* the message was there */
 	struct span source_address, source_pool, ehlo_name;
 	enum policy_tls_level tls;
-	bool verification;		/* carries tls_names or tlsa */
+	struct tls_demand demand;	/* its names and tlsa */
 	struct addr next_hop;		/* NONE: where the client means to go */
 };
 
@@ -83,7 +84,7 @@ struct policy_rules {
  * and at most 510 bytes each; edits, splices, outbound choice and rewrite are
  * granted, fit the phase and are well-formed (field names; values that fold
  * only with CRLF and white space; a source of a granted pool, EHLO name
- * without white space). Whether edits fit the message is policy/edits' matter,
+ * without white space, host names for VERIFY, records for DANE). Whether edits fit the message is policy/edits' matter,
  * and whether this weir serves it the session's.
  *
  * Returns NULL if it may; else why not, as static text for the operator.

@@ -291,6 +291,28 @@ read_next_hop(struct reader *r, const PB(Endpoint) *in)
 		hop->port = in->port == 0 ? 25 : (uint16_t)in->port;
 }
 
+/* Whether they are any good is policy_decision_check()'s to say. */
+static void
+read_demand(struct reader *r, const PB(Outbound) *in, struct tls_demand *out)
+{
+	const char **names = get(r, in->n_tls_names, sizeof(*names));
+	struct tls_tlsa *tlsa = get(r, in->n_tlsa, sizeof(*tlsa));
+
+	for (size_t i = 0; names != NULL && i < in->n_tls_names; i++)
+		(void)clean_string(r, names[i] = in->tls_names[i]);
+	for (size_t i = 0; tlsa != NULL && i < in->n_tlsa; i++) {
+		const PB(Tlsa) *t = in->tlsa[i];
+
+		if ((t->usage | t->selector | t->matching) > UINT8_MAX)
+			unreadable(r, "a number of a TLSA record is over 255");
+		tlsa[i] = (struct tls_tlsa){ (uint8_t)t->usage, (uint8_t)
+		    t->selector, (uint8_t)t->matching, octets(t->data) };
+	}
+	*out = (struct tls_demand){ in->tls == (int)POLICY_TLS_DANE,
+	    names, names == NULL ? 0 : in->n_tls_names,
+	    tlsa, tlsa == NULL ? 0 : in->n_tlsa };
+}
+
 static void
 read_outbound(struct reader *r, const PB(Outbound) *in)
 {
@@ -307,7 +329,7 @@ read_outbound(struct reader *r, const PB(Outbound) *in)
 	out->source_pool = clean_string(r, in->source_pool);
 	out->ehlo_name = clean_string(r, in->ehlo_name);
 	out->tls = (enum policy_tls_level)tls;
-	out->verification = in->n_tls_names > 0 || in->n_tlsa > 0;
+	read_demand(r, in, &out->demand);
 	read_next_hop(r, in->next_hop);
 }
 

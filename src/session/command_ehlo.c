@@ -154,7 +154,7 @@ ehlo_taken(struct session *s, struct pending *p, bool extended,
 		smtp_ehlo_parse(reply->raw, &s->up->ehlo);
 	else
 		s->up->ehlo = (struct smtp_ehlo){ 0 };
-	if (s->up->tls_skip && s->up->route->tls == CONFIG_TLS_MAY &&
+	if (s->up->tls_skip && session_tls_level(s) == CONFIG_TLS_MAY &&
 	    s->up->ehlo.capabilities & SMTP_CAP_STARTTLS &&
 	    !ehlo_passes_tls(s))
 		s->up->tls_fell_back = true;
@@ -164,7 +164,7 @@ ehlo_taken(struct session *s, struct pending *p, bool extended,
 	}
 	if (extended)
 		session_starttls_not(s);
-	if (!s->up->tls_on && s->up->route->tls >= CONFIG_TLS_ENCRYPT &&
+	if (!s->up->tls_on && session_tls_level(s) >= CONFIG_TLS_ENCRYPT &&
 	    s->up->tls_missing == NULL)
 		s->up->tls_missing = ehlo_tls_missing(s, extended);
 	else if (s->up->tls_on)

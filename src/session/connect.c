@@ -309,6 +309,7 @@ session_greeting(struct session *s, const struct mx_reply *reply)
 	if (buf_len(&s->up->name) == 0)
 		buf_append(&s->up->name, span_take(span_take(reply->text,
 		    span_find(reply->text, ' ')), NAME_MAX_BYTES));
+	session_verify_greeting(s);
 	if (s->greeted) {
 		connect_greeted_again(s, reply);
 		return;

@@ -94,14 +94,14 @@ fact_tls_policy(const struct route *route)
 }
 
 void
-session_tls_result(struct session *s, enum tls_result result,
-    struct span domain, const char *reason)
+session_tls_result(struct session *s, const struct route *route,
+    enum tls_result result, struct span domain, const char *reason)
 {
 	struct fact *f = session_fact(s, FACT_TLS_RESULT);
 
 	f->u.tls_result.number = s->n_tls_results++;
 	f->u.tls_result.result = result;
-	f->u.tls_result.policy = fact_tls_policy(s->up->route);
+	f->u.tls_result.policy = fact_tls_policy(route);
 	f->u.tls_result.domain = domain;
 	f->u.tls_result.mx = session_keep(s, buf_span(&s->up->name));
 	f->u.tls_result.local = s->up->local;

@@ -80,6 +80,9 @@ struct expected {
 TAILQ_HEAD(expected_list, expected);
 
 /* One connection to an MX. */
+struct verified;
+TAILQ_HEAD(verified_list, verified);
+
 struct upstream {
 	struct route *route;		/* one reference */
 	enum upstream_phase phase;
@@ -102,6 +105,11 @@ struct upstream {
 	bool securing;			/* from STARTTLS to the reply to the
 					   EHLO inside */
 	struct pending *tls_pending;	/* the EHLO that waits for TLS */
+	bool tls_bare;			/* without a name, nothing resumed */
+	const struct config_tls_block *tls_block;	/* by its greeting, if
+					   that demands more; or NULL */
+	struct verified_list verified;	/* what was found of its certificate */
+	size_t n_verified;
 	const char *tls_missing;	/* level is encrypt and there is no TLS:
 					   why */
 	bool authenticated;
@@ -213,7 +221,7 @@ struct session_command {
 	 * its question to the policies with session_ask(). */
 	void (*parse)(struct session *s, struct pending *p);
 	/* May it pass yet (all before it have)? NULL: as soon as its verdict
-	 * is there. */
+	 * is there. It may also answer it, and returns true then. */
 	bool (*ready)(struct session *s, struct pending *p);
 	/* Verdict: relay. NULL: forward the line. */
 	void (*pass)(struct session *s, struct pending *p);
@@ -252,6 +260,8 @@ struct session {
 	uint64_t wall_us, start_us, now_us;
 	struct addr client, destination;	/* as the client means it */
 	struct route *route;		/* the default, or CONNECT's choice */
+	struct verified *verifying;	/* asked for, and not answered */
+	unsigned n_verifications;
 	struct upstream *up;		/* the connection in use; never NULL */
 	struct upstream *parked;	/* the one that it may take the place
 					   of; while rehome */
@@ -361,9 +371,10 @@ void session_fact_event(struct session *s, const char *fmt, ...)
 	PRINTF_LIKE(2, 3);
 struct fact *session_fact(struct session *s, enum fact_type type);
 void session_fact_close(struct session *s);
-/* How securing s->up came out; domain: of a recipient, empty: of all. */
-void session_tls_result(struct session *s, enum tls_result result,
-	struct span domain, const char *reason);
+/* How securing s->up came out, as route asks; domain: of a recipient, empty:
+ * of all. */
+void session_tls_result(struct session *s, const struct route *route,
+	enum tls_result result, struct span domain, const char *reason);
 
 /* client.c */
 void session_client_bytes(struct session *s, struct span bytes);
@@ -421,6 +432,9 @@ void session_upstream_broken(struct session *s, const char *cause,
 
 /* rehome.c */
 bool session_rehome_ready(struct session *s, struct pending *p);
+/* 451 to a MAIL or RCPT that was not forwarded. */
+void session_send_back(struct session *s, struct pending *p,
+	const char *enhanced, const char *text);
 void session_rehome_greeted(struct session *s);
 void session_rehome_secured(struct session *s);
 void session_rehome_refused(struct session *s, const char *what,
@@ -490,8 +504,19 @@ void session_starttls_missed(struct session *s, const struct pending *p);
 void session_starttls_reply(struct session *s, struct pending *p,
 	const struct mx_reply *reply);
 void session_tls_done(struct session *s, const struct session_tls *tls);
-void session_tls_failed(struct session *s, const char *why);
+void session_tls_failed(struct session *s, const char *why,
+	bool offered_too_much);
 void session_starttls_greeted_again(struct session *s);
+
+/* verify.c */
+enum config_tls session_tls_level(const struct session *s);
+void session_verify_greeting(struct session *s);
+bool session_verify_ready(struct session *s, struct pending *p);
+void session_verified(struct session *s, unsigned number,
+	const struct tls_verdict *verdict);
+const char *session_verify_name(const struct session *s);
+void session_verify_forget(struct upstream *up);
+void session_verify_drop(struct session *s);
 
 /* rewrite.c */
 bool session_rewritten(const struct inquiry *q, struct span *address_r);

@@ -92,8 +92,8 @@ rehome_fact(struct session *s, const struct pending *p,
 /* --------------------------------------------------------------- the answer */
 
 /* The command cannot be served where it has to be. */
-static void
-send_back(struct session *s, struct pending *p, const char *enhanced,
+void
+session_send_back(struct session *s, struct pending *p, const char *enhanced,
     const char *text)
 {
 	struct transaction *t = p->transaction;
@@ -285,7 +285,7 @@ session_rehome_failed(struct session *s, const char *enhanced,
 	if (s->up->open)
 		session_act(s, SESSION_UNPARK, SESSION_UPSTREAM);
 	rehome_over(s, gone);
-	send_back(s, p, enhanced, why);
+	session_send_back(s, p, enhanced, why);
 	if (!s->up->open) {
 		s->local_only = true;
 		s->local_code = 421;
@@ -388,7 +388,7 @@ rehome_begin(struct session *s, struct pending *p)
 	if (up == NULL || r == NULL) {
 		session_upstream_free(up);
 		free(r);
-		send_back(s, p, "4.3.0", "no memory");
+		session_send_back(s, p, "4.3.0", "no memory");
 		return;
 	}
 	r->pending = p;
@@ -446,9 +446,28 @@ is_bound(const struct session *s, const struct transaction *t,
 	return NULL;
 }
 
+/* The way of a RCPT is its transaction's from now on; what it asks of TLS is
+ * its own, since the next one may be for another domain. */
+static bool
+keep_way(struct session *s, struct pending *p)
+{
+	struct transaction *t = p->transaction;
+	struct route *base = t->route != NULL ? t->route : s->route, *r;
+
+	if (p->command == &session_command_mail)
+		r = route_ref(p->route);
+	else if (route_is_same_way(p->route, base))
+		return true;
+	else if ((r = route_with_tls(p->route, base)) == NULL)
+		return false;
+	route_unref(t->route);
+	t->route = r;
+	return true;
+}
+
 /**
  * session_rehome_ready - may this MAIL or RCPT go out on the connection in
- * use? (session_command.ready)
+ * use? (the first part of session_verify_ready())
  *
  * If not: the other connection is under way, or what is owed on this one is
  * awaited first; or the command was answered.
@@ -462,7 +481,7 @@ session_rehome_ready(struct session *s, struct pending *p)
 	if (t == NULL || t->ended || t->refused || t->discarded)
 		return true;
 	if (p->route == NULL && (why = choose(s, p)) != NULL) {
-		send_back(s, p, enhanced, why);
+		session_send_back(s, p, enhanced, why);
 		return true;
 	}
 	if (!route_is_same_way(p->route, s->up->route)) {
@@ -476,12 +495,14 @@ session_rehome_ready(struct session *s, struct pending *p)
 		rehome_fact(s, p, NULL, s->up, NULL, why);
 	} else
 		why = unfit(s, p, &enhanced);
+	if (why == NULL && !keep_way(s, p)) {
+		enhanced = "4.3.0";
+		why = "no memory";
+	}
 	if (why != NULL) {
-		send_back(s, p, enhanced, why);
+		session_send_back(s, p, enhanced, why);
 		return true;
 	}
-	route_unref(t->route);
-	t->route = route_ref(p->route);
 	t->local = s->up->local;
 	t->remote = s->up->route->destination;
 	return true;

@@ -4,6 +4,8 @@
  */
 #include "session/route.h"
 
+#include "config/tls.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +35,10 @@ route_new(const struct route *like, struct span ehlo_name,
 	if (r == NULL)
 		return NULL;
 	*r = *like;
+	if (tls_demand_copy(&like->demand, &r->demand, &r->memory) != 0) {
+		free(r);
+		return NULL;
+	}
 	r->references = 1;
 	at = r->text;
 	r->ehlo_name = put_text(&at, ehlo_name);
@@ -47,6 +53,34 @@ default_source(const struct config *c, const struct addr *destination)
 	return c->upstream.source[destination->family == ADDR_IPV6 ? 1 : 0];
 }
 
+static void
+default_tls(const struct config *c, struct route *like)
+{
+	const struct config_tls_block *b = config_tls_of_network(c,
+	    &like->destination);
+
+	like->tls = b != NULL ? b->level : c->upstream.tls;
+	like->demand = (struct tls_demand){ 0 };
+	if (b != NULL) {
+		like->demand.names = b->names;
+		like->demand.n_names = b->n_names;
+	}
+}
+
+/* Names that weir.conf has stay where the policy has none. */
+static void
+choose_tls(struct route *like, const struct policy_outbound *o)
+{
+	like->tls = (enum config_tls)(o->tls - POLICY_TLS_NONE);
+	like->tls_chosen = true;
+	if (o->demand.n_names > 0) {
+		like->demand.names = o->demand.names;
+		like->demand.n_names = o->demand.n_names;
+	}
+	like->demand.tlsa = o->demand.tlsa;
+	like->demand.n_tlsa = o->demand.n_tlsa;
+}
+
 struct route *
 route_default(const struct config *c, const struct addr *destination,
     const struct addr *client)
@@ -54,9 +88,9 @@ route_default(const struct config *c, const struct addr *destination,
 	struct route like = {
 		.destination = *destination,
 		.source = default_source(c, destination),
-		.tls = c->upstream.tls,
 	};
 
+	default_tls(c, &like);
 	if (client != NULL && client->family == destination->family) {
 		like.source = *client;
 		like.source.port = 0;
@@ -74,8 +108,10 @@ route_ref(struct route *r)
 void
 route_unref(struct route *r)
 {
-	if (r != NULL && --r->references == 0)
-		free(r);
+	if (r == NULL || --r->references > 0)
+		return;
+	free(r->memory);
+	free(r);
 }
 
 static const struct addr *
@@ -186,8 +222,11 @@ route_choose(const struct route *base, const struct config *c,
 	struct route like = *base, *r;
 	const struct addr *source;
 
-	if (o->next_hop.family != ADDR_NONE)
+	if (o->next_hop.family != ADDR_NONE) {
 		like.destination = o->next_hop;
+		if (!base->tls_chosen)
+			default_tls(c, &like);
+	}
 	if (o->source_address.len > 0 || o->source_pool.len > 0) {
 		source = route_source(c, like.destination.family, o, sources,
 		    &pool, why_r);
@@ -201,11 +240,23 @@ route_choose(const struct route *base, const struct config *c,
 	if (o->ehlo_name.len > 0)
 		ehlo_name = o->ehlo_name;
 	if (o->tls != POLICY_TLS_UNSPECIFIED)
-		like.tls = (enum config_tls)(o->tls - POLICY_TLS_NONE);
+		choose_tls(&like, o);
 	r = route_new(&like, ehlo_name, chosen_by, d->rule);
 	if (r == NULL)
 		*why_r = "no memory";
 	return r;
+}
+
+struct route *
+route_with_tls(const struct route *way, const struct route *tls)
+{
+	struct route like = *way;
+
+	like.tls = tls->tls;
+	like.tls_chosen = tls->tls_chosen;
+	like.demand = tls->demand;
+	return route_new(&like, span_str(way->ehlo_name), way->chosen_by,
+	    span_str(way->rule));
 }
 
 bool

@@ -16,6 +16,9 @@ struct route {
 	struct addr destination;
 	struct addr source;	/* port 0; NONE: the kernel chooses */
 	enum config_tls tls;
+	bool tls_chosen;	/* by a policy, before all of weir.conf */
+	struct tls_demand demand;	/* of tls: its names and records */
+	void *memory;		/* demand's */
 	const char *ehlo_name;	/* "": the client's own */
 	const char *chosen_by, *rule;	/* a policy and its rule; "": the
 					   configuration */
@@ -53,6 +56,9 @@ struct route_sources {
 struct route *route_choose(const struct route *base, const struct config *c,
 	const struct policy_decision *d, const struct route_sources *sources,
 	const char *chosen_by, const char **why_r);
+
+/* way, with what tls asks of TLS. NULL: no memory. */
+struct route *route_with_tls(const struct route *way, const struct route *tls);
 
 /* Does one connection serve both: the same ends, and the same EHLO name? What
  * is asked of TLS is looked at on the connection that there is. */

@@ -167,6 +167,7 @@ session_drop(struct session *s)
 		session_inquiry_free(s, q);	/* about a body */
 	session_observers_end(s, NULL);
 	session_memos_drop(s, NULL);
+	session_verify_drop(s);
 }
 
 void
@@ -443,9 +444,14 @@ session_dispatch(struct session *s, const struct session_event *ev)
 		break;
 	case SESSION_TLS_FAILED:
 		if (ev->side == SESSION_CLIENT)
-			session_client_tls_failed(s, ev->u.failed.why);
+			session_client_tls_failed(s, ev->u.tls_failed.why);
 		else
-			session_tls_failed(s, ev->u.failed.why);
+			session_tls_failed(s, ev->u.tls_failed.why,
+			    ev->u.tls_failed.offered_too_much);
+		break;
+	case SESSION_TLS_VERIFIED:
+		session_verified(s, ev->u.verified.number,
+		    &ev->u.verified.verdict);
 		break;
 	case SESSION_ANSWER:
 		session_answer(s, ev);

@@ -29,6 +29,7 @@
 #define WEIR_SESSION_SESSION_H
 
 #include "base/clock.h"
+#include "base/tls_demand.h"
 #include "base/ulid.h"
 #include "config/config.h"
 #include "config/pool.h"
@@ -50,7 +51,8 @@ enum session_event_type {
 	SESSION_PARKED_LOST,	/* the connection that was set aside ended, or
 				   spoke (u.eof) */
 	SESSION_TLS_DONE,	/* u.tls, with `side` */
-	SESSION_TLS_FAILED,	/* u.failed; the session aborts that side */
+	SESSION_TLS_FAILED,	/* u.tls_failed; the session aborts that side */
+	SESSION_TLS_VERIFIED,	/* u.verified: the answer to SESSION_VERIFY_TLS */
 	SESSION_ANSWER,		/* u.answer: of one policy */
 	SESSION_POLICY_LOST,	/* u.lost: its connection is gone */
 	SESSION_POLICY_BACK,	/* u.back: it has one again, and knows nothing
@@ -97,6 +99,15 @@ struct session_event {
 		struct { const char *why; } failed;	/* in words */
 		struct session_tls tls;
 		struct {
+			const char *why;
+			bool offered_too_much;	/* without a name and without
+						   resuming it may do */
+		} tls_failed;
+		struct {
+			unsigned number;	/* of the action */
+			struct tls_verdict verdict;
+		} verified;
+		struct {
 			unsigned policy;	/* index in config->policies */
 			enum policy_error error;	/* POLICY_OK: answer */
 			uint32_t seq;		/* of the request, with an
@@ -128,7 +139,10 @@ enum session_action_type {
 				   was aborted, or never came to be */
 	SESSION_LEAVE_PARKED,	/* it is not needed any more: u.send as its
 				   last words (empty: it is lost), and close */
-	SESSION_START_TLS,	/* handshake with the MX */
+	SESSION_START_TLS,	/* u.start_tls: handshake with the MX */
+	SESSION_VERIFY_TLS,	/* u.verify: is the MX who is demanded? Exactly
+				   one SESSION_TLS_VERIFIED follows; a later
+				   action makes an earlier one moot */
 	SESSION_ACCEPT_TLS,	/* handshake with the client; nothing is sent
 				   to it until that ended */
 	SESSION_PAUSE, SESSION_RESUME,	/* reading of `side` */
@@ -171,6 +185,8 @@ enum session_counter {
 	SESSION_COUNTER_TLS_PLAIN_TEXT,	/* behind STARTTLS */
 	SESSION_COUNTER_TLS_HANDSHAKE,
 	SESSION_COUNTER_TLS_AFTERWARDS,	/* no word through TLS */
+	SESSION_COUNTER_TLS_VERIFIED,	/* the MX was who was demanded */
+	SESSION_COUNTER_TLS_UNVERIFIED,	/* and was not, or it is not known */
 	SESSION_COUNTER_TLS_CLIENT, SESSION_COUNTER_TLS_CLIENT_RESUMED,
 	SESSION_COUNTER_TLS_CLIENT_FAILED,
 	SESSION_COUNTER_CONNECT_FAILED,
@@ -198,6 +214,20 @@ struct session_action {
 			struct addr source;	/* NONE: the kernel chooses */
 			uint64_t timeout_us;
 		} connect;
+		struct {
+			const char *name;	/* to ask for; "": not known */
+			struct span greeting;	/* what the MX calls itself */
+			bool bare;		/* no name, nothing resumed */
+		} start_tls;
+		struct {
+			unsigned number;
+			struct tls_demand demand;	/* verify without
+					   names, dane without tlsa: to be looked
+					   up for the domain */
+			struct span domain;	/* of the recipient; empty: the
+						   demand is complete */
+			bool client_chose;	/* the destination: no policy */
+		} verify;
 		struct {
 			unsigned policy;	/* index */
 			const struct policy_event *event;	/* session id

@@ -23,11 +23,11 @@
 bool
 session_starttls_wanted(const struct session *s)
 {
-	if (s->up->tls_on || s->up->route->tls == CONFIG_TLS_NONE)
+	if (s->up->tls_on || session_tls_level(s) == CONFIG_TLS_NONE)
 		return false;
 	if (s->listener->client_tls == CONFIG_CLIENT_TLS_PASSTHROUGH)
 		return false;		/* it is the client's affair */
-	if (s->up->tls_skip && s->up->route->tls == CONFIG_TLS_MAY)
+	if (s->up->tls_skip && session_tls_level(s) == CONFIG_TLS_MAY)
 		return false;
 	return s->up->ehlo.capabilities & SMTP_CAP_STARTTLS;
 }
@@ -39,7 +39,7 @@ starttls_failed_fact(struct session *s, enum session_counter cause,
 	session_count(s, SESSION_COUNTER_TLS_FAILED, 1);
 	session_count(s, cause, 1);
 	session_tls_failed_fact(s, POLICY_LEG_UPSTREAM, why);
-	session_tls_result(s, result, span_of(NULL, 0), why);
+	session_tls_result(s, s->up->route, result, span_of(NULL, 0), why);
 }
 
 /* The end of one connection to the MX while the session goes on. */
@@ -86,7 +86,7 @@ starttls_failed(struct session *s, enum session_counter cause, const char *why)
 	starttls_failed_fact(s, cause, TLS_RESULT_VALIDATION_FAILURE, why);
 	session_act(s, SESSION_REMEMBER_TLS_FAILURE, SESSION_UPSTREAM);
 	starttls_leave_upstream(s);
-	if (s->up->route->tls >= CONFIG_TLS_ENCRYPT) {
+	if (session_tls_level(s) >= CONFIG_TLS_ENCRYPT) {
 		s->up->tls_pending = NULL;
 		s->up->tls_missing = "the TLS handshake with the MX failed";
 		if (!session_rehome_failed(s, "4.7.5",
@@ -118,14 +118,14 @@ session_starttls_not(struct session *s)
 	bool offered = s->up->ehlo.capabilities & SMTP_CAP_STARTTLS;
 
 	if (s->up->tls_on || s->up->tls_result != TLS_RESULT_COUNT ||
-	    s->up->route->tls == CONFIG_TLS_NONE ||
+	    session_tls_level(s) == CONFIG_TLS_NONE ||
 	    s->listener->client_tls == CONFIG_CLIENT_TLS_PASSTHROUGH)
 		return;
 	if (offered)
-		session_tls_result(s, TLS_RESULT_VALIDATION_FAILURE,
+		session_tls_result(s, s->up->route, TLS_RESULT_VALIDATION_FAILURE,
 		    span_of(NULL, 0), "not tried: it failed before");
 	else
-		session_tls_result(s, TLS_RESULT_STARTTLS_NOT_SUPPORTED,
+		session_tls_result(s, s->up->route, TLS_RESULT_STARTTLS_NOT_SUPPORTED,
 		    span_of(NULL, 0), "STARTTLS is not offered");
 }
 
@@ -158,7 +158,7 @@ starttls_refused(struct session *s, struct pending *p, const char *why)
 	starttls_failed_fact(s, SESSION_COUNTER_TLS_REFUSED,
 	    TLS_RESULT_STARTTLS_NOT_SUPPORTED, why);
 	session_act(s, SESSION_REMEMBER_TLS_FAILURE, SESSION_UPSTREAM);
-	if (s->up->route->tls >= CONFIG_TLS_ENCRYPT) {
+	if (session_tls_level(s) >= CONFIG_TLS_ENCRYPT) {
 		s->up->tls_missing = "the MX refused STARTTLS";
 	} else {
 		session_count(s, SESSION_COUNTER_TLS_FALLBACK, 1);
@@ -166,6 +166,17 @@ starttls_refused(struct session *s, struct pending *p, const char *why)
 	}
 	session_give_memory(s, &s->up->ehlo_clear);
 	session_ehlo_answer(s, p, raw);
+}
+
+static void
+starttls_act(struct session *s)
+{
+	struct session_action *a = session_act(s, SESSION_START_TLS,
+	    SESSION_UPSTREAM);
+
+	a->u.start_tls.bare = s->up->tls_bare;
+	a->u.start_tls.name = s->up->tls_bare ? "" : session_verify_name(s);
+	a->u.start_tls.greeting = buf_span(&s->up->name);
 }
 
 void
@@ -181,7 +192,7 @@ session_starttls_reply(struct session *s, struct pending *p,
 	}
 	if (reply->code == 220) {
 		session_enter_upstream(s, UPSTREAM_HANDSHAKE);
-		session_act(s, SESSION_START_TLS, SESSION_UPSTREAM);
+		starttls_act(s);
 		return;
 	}
 	snprintf(why, sizeof(why), "STARTTLS refused: %u", reply->code);
@@ -211,8 +222,18 @@ session_tls_done(struct session *s, const struct session_tls *tls)
 }
 
 void
-session_tls_failed(struct session *s, const char *why)
+session_tls_failed(struct session *s, const char *why, bool offered_too_much)
 {
+	if (offered_too_much && !s->up->tls_bare) {
+		session_fact_event(s, "TLS with the MX failed: %s", why);
+		session_fact_event(s, "once more, without a name to ask for "
+		    "and without resuming");
+		s->up->tls_bare = true;
+		starttls_leave_upstream(s);
+		session_give_memory(s, &s->up->ehlo_clear);
+		session_dial(s);
+		return;
+	}
 	starttls_failed(s, SESSION_COUNTER_TLS_HANDSHAKE, why);
 }
 
@@ -257,7 +278,7 @@ session_starttls_secured(struct session *s)
 	s->up->securing = false;
 	s->up->tls_pending = NULL;
 	session_give_memory(s, &s->up->ehlo_clear);
-	session_tls_result(s, TLS_RESULT_SUCCESS, span_of(NULL, 0), "");
+	session_tls_result(s, s->up->route, TLS_RESULT_SUCCESS, span_of(NULL, 0), "");
 }
 
 /* MAIL was refused for want of TLS: a recipient pipelined behind it tells at
@@ -273,7 +294,7 @@ session_starttls_missed(struct session *s, const struct pending *p)
 	    smtp_path_parse(p->parsed.args, SPAN("TO"), &path) != 0 ||
 	    smtp_path_domain(path.address).len == 0)
 		return;
-	session_tls_result(s, s->up->tls_result,
+	session_tls_result(s, s->up->route, s->up->tls_result,
 	    smtp_path_domain(path.address), s->up->tls_missing != NULL ?
 	    s->up->tls_missing : "MAIL was refused");
 }

@@ -23,6 +23,7 @@ session_upstream_new(struct route *route)
 	buf_init(&up->reply, SMTP_REPLY_MAX);
 	buf_init(&up->ehlo_clear, SMTP_REPLY_MAX);
 	TAILQ_INIT(&up->expected);
+	TAILQ_INIT(&up->verified);
 	up->tls_result = TLS_RESULT_COUNT;
 	return up;
 }
@@ -42,6 +43,7 @@ session_upstream_free(struct upstream *up)
 	buf_release(&up->reply);
 	buf_release(&up->ehlo_clear);
 	buf_release(&up->name);
+	session_verify_forget(up);
 	route_unref(up->route);
 	free(up);
 }

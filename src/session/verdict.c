@@ -269,8 +269,8 @@ session_decision_free(void *d)
 const char *
 session_decision_unserved(const struct policy_decision *d)
 {
-	if (d->outbound.verification || d->outbound.tls == POLICY_TLS_VERIFY ||
-	    d->outbound.tls == POLICY_TLS_DANE)
-		return "TLS verification is not served by this version of weir";
+	if (d->outbound.tls == POLICY_TLS_DANE && d->outbound.demand.n_tlsa == 0)
+		return "DANE without the TLSA records is not served by this "
+		    "version of weir";
 	return NULL;
 }

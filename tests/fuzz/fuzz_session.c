@@ -209,7 +209,7 @@ peer_event(struct world *w, unsigned how)
 			world_connected(w);
 	} else if (w->mx == MX_HANDSHAKE) {
 		if (how & 1)
-			world_tls_failed(w, "bad certificate");
+			world_tls_failed(w, "bad certificate", true);
 		else
 			world_tls_done(w, how & 2);
 	} else if (w->mx == MX_OPEN && how % 4 == 3)
@@ -343,7 +343,7 @@ leave(struct world *w)
 		if (w->mx == MX_DIALLED)
 			world_connect_failed(w, "Connection timed out");
 		if (w->mx == MX_HANDSHAKE)
-			world_tls_failed(w, "timed out");
+			world_tls_failed(w, "timed out", false);
 		if (w->mx == MX_OPEN)
 			world_eof(w, SESSION_UPSTREAM, "");
 		world_pass(w, 3600000000);

@@ -84,7 +84,7 @@ put_splice(struct buf *out, const struct answer_splice *s)
 static void
 put_outbound(struct buf *out, const struct answer *a)
 {
-	struct buf outbound = { 0 }, endpoint = { 0 };
+	struct buf tlsa = { 0 }, outbound = { 0 }, endpoint = { 0 };
 	uint64_t port = 0;
 	size_t comma;
 
@@ -94,6 +94,14 @@ put_outbound(struct buf *out, const struct answer *a)
 	put_bytes(&outbound, 2, a->pool);
 	put_bytes(&outbound, 3, a->ehlo_name);
 	put_number(&outbound, 4, a->tls);
+	for (size_t i = 0; i < a->n_tls_names; i++)
+		put_bytes(&outbound, 5, a->tls_names[i]);
+	if (a->tlsa.len > 3) {
+		for (unsigned i = 0; i < 3; i++)
+			put_number(&tlsa, i + 1, a->tlsa.data[i] - '0');
+		put_bytes(&tlsa, 4, span_skip(a->tlsa, 3));
+		put_message(&outbound, 6, &tlsa);
+	}
 	if (a->next_hop.len > 0) {
 		comma = span_find(a->next_hop, ',');
 		put_bytes(&endpoint, 1, span_take(a->next_hop, comma));

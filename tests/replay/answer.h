@@ -35,6 +35,9 @@ struct answer {
 	bool outbound, rewrite_set;
 	struct span source, pool, ehlo_name, rewrite;
 	struct span next_hop;	/* "ADDRESS" or "ADDRESS,PORT" */
+	struct span tls_names[ANSWER_EDITS_MAX];
+	size_t n_tls_names;
+	struct span tlsa;	/* usage, selector, matching: digits; data */
 	unsigned tls;
 	uint32_t delay_ms;
 	struct span rule, reason;

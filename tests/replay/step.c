@@ -203,12 +203,40 @@ step_pass(struct run *r, const char *text)
 static void
 step_tls(struct run *r, const char *failed, bool resumed)
 {
+	bool bare = false;
+
+	if (failed != NULL && strncmp(failed, "bare ", 5) == 0) {
+		failed += 5;
+		bare = true;
+	}
 	if (r->world.mx != MX_HANDSHAKE)
 		script_fails(r, "no handshake is under way");
 	else if (failed != NULL)
-		world_tls_failed(&r->world, failed);
+		world_tls_failed(&r->world, failed, bare);
 	else
 		world_tls_done(&r->world, resumed);
+}
+
+/* "" for one that is; else the result, and why. */
+static void
+step_verified(struct run *r, const char *text)
+{
+	struct session_event ev = { .type = SESSION_TLS_VERIFIED };
+	struct span name = span_take(span_str(text), strcspn(text, " "));
+	struct tls_verdict *v = &ev.u.verified.verdict;
+
+	ev.u.verified.number = r->world.verify;
+	if (r->world.verify == 0)
+		script_fails(r, "nothing is to be verified");
+	if (name.len == 0)
+		tls_verdict_set(v, true, TLS_RESULT_SUCCESS, "%s", "");
+	else
+		tls_verdict_set(v, false, tls_result_parse(name), "%s",
+		    text + name.len + (text[name.len] != '\0'));
+	if (v->result == TLS_RESULT_COUNT)
+		script_fails(r, "no such result");
+	r->world.verify = 0;
+	world_feed(&r->world, &ev);
 }
 
 static void
@@ -269,6 +297,10 @@ step_event(struct run *r, const char *text)
 		step_tls(r, NULL, false);
 	else if (strcmp(text, "tls-resumed") == 0)
 		step_tls(r, NULL, true);
+	else if (strcmp(text, "verified") == 0)
+		step_verified(r, "");
+	else if (starts(text, "not-verified ", &rest))
+		step_verified(r, rest);
 	else if (starts(text, "tls-fail ", &rest))
 		step_tls(r, rest, false);
 	else if (strcmp(text, "client-tls-done") == 0)

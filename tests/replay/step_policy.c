@@ -275,6 +275,8 @@ static const struct {
 	{ "tls_plain_text", SESSION_COUNTER_TLS_PLAIN_TEXT },
 	{ "tls_handshake_failed", SESSION_COUNTER_TLS_HANDSHAKE },
 	{ "tls_afterwards", SESSION_COUNTER_TLS_AFTERWARDS },
+	{ "tls_verified", SESSION_COUNTER_TLS_VERIFIED },
+	{ "tls_unverified", SESSION_COUNTER_TLS_UNVERIFIED },
 	{ "connect_failed", SESSION_COUNTER_CONNECT_FAILED },
 	{ "timeout_client", SESSION_COUNTER_TIMEOUT_CLIENT },
 	{ "timeout_upstream", SESSION_COUNTER_TIMEOUT_UPSTREAM },
@@ -384,6 +386,13 @@ answer_option(struct answer *a, struct span word)
 	} else if (key_is(word, "ehlo", &v)) {
 		a->outbound = true;
 		a->ehlo_name = v;
+	} else if (key_is(word, "tls-name", &v)) {
+		a->outbound = true;
+		if (a->n_tls_names < ANSWER_EDITS_MAX)
+			a->tls_names[a->n_tls_names++] = v;
+	} else if (key_is(word, "tlsa", &v)) {
+		a->outbound = true;
+		a->tlsa = v;
 	} else if (key_is(word, "rule", &v))
 		a->rule = v;
 	else if (key_is(word, "reason", &v))

@@ -342,12 +342,13 @@ world_tls_done(struct world *w, bool resumed)
 }
 
 void
-world_tls_failed(struct world *w, const char *why)
+world_tls_failed(struct world *w, const char *why, bool offered_too_much)
 {
 	struct session_event ev = { .type = SESSION_TLS_FAILED,
 	    .side = SESSION_UPSTREAM };
 
-	ev.u.failed.why = why;
+	ev.u.tls_failed.why = why;
+	ev.u.tls_failed.offered_too_much = offered_too_much;
 	event(w, ev);
 }
 
@@ -374,7 +375,7 @@ world_client_tls_failed(struct world *w, const char *why)
 
 	w->client_handshake = false;
 	buf_clear(&w->client_waiting);
-	ev.u.failed.why = why;
+	ev.u.tls_failed.why = why;
 	event(w, ev);
 }
 

@@ -62,6 +62,7 @@ struct world {
 	size_t parked_messages;
 	bool tls_failed_before;		/* the executor remembers so */
 	struct addr dial_source, dial_destination;
+	unsigned verify;		/* the number of what is to be verified */
 	const char *mx_end, *client_end;	/* "close quit", "abort": not
 						   yet looked at */
 	char mx_end_text[64], client_end_text[64];
@@ -111,7 +112,7 @@ void world_connected(struct world *w);
 void world_connect_failed(struct world *w, const char *why);
 void world_parked_lost(struct world *w, const char *why);
 void world_tls_done(struct world *w, bool resumed);
-void world_tls_failed(struct world *w, const char *why);
+void world_tls_failed(struct world *w, const char *why, bool offered_too_much);
 void world_client_tls_done(struct world *w, bool resumed);
 void world_client_tls_failed(struct world *w, const char *why);
 void world_answer(struct world *w, unsigned policy, struct span frame);

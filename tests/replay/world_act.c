@@ -283,6 +283,30 @@ act_connect(struct world *w, const struct session_action *a)
 }
 
 static void
+act_verify(struct world *w, const struct session_action *a)
+{
+	const struct tls_demand *d = &a->u.verify.demand;
+	struct buf b = { 0 };
+	size_t i;
+
+	w->verify = a->u.verify.number;
+	buf_printf(&b, "verify\ndane=%d\nnames=", d->dane);
+	for (i = 0; i < d->n_names; i++)
+		buf_printf(&b, "%s%s", i > 0 ? "," : "", d->names[i]);
+	buf_append_str(&b, "\ntlsa=");
+	for (i = 0; i < d->n_tlsa; i++)
+		buf_printf(&b, "%s%u/%u/%u/%zu", i > 0 ? "," : "",
+		    d->tlsa[i].usage, d->tlsa[i].selector,
+		    d->tlsa[i].matching, d->tlsa[i].data.len);
+	buf_append_str(&b, "\ndomain=");
+	tell_escaped(&b, a->u.verify.domain);
+	buf_printf(&b, "\nclient_chose=%d\n", a->u.verify.client_chose);
+	if (w->keep_notes)
+		note_add(w, &b);
+	buf_release(&b);
+}
+
+static void
 act_count(struct world *w, const struct session_action *a)
 {
 	if (a->u.count.counter >= SESSION_COUNTER_COUNT)
@@ -322,6 +346,12 @@ world_act(struct world *w, const struct session_action *a)
 		if (w->mx != MX_OPEN)
 			world_breaks(w, "TLS with an MX that is not there");
 		w->mx = MX_HANDSHAKE;
+		snprintf(text, sizeof(text), "start-tls\nname=%.40s\nbare=%d\n",
+		    a->u.start_tls.name, a->u.start_tls.bare);
+		note_text(w, text);
+		break;
+	case SESSION_VERIFY_TLS:
+		act_verify(w, a);
 		break;
 	case SESSION_ACCEPT_TLS:
 		if (w->client_ended || w->client_handshake)

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <cmocka.h>
 
 #include "base/tls_demand.h"
@@ -72,12 +73,47 @@ a_verdict_is_cut_to_fit(void **state)
 	assert_int_equal(strlen(v.why), sizeof(v.why) - 1);
 }
 
+static void
+a_copy_is_equal_and_its_own(void **state)
+{
+	char name[] = "mx.example", bytes[] = "abc";
+	const char *names[] = { name, "b.example" };
+	struct tls_tlsa tlsa[] = { { 3, 1, 1, span_of(bytes, 3) },
+	    { 2, 0, 2, span_of(NULL, 0) } };
+	struct tls_demand from = { true, names, 2, tlsa, 2 }, to, none = { 0 };
+	void *memory, *nothing;
+
+	(void)state;
+	assert_int_equal(tls_demand_copy(&from, &to, &memory), 0);
+	assert_true(tls_demand_eq(&from, &to));
+	bytes[0] = 'x';
+	assert_false(tls_demand_eq(&from, &to));
+	bytes[0] = 'a';
+	name[0] = 'x';
+	assert_false(tls_demand_eq(&from, &to));
+	name[0] = 'm';
+	tlsa[1].matching = 1;
+	assert_false(tls_demand_eq(&from, &to));
+	tlsa[1].matching = 2;
+	assert_true(tls_demand_eq(&from, &to));
+	from.n_tlsa = 1;
+	assert_false(tls_demand_eq(&from, &to));
+	from.n_tlsa = 2;
+	from.dane = false;
+	assert_false(tls_demand_eq(&from, &to));
+	assert_int_equal(tls_demand_copy(&none, &to, &nothing), 0);
+	assert_null(nothing);
+	assert_true(tls_demand_eq(&none, &to));
+	free(memory);
+}
+
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_are_host_names),
 		cmocka_unit_test(a_name_has_a_largest_length),
+		cmocka_unit_test(a_copy_is_equal_and_its_own),
 		cmocka_unit_test(a_verdict_is_cut_to_fit),
 	};
 

@@ -15,6 +15,7 @@
 
 #include "daemon/sockets.h"
 #include "daemon/worker.h"
+#include "net/tls_names.h"
 
 static atomic_bool reload_fails;
 static atomic_uint reloads_failed;
@@ -118,6 +119,8 @@ bench_start(struct bench *b, const char *listeners)
 	assert_non_null(b->shared.tls);
 	b->shared.tls_memory = tls_memory_new(0);
 	assert_non_null(b->shared.tls_memory);
+	b->shared.tls_names = tls_names_new();
+	assert_non_null(b->shared.tls_names);
 	b->worker = worker_new(&b->shared, 0, first, &error);
 	assert_non_null(b->worker);
 	assert_int_equal(worker_start(b->worker), 0);
@@ -134,6 +137,7 @@ bench_stop(struct bench *b)
 	worker_free(b->worker);
 	tls_client_free(b->shared.tls);
 	tls_memory_free(b->shared.tls_memory);
+	tls_names_free(b->shared.tls_names);
 	record_stop(b->shared.record);
 	pthread_rwlock_destroy(&b->shared.own_lock);
 	sockets_release(&b->sockets, false);

@@ -413,6 +413,9 @@ test_decode_decision(void **state)
 	PB(Splice) *splices[] = { &splice };
 	PB(Outbound) outbound = WEIR__POLICY__V1__OUTBOUND__INIT;
 	PB(Endpoint) hop = WEIR__POLICY__V1__ENDPOINT__INIT;
+	PB(Tlsa) tlsa = WEIR__POLICY__V1__TLSA__INIT, *tlsas[] = { &tlsa };
+	char *tls_names[] = { (char *)"a.example", (char *)"b.example" };
+	static uint8_t tlsa_data[] = { 0, 1, 2 };
 	PB(Decision__AnnotationsEntry) entry =
 	    WEIR__POLICY__V1__DECISION__ANNOTATIONS_ENTRY__INIT;
 	PB(Decision__AnnotationsEntry) *entries[] = { &entry };
@@ -445,7 +448,16 @@ test_decode_decision(void **state)
 	splice.insert = (ProtobufCBinaryData){ 1, (uint8_t *)"i" };
 	d.outbound = &outbound;
 	outbound.source_pool = "clean";
-	outbound.tls = WEIR__POLICY__V1__TLS_LEVEL__TLS_LEVEL_ENCRYPT;
+	outbound.tls = WEIR__POLICY__V1__TLS_LEVEL__TLS_LEVEL_DANE;
+	outbound.n_tls_names = 2;
+	outbound.tls_names = tls_names;
+	outbound.n_tlsa = 1;
+	outbound.tlsa = tlsas;
+	tlsa.usage = 2;
+	tlsa.selector = 1;
+	tlsa.matching = 255;
+	tlsa.data.data = (uint8_t *)tlsa_data;
+	tlsa.data.len = 3;
 	outbound.next_hop = &hop;
 	hop.address = "2001:db8::1";
 	d.rewrite = (ProtobufCBinaryData){ 3, (uint8_t *)"a@b" };
@@ -481,7 +493,16 @@ test_decode_decision(void **state)
 	assert_true(got->outbound.set);
 	assert_true(span_eq(got->outbound.source_pool, SPAN("clean")));
 	assert_int_equal(got->outbound.source_address.len, 0);
-	assert_int_equal(got->outbound.tls, POLICY_TLS_ENCRYPT);
+	assert_int_equal(got->outbound.tls, POLICY_TLS_DANE);
+	assert_true(got->outbound.demand.dane);
+	assert_int_equal(got->outbound.demand.n_names, 2);
+	assert_string_equal(got->outbound.demand.names[1], "b.example");
+	assert_int_equal(got->outbound.demand.n_tlsa, 1);
+	assert_int_equal(got->outbound.demand.tlsa[0].usage, 2);
+	assert_int_equal(got->outbound.demand.tlsa[0].selector, 1);
+	assert_int_equal(got->outbound.demand.tlsa[0].matching, 255);
+	assert_true(span_eq(got->outbound.demand.tlsa[0].data,
+	    SPAN("\0\1\2")));
 	assert_int_equal(got->outbound.next_hop.family, ADDR_IPV6);
 	assert_int_equal(got->outbound.next_hop.port, 25);	/* unsaid */
 	assert_true(got->rewrite_set);	/* it is not empty, so it is meant */

@@ -264,6 +264,13 @@ test_splices(void **state)
 static void
 test_outbound(void **state)
 {
+	static const char *const names[33] = { "mx.example.net",
+	    "*.example.net", "192.0.2.1" };
+	static const struct tls_tlsa tlsa[17] = {
+		{ 3, 1, 1, { (const uint8_t *)"x", 1 } },
+	};
+#define NAMES(n) { .names = names, .n_names = (n) }
+#define TLSA(n) { .tlsa = tlsa, .n_tlsa = (n) }
 	static const struct {
 		struct policy_outbound outbound;
 		enum policy_phase phase;
@@ -306,8 +313,29 @@ test_outbound(void **state)
 		{ { .next_hop = HOP, .ehlo_name = SPAN("a.example") },
 		    P(CONNECT), ALL_GRANTS & ~(1u << POLICY_GRANT_OUTBOUND),
 		    "granted" },
-		{ { .verification = true }, P(MAIL), ALL_GRANTS, "cannot" },
+		{ { .tls = POLICY_TLS_VERIFY }, P(RCPT), ALL_GRANTS, NULL },
+		{ { .tls = POLICY_TLS_VERIFY, .demand = NAMES(2) }, P(RCPT),
+		    ALL_GRANTS, NULL },
+		{ { .tls = POLICY_TLS_VERIFY, .demand = NAMES(2) }, P(RCPT),
+		    ALL_GRANTS & ~(1u << POLICY_GRANT_OUTBOUND), "granted" },
+		{ { .tls = POLICY_TLS_VERIFY, .demand = NAMES(3) }, P(RCPT),
+		    ALL_GRANTS, "no host name" },
+		{ { .tls = POLICY_TLS_VERIFY, .demand = NAMES(33) }, P(RCPT),
+		    ALL_GRANTS, "more than 32" },
+		{ { .tls = POLICY_TLS_ENCRYPT, .demand = NAMES(1) }, P(RCPT),
+		    ALL_GRANTS, "only fit" },
+		{ { .demand = NAMES(1) }, P(MAIL), ALL_GRANTS, "only fit" },
+		{ { .tls = POLICY_TLS_DANE, .demand = TLSA(1) }, P(MAIL),
+		    ALL_GRANTS, NULL },
+		{ { .tls = POLICY_TLS_VERIFY, .demand = TLSA(1) }, P(MAIL),
+		    ALL_GRANTS, "only fits" },
+		{ { .tls = POLICY_TLS_DANE, .demand = TLSA(2) }, P(MAIL),
+		    ALL_GRANTS, "no data" },
+		{ { .tls = POLICY_TLS_DANE, .demand = TLSA(17) }, P(MAIL),
+		    ALL_GRANTS, "more than 16" },
 	};
+#undef NAMES
+#undef TLSA
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -1,0 +1,121 @@
+/*
+ * A table from an address's hash to a name. The mutex is taken twice in a TLS
+ * connection's life, around a look into the table. Two addresses with one
+ * 64-bit hash would share a name, and a name that is wrong is forgotten.
+ */
+#include "net/tls_names.h"
+
+#include "base/idtable.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#define ADDRESSES_MAX 4096
+
+struct tls_names {
+	pthread_mutex_t lock;
+	struct idtable *names;		/* hash -> char * */
+};
+
+static uint64_t
+address_hash(const struct addr *a)
+{
+	uint64_t h = 0xcbf29ce484222325u;	/* FNV-1a */
+	size_t i, n = a->family == ADDR_IPV4 ? 4 : 16;
+
+	for (i = 0; i < n; i++)
+		h = (h ^ a->ip[i]) * 0x100000001b3u;
+	return h;
+}
+
+static void
+forget(void *table, uint64_t id, void *name)
+{
+	idtable_remove(table, id);
+	free(name);
+}
+
+struct tls_names *
+tls_names_new(void)
+{
+	struct tls_names *n = calloc(1, sizeof(*n));
+
+	if (n == NULL)
+		return NULL;
+	n->names = idtable_new();
+	if (n->names == NULL || pthread_mutex_init(&n->lock, NULL) != 0) {
+		idtable_free(n->names);
+		free(n);
+		return NULL;
+	}
+	return n;
+}
+
+void
+tls_names_free(struct tls_names *n)
+{
+	if (n == NULL)
+		return;
+	idtable_each(n->names, forget, n->names);
+	idtable_free(n->names);
+	pthread_mutex_destroy(&n->lock);
+	free(n);
+}
+
+const char *
+tls_names_get(struct tls_names *n, const struct addr *destination,
+    char text[TLS_NAMES_SIZE])
+{
+	const char *name;
+
+	pthread_mutex_lock(&n->lock);
+	name = idtable_get(n->names, address_hash(destination));
+	snprintf(text, TLS_NAMES_SIZE, "%s", name == NULL ? "" : name);
+	pthread_mutex_unlock(&n->lock);
+	return text;
+}
+
+static void
+put(struct tls_names *n, uint64_t id, char *name)
+{
+	char *old = idtable_get(n->names, id);
+
+	if (old != NULL)
+		forget(n->names, id, old);
+	else if (idtable_count(n->names) >= ADDRESSES_MAX)
+		idtable_each(n->names, forget, n->names);
+	if (idtable_put(n->names, id, name) != 0)
+		free(name);
+}
+
+void
+tls_names_put(struct tls_names *n, const struct addr *destination,
+    struct span name)
+{
+	char *copy;
+
+	if (!tls_name_is_valid(name) || name.data[0] == '*')
+		return;
+	copy = span_dup(name);
+	if (copy == NULL)
+		return;
+	pthread_mutex_lock(&n->lock);
+	put(n, address_hash(destination), copy);
+	pthread_mutex_unlock(&n->lock);
+}
+
+void
+tls_names_forget(struct tls_names *n, const struct addr *destination,
+    const char *name)
+{
+	uint64_t id = address_hash(destination);
+	char *old;
+
+	pthread_mutex_lock(&n->lock);
+	old = idtable_get(n->names, id);
+	if (old != NULL && strcasecmp(old, name) == 0)
+		forget(n->names, id, old);
+	pthread_mutex_unlock(&n->lock);
+}

@@ -1,0 +1,272 @@
+/*
+ * Late verification: whether the MX under TLS is who a level demands is asked
+ * when it is known what to ask for. Names or TLSA records that weir.conf or a
+ * decision brought are enough at MAIL; else they are looked up for the
+ * recipient's domain, at RCPT.
+ *
+ *	MAIL or RCPT  --> its verdict: relay
+ *	                  SESSION_VERIFY_TLS ---> chain, trust, names, DNS
+ *	                  SESSION_TLS_VERIFIED <-
+ *	     forwarded <-- ok, or 451 4.7.5
+ *
+ * Commands behind it wait, so the order stays. What was found is remembered
+ * with the connection: the next recipient of the domain asks nobody.
+ */
+#include "session/internal.h"
+#include "session/route.h"
+
+#include "config/tls.h"
+
+#include <stdlib.h>
+
+/* Of one connection; the oldest is looked up again. */
+#define VERIFIED_MAX 32
+
+struct verified {
+	TAILQ_ENTRY(verified) link;
+	unsigned number;		/* of the action */
+	struct tls_demand demand;
+	void *memory;			/* of demand */
+	struct route *route;		/* whose demand it first was */
+	struct buf domain;
+	struct tls_verdict verdict;
+};
+
+/* What counts for one command. */
+struct want {
+	enum config_tls level;
+	struct tls_demand demand;
+	struct span domain;	/* empty: the demand is complete */
+};
+
+/* A greeting raises what weir.conf says, and no policy's choice. */
+static const struct config_tls_block *
+raised_by(const struct upstream *up, const struct route *route)
+{
+	return up->tls_block != NULL && !route->tls_chosen &&
+	    up->tls_block->level > route->tls ? up->tls_block : NULL;
+}
+
+/* The level that the connection in use is made for. */
+enum config_tls
+session_tls_level(const struct session *s)
+{
+	const struct config_tls_block *b = raised_by(s->up, s->up->route);
+
+	return b != NULL ? b->level : s->up->route->tls;
+}
+
+void
+session_verify_greeting(struct session *s)
+{
+	const struct config_tls_block *b = config_tls_of_group(s->config,
+	    buf_span(&s->up->name));
+
+	s->up->tls_block = b;
+	if (b != NULL && raised_by(s->up, s->up->route) == b)
+		session_fact_event(s, "the MX greets as one of tls \"%s\"",
+		    b->name);
+}
+
+static void
+want_of(const struct session *s, const struct pending *p, struct want *w)
+{
+	const struct route *route = p->route;
+	const struct config_tls_block *b = raised_by(s->up, route);
+	struct smtp_path path;
+	struct span address;
+
+	*w = (struct want){ .level = route->tls, .demand = route->demand };
+	if (b != NULL) {
+		w->level = b->level;
+		w->demand = (struct tls_demand){ .names = b->names,
+		    .n_names = b->n_names };
+	}
+	w->demand.dane = w->level == CONFIG_TLS_DANE;
+	if (w->demand.dane ? w->demand.n_tlsa > 0 : w->demand.n_names > 0)
+		return;
+	if (p->command != &session_command_rcpt)
+		return;
+	if (session_rewritten(p->inquiry, &address))
+		w->domain = smtp_path_domain(address);
+	else if (smtp_path_parse(p->parsed.args, SPAN("TO"), &path) == 0)
+		w->domain = smtp_path_domain(path.address);
+}
+
+static bool
+is_complete(const struct want *w)
+{
+	return w->demand.dane ? w->demand.n_tlsa > 0 : w->demand.n_names > 0;
+}
+
+/* What SNI should ask for, if a level says; "": it does not. */
+const char *
+session_verify_name(const struct session *s)
+{
+	const struct config_tls_block *b = raised_by(s->up, s->up->route);
+	const char *const *names = b != NULL ? b->names :
+	    s->up->route->demand.names;
+	size_t i, n = b != NULL ? b->n_names : s->up->route->demand.n_names;
+
+	for (i = 0; i < n; i++)
+		if (names[i][0] != '*')
+			return names[i];
+	return "";
+}
+
+/* ----------------------------------------------------------------- memory */
+
+static void
+verified_free(struct verified *v)
+{
+	if (v == NULL)
+		return;
+	free(v->memory);
+	route_unref(v->route);
+	buf_release(&v->domain);
+	free(v);
+}
+
+void
+session_verify_forget(struct upstream *up)
+{
+	struct verified *v;
+
+	while ((v = TAILQ_FIRST(&up->verified)) != NULL) {
+		TAILQ_REMOVE(&up->verified, v, link);
+		verified_free(v);
+	}
+	up->n_verified = 0;
+}
+
+static bool
+is_about(const struct verified *v, const struct want *w)
+{
+	return tls_demand_eq(&v->demand, &w->demand) &&
+	    span_eq_nocase(buf_span(&v->domain), w->domain);
+}
+
+static const struct verified *
+recall(const struct session *s, const struct want *w)
+{
+	const struct verified *v;
+
+	TAILQ_FOREACH(v, &s->up->verified, link)
+		if (is_about(v, w))
+			return v;
+	return NULL;
+}
+
+static void
+remember(struct upstream *up, struct verified *v)
+{
+	struct verified *oldest = TAILQ_FIRST(&up->verified);
+
+	if (up->n_verified == VERIFIED_MAX) {
+		TAILQ_REMOVE(&up->verified, oldest, link);
+		verified_free(oldest);
+		up->n_verified--;
+	}
+	TAILQ_INSERT_TAIL(&up->verified, v, link);
+	up->n_verified++;
+}
+
+/* -------------------------------------------------------------- the question */
+
+/* An action may still point into it. */
+static void
+give_back(void *v)
+{
+	verified_free(v);
+}
+
+/* Asks, unless that has been asked already. */
+static void
+ask(struct session *s, const struct pending *p, const struct want *w)
+{
+	struct verified *v = s->verifying;
+	struct session_action *a;
+
+	if (v != NULL && is_about(v, w))
+		return;
+	session_later(s, give_back, v);
+	s->verifying = v = calloc(1, sizeof(*v));
+	if (v == NULL || tls_demand_copy(&w->demand, &v->demand,
+	    &v->memory) != 0 || buf_append(&v->domain, w->domain) != 0) {
+		session_end(s, "internal");
+		return;
+	}
+	v->route = route_ref(p->route);
+	v->number = ++s->n_verifications;
+	a = session_act(s, SESSION_VERIFY_TLS, SESSION_UPSTREAM);
+	a->u.verify.number = v->number;
+	a->u.verify.demand = v->demand;
+	a->u.verify.domain = buf_span(&v->domain);
+	a->u.verify.client_chose = s->listener->mode != CONFIG_MODE_FIXED &&
+	    addr_eq(&s->destination, &s->up->route->destination);
+}
+
+/**
+ * session_verify_ready - may this MAIL or RCPT go to the MX? (as
+ * session_command.ready)
+ *
+ * false: another connection, or an answer, is awaited. true: it may, or it was
+ * answered.
+ */
+bool
+session_verify_ready(struct session *s, struct pending *p)
+{
+	const struct transaction *t = p->transaction;
+	const struct verified *v;
+	struct want w;
+
+	if (!session_rehome_ready(s, p))
+		return false;
+	if (p->state != PENDING_PARSED || t == NULL || t->ended ||
+	    t->refused || t->discarded)
+		return true;
+	want_of(s, p, &w);
+	if (w.level >= CONFIG_TLS_ENCRYPT && !s->up->tls_on)
+		session_send_back(s, p, "4.7.5", "TLS is required and not "
+		    "available: the connection to the MX is in clear");
+	if (w.level < CONFIG_TLS_VERIFY || !s->up->tls_on)
+		return true;
+	if (!is_complete(&w) && p->command == &session_command_mail)
+		return true;
+	v = recall(s, &w);
+	if (v == NULL) {
+		ask(s, p, &w);
+		return false;
+	}
+	if (!v->verdict.ok)
+		session_send_back(s, p, "4.7.5", v->verdict.why);
+	return true;
+}
+
+void
+session_verified(struct session *s, unsigned number,
+    const struct tls_verdict *verdict)
+{
+	struct verified *v = s->verifying;
+
+	if (v == NULL || v->number != number)
+		return;		/* its command is gone */
+	s->verifying = NULL;
+	v->verdict = *verdict;
+	session_count(s, verdict->ok ? SESSION_COUNTER_TLS_VERIFIED :
+	    SESSION_COUNTER_TLS_UNVERIFIED, 1);
+	session_tls_result(s, v->route, verdict->result, session_keep(s,
+	    buf_span(&v->domain)), verdict->why);
+	session_fact_event(s, "the MX is %s%s%s", verdict->ok ?
+	    "who it should be" : "not who it should be",
+	    verdict->why[0] == '\0' ? "" : ": ", verdict->why);
+	remember(s->up, v);
+}
+
+/* The session ends. */
+void
+session_verify_drop(struct session *s)
+{
+	session_later(s, give_back, s->verifying);
+	s->verifying = NULL;
+}
