@@ -69,8 +69,8 @@ read_file(const char *path, struct buf *out, char **error_r)
 	if (result != 0)
 		explain(error_r, "cannot read %s: %s%s", path, strerror(errno),
 		    errno != EACCES || geteuid() == 0 ? "" :
-		    "; weir is no longer root and reads it as its own user: "
-		    "let that user's group read it, or restart");
+		    "; weir is not root, or not any more: let the group of "
+		    "its user read it");
 	if (fd >= 0)
 		close(fd);
 	return result;

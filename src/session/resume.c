@@ -172,6 +172,12 @@ memo_drop(struct session *s, struct memo *m)
 	session_later(s, free, m);
 }
 
+static bool
+is_of_another_leg(const struct policy_event *a, const struct policy_event *b)
+{
+	return a->type == POLICY_PHASE_TLS && a->u.tls.leg != b->u.tls.leg;
+}
+
 /* A second EHLO takes the place of the first. */
 static void
 memo_supersede(struct session *s, const struct policy_event *ev, size_t from)
@@ -183,6 +189,7 @@ memo_supersede(struct session *s, const struct policy_event *ev, size_t from)
 	for (m = TAILQ_FIRST(&s->memos); m != NULL; m = next) {
 		next = TAILQ_NEXT(m, link);
 		if (m->event.type == ev->type && m->from == from &&
+		    !is_of_another_leg(&m->event, ev) &&
 		    !session_phase_is_of_transaction(
 		    (enum policy_phase)ev->type))
 			memo_drop(s, m);

@@ -292,7 +292,7 @@ def test_a_key_only_root_may_read(net, weir, scripted, place, files):
     greets()
     proxy.reload(text)
     proxy.wait_log("event=reload.failed")
-    assert f"cannot read {path}: Permission denied; weir is no longer root" \
+    assert f"cannot read {path}: Permission denied; weir is not root" \
         in proxy.log
     greets()
     path.chmod(0o644)

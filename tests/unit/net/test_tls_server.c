@@ -533,7 +533,7 @@ a_key_out_of_reach_says_what_to_do(void **state)
 
 		if (setuid(65534) != 0 || tls_server_new(&o, &error) != NULL ||
 		    error == NULL ||
-		    strstr(error, "Permission denied; weir is no longer root")
+		    strstr(error, "Permission denied; weir is not root")
 		    == NULL)
 			_exit(1);
 		_exit(0);
