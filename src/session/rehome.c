@@ -355,11 +355,16 @@ session_rehome_secured(struct session *s)
 void
 session_rehome_mail_reply(struct session *s, const struct mx_reply *reply)
 {
+	struct policy_reply r;
+
 	session_fact_lines(s, FACT_MX_TO_WEIR, reply->raw);
-	if (reply->code / 100 == 2)
+	if (reply->code / 100 == 2) {
 		rehome_done(s);
-	else
-		session_rehome_refused(s, "MAIL", reply);
+		return;
+	}
+	session_reply_split(s, reply->raw, &r);
+	session_measure(s, SESSION_MEASURE_REFUSED, &r, 0);
+	session_rehome_refused(s, "MAIL", reply);
 }
 
 /* The MX said no to what, in its words. */
