@@ -281,7 +281,7 @@ def front(tmp_path):
         pytest.skip(reason)
     peers = Peers(certificate(tmp_path))
     with contextlib.closing(peers):
-        started = Front(tmp_path / "may", peers, "may", patience="300ms",
+        started = Front(tmp_path / "may", peers, "may", patience="1s",
                         memory="0s")
         with contextlib.ExitStack() as stopped:
             stopped.callback(started.stop)
