@@ -302,7 +302,8 @@ world_connected(struct world *w)
 	}
 	ev.u.connected.remote = w->dial_destination;
 	ev.u.connected.took_us = 1000;
-	ev.u.connected.tls_failed_before = w->tls_failed_before;
+	ev.u.connected.tls_failed_before = w->tls_failed_before ?
+	    TLS_RESULT_VALIDATION_FAILURE : TLS_RESULT_SUCCESS;
 	event(w, ev);
 }
 
