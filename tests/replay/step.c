@@ -221,22 +221,17 @@ step_tls(struct run *r, const char *failed, bool resumed)
 static void
 step_verified(struct run *r, const char *text)
 {
-	struct session_event ev = { .type = SESSION_TLS_VERIFIED };
 	struct span name = span_take(span_str(text), strcspn(text, " "));
-	struct tls_verdict *v = &ev.u.verified.verdict;
+	enum tls_result result = name.len == 0 ? TLS_RESULT_SUCCESS :
+	    tls_result_parse(name);
 
-	ev.u.verified.number = r->world.verify;
 	if (r->world.verify == 0)
 		script_fails(r, "nothing is to be verified");
-	if (name.len == 0)
-		tls_verdict_set(v, true, TLS_RESULT_SUCCESS, "%s", "");
-	else
-		tls_verdict_set(v, false, tls_result_parse(name), "%s",
-		    text + name.len + (text[name.len] != '\0'));
-	if (v->result == TLS_RESULT_COUNT)
+	else if (result == TLS_RESULT_COUNT)
 		script_fails(r, "no such result");
-	r->world.verify = 0;
-	world_feed(&r->world, &ev);
+	else
+		world_verified(&r->world, result,
+		    text + name.len + (text[name.len] != '\0'));
 }
 
 static void

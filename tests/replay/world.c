@@ -380,6 +380,19 @@ world_client_tls_failed(struct world *w, const char *why)
 	event(w, ev);
 }
 
+/* What was to be verified; SUCCESS: it is right. */
+void
+world_verified(struct world *w, enum tls_result result, const char *why)
+{
+	struct session_event ev = { .type = SESSION_TLS_VERIFIED };
+
+	ev.u.verified.number = w->verify;
+	w->verify = 0;
+	tls_verdict_set(&ev.u.verified.verdict, result == TLS_RESULT_SUCCESS,
+	    result, "%s", result == TLS_RESULT_SUCCESS ? "" : why);
+	event(w, ev);
+}
+
 void
 world_answer(struct world *w, unsigned policy, struct span frame)
 {
