@@ -99,6 +99,8 @@ mx_replies(struct world *w, unsigned how)
 		yes = "354 go\r\n";
 	else if (items.len > 0 && items.data[0] == ITEM_AUTH)
 		yes = how & 2 ? "334 \r\n" : "235 ok\r\n";
+	else if (items.len > 0 && items.data[0] == ITEM_STARTTLS)
+		yes = "220 go\r\n";
 	else if (items.len > 0 && items.data[0] == ITEM_UNKNOWN)
 		yes = how & 2 ? "300 go\r\n" : "250 ok\r\n";
 	else if (how & 2)
