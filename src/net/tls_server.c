@@ -4,7 +4,8 @@
  * out of reach since weir gave up its privileges.
  *
  * Which of several certificates a client is shown GnuTLS decides, by the name
- * that the client wants and by what it can verify.
+ * that the client wants and by what it can verify. It does not look at
+ * wildcards: choose_wildcard() does, where no certificate has the very name.
  */
 #include "net/tls_server.h"
 #include "base/buf.h"
@@ -20,9 +21,17 @@
 
 #define FILE_MAX (1024 * 1024)	/* of certificates, chain and key */
 
+/* One certificate by itself. */
+struct pair {
+	gnutls_certificate_credentials_t credentials;
+	gnutls_x509_crt_t crt;		/* without its chain */
+};
+
 struct tls_server {
 	atomic_uint references;
-	gnutls_certificate_credentials_t credentials;
+	gnutls_certificate_credentials_t credentials;	/* all of them */
+	struct pair *pairs;		/* where there are several */
+	size_t n_pairs;
 	gnutls_priority_t priority;
 	bool asks;
 	uint8_t ticket_key[TLS_SERVER_TICKET_KEY];
@@ -96,6 +105,33 @@ datum_of(const struct buf *b)
 	    (unsigned)s.len };
 }
 
+/* Keeps the pair apart, too. GnuTLS's codes. */
+static int
+add_pair(struct tls_server *t, const gnutls_datum_t *crt,
+	const gnutls_datum_t *key)
+{
+	struct pair *p = &t->pairs[t->n_pairs];
+	gnutls_x509_crt_t *chain;
+	unsigned i, n;
+	int rc = gnutls_certificate_allocate_credentials(&p->credentials);
+
+	if (rc < 0)
+		return rc;
+	t->n_pairs++;
+	rc = gnutls_certificate_set_x509_key_mem(p->credentials, crt, key,
+	    GNUTLS_X509_FMT_PEM);
+	if (rc >= 0)
+		rc = gnutls_certificate_get_x509_crt(p->credentials, 0, &chain,
+		    &n);
+	if (rc < 0)
+		return rc;
+	p->crt = chain[0];
+	for (i = 1; i < n; i++)
+		gnutls_x509_crt_deinit(chain[i]);
+	gnutls_free(chain);
+	return 0;
+}
+
 static int
 load_pair(struct tls_server *t, const char *certificate, const char *key,
 	char **error_r)
@@ -114,6 +150,8 @@ load_pair(struct tls_server *t, const char *certificate, const char *key,
 	key_pem = apart ? datum_of(&sealed) : crt_pem;
 	rc = gnutls_certificate_set_x509_key_mem(t->credentials, &crt_pem,
 	    &key_pem, GNUTLS_X509_FMT_PEM);
+	if (rc >= 0 && t->pairs != NULL)
+		rc = add_pair(t, &crt_pem, &key_pem);
 	if (rc < 0)
 		explain(error_r, "cannot use certificate %s with key %s: %s",
 		    certificate, apart ? key : certificate,
@@ -130,6 +168,11 @@ load_pairs(struct tls_server *t, const struct tls_server_options *o,
 {
 	size_t i;
 
+	if (o->n_certificates > 1) {
+		t->pairs = calloc(o->n_certificates, sizeof(*t->pairs));
+		if (t->pairs == NULL)
+			return -1;
+	}
 	for (i = 0; i < o->n_certificates; i++)
 		if (load_pair(t, o->certificates[i], i < o->n_keys ?
 		    o->keys[i] : NULL, error_r) != 0)
@@ -138,6 +181,20 @@ load_pairs(struct tls_server *t, const struct tls_server_options *o,
 		return 0;
 	explain(error_r, "there is no certificate");
 	return -1;
+}
+
+/* GnuTLS's codes, or 0: there are none. */
+static int
+trust(struct tls_server *t, const gnutls_datum_t *pem)
+{
+	int rc = gnutls_certificate_set_x509_trust_mem(t->credentials, pem,
+	    GNUTLS_X509_FMT_PEM);
+	size_t i;
+
+	for (i = 0; rc > 0 && i < t->n_pairs; i++)
+		rc = gnutls_certificate_set_x509_trust_mem(
+		    t->pairs[i].credentials, pem, GNUTLS_X509_FMT_PEM);
+	return rc;
 }
 
 static int
@@ -155,8 +212,7 @@ load_client_ca(struct tls_server *t, const struct tls_server_options *o,
 	rc = read_file(o->client_ca, &ca, error_r);
 	if (rc == 0) {
 		pem = datum_of(&ca);
-		rc = gnutls_certificate_set_x509_trust_mem(t->credentials,
-		    &pem, GNUTLS_X509_FMT_PEM);
+		rc = trust(t, &pem);
 		if (rc <= 0)
 			explain(error_r, "cannot read certificates from %s: "
 			    "%s", o->client_ca, rc == 0 ? "there are none" :
@@ -212,14 +268,53 @@ tls_server_ref(struct tls_server *t)
 void
 tls_server_unref(struct tls_server *t)
 {
+	size_t i;
+
 	if (t == NULL || atomic_fetch_sub(&t->references, 1) != 1)
 		return;
 	if (t->priority != NULL)
 		gnutls_priority_deinit(t->priority);
 	if (t->credentials != NULL)
 		gnutls_certificate_free_credentials(t->credentials);
+	for (i = 0; i < t->n_pairs; i++) {
+		gnutls_certificate_free_credentials(t->pairs[i].credentials);
+		if (t->pairs[i].crt != NULL)
+			gnutls_x509_crt_deinit(t->pairs[i].crt);
+	}
+	free(t->pairs);
 	gnutls_memset(t->ticket_key, 0, sizeof(t->ticket_key));
 	free(t);
+}
+
+static const struct pair *
+pair_for(const struct tls_server *t, const char *name, unsigned flags)
+{
+	size_t i;
+
+	for (i = 0; i < t->n_pairs; i++)
+		if (gnutls_x509_crt_check_hostname2(t->pairs[i].crt, name,
+		    flags))
+			return &t->pairs[i];
+	return NULL;
+}
+
+/* The client has said which name it wants. */
+static int
+choose_wildcard(gnutls_session_t session)
+{
+	const struct tls_server *t = gnutls_session_get_ptr(session);
+	const struct pair *p;
+	char name[256];
+	size_t size = sizeof(name);
+	unsigned type;
+
+	if (gnutls_server_name_get(session, name, &size, &type, 0) !=
+	    GNUTLS_E_SUCCESS || type != GNUTLS_NAME_DNS ||
+	    pair_for(t, name, GNUTLS_VERIFY_DO_NOT_ALLOW_WILDCARDS) != NULL ||
+	    (p = pair_for(t, name, 0)) == NULL)
+		return 0;
+	return gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE,
+	    p->credentials);
 }
 
 int
@@ -233,6 +328,11 @@ tls_server_prepare(struct tls_server *t, gnutls_session_t session)
 		    t->credentials);
 	if (rc == GNUTLS_E_SUCCESS)
 		rc = gnutls_session_ticket_enable_server(session, &key);
+	if (t->n_pairs > 0) {
+		gnutls_session_set_ptr(session, t);
+		gnutls_handshake_set_post_client_hello_function(session,
+		    choose_wildcard);
+	}
 	if (t->asks)
 		gnutls_certificate_server_set_request(session,
 		    GNUTLS_CERT_REQUEST);

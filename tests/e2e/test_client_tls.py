@@ -120,12 +120,14 @@ def test_a_policy_refuses_who_shows_no_certificate(bench, files):
 def test_sni_chooses_the_certificate(bench, files):
     """Several smart hosts behind one listener, keys in files of their own."""
     one, key = files.issue("one.example.net", apart=True)
-    two = files.issue("two.example.net", "more.example.net")
+    two = files.issue("two.example.net", "more.example.net",
+                      "*.wild.example.net")
     bench.mx()
     proxy = bench.weir(listener=offer(one, two,
                                       more=f'tls_key = {{"{key}", ""}}'))
     tls = context(files)
-    for name in ("one.example.net", "two.example.net", "more.example.net"):
+    for name in ("one.example.net", "two.example.net", "more.example.net",
+                 "x.wild.example.net"):
         client = Secure(proxy.port, tls, name)
         assert client.ask("EHLO x")[:3] == "250"
         client.close()

@@ -121,7 +121,7 @@ make(const char *path, const char *name, gnutls_x509_crt_t *ca,
 {
 	gnutls_x509_privkey_t key;
 	gnutls_x509_crt_t crt;
-	char dn[64];
+	char dn[64], wild[64];
 	bool is_ca = *ca == NULL;
 
 	assert_int_equal(gnutls_x509_privkey_init(&key), 0);
@@ -136,6 +136,9 @@ make(const char *path, const char *name, gnutls_x509_crt_t *ca,
 	assert_int_equal(gnutls_x509_crt_set_dn(crt, dn, NULL), 0);
 	gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, name,
 	    (unsigned)strlen(name), GNUTLS_FSAN_SET);
+	snprintf(wild, sizeof(wild), "*.%s", name);
+	gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, wild,
+	    (unsigned)strlen(wild), GNUTLS_FSAN_APPEND);
 	gnutls_x509_crt_set_basic_constraints(crt, is_ca, -1);
 	gnutls_x509_crt_set_key(crt, key);
 	assert_int_equal(gnutls_x509_crt_sign2(crt, is_ca ? crt : *ca,
@@ -313,6 +316,9 @@ the_name_that_is_wanted_chooses_the_certificate(void **state)
 		{ "mail.other.example", "CN=mail.other.example" },
 		{ "mx.example", "CN=mx.example" },
 		{ "MX.example", "CN=mx.example" },
+		{ "a.mail.other.example", "CN=mail.other.example" },
+		{ "a.mx.example", "CN=mx.example" },
+		{ "a.b.mail.other.example", "CN=mx.example" },
 		{ "unknown.example", "CN=mx.example" },
 		{ "", "CN=mx.example" },
 	};
@@ -349,6 +355,15 @@ a_client_certificate_is_asked_for_and_shown(void **state)
 	assert_true(t->side[SERVER].ok);
 	assert_false(t->side[SERVER].verified);
 	assert_true(t->side[SERVER].why[0] != '\0');
+	part(t);
+
+	/* Of whichever certificate weir shows. */
+	tls_client_free(with);
+	with = client_new(t, "a.mail.other.example", t->client);
+	meet(t, server_new(t, t->ca, TLS12), with);
+	assert_string_equal(t->side[CLIENT].subject, "CN=mail.other.example");
+	assert_string_equal(t->side[SERVER].subject, "CN=tenant.example");
+	assert_true(t->side[SERVER].verified);
 	part(t);
 
 	meet(t, server_new(t, t->ca, NORMAL), without);
