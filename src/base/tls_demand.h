@@ -45,7 +45,8 @@ bool tls_demand_eq(const struct tls_demand *a, const struct tls_demand *b);
 struct tls_verdict {
 	bool ok;		/* mail may go on */
 	/* SUCCESS, or what a report says; with `ok` if no record was usable,
-	 * which asks for encryption only (RFC 7672 2.2). */
+	 * which asks for encryption only (RFC 7672 2.2). TLS_RESULT_COUNT: the
+	 * domain demands nothing. */
 	enum tls_result result;
 	char why[160];		/* for people; "" when all is well */
 };

@@ -41,11 +41,9 @@ void config_check_conditions(const struct config *c,
 	const struct config_policy *p, const struct config_part *part,
 	struct config_report *report);
 
-/* check_tls.c: a tls block; and a level that is not there yet. */
+/* check_tls.c: a tls block. */
 void config_check_tls(const struct config_tls_block *block,
 	const struct config_part *part, struct config_report *report);
-void config_check_dane(enum config_tls level, const struct config_part *part,
-	const char *key, struct config_report *report);
 
 /* The next part of that kind after `part` (NULL: the first of parts). */
 const struct config_part *config_next_part(const struct config_part *parts,

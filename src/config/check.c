@@ -1,14 +1,10 @@
 /*
- * Rules between keys, and the words that weir.conf knows already but this
- * version does not serve: they are refused by name, so that no operator
- * believes in a protection that is not there.
+ * Rules between keys.
  */
 #include <ctype.h>
 #include <sys/un.h>
 
 #include "config/build.h"
-
-#define LATER "not in this version of weir yet"
 
 static bool
 is_name(const char *s, size_t max)
@@ -217,7 +213,6 @@ check_upstream(const struct config *c, const struct config_part *part,
 		config_report_add(report, config_part_line(part, "source"),
 		    "source = client serves only listeners of mode = tproxy, "
 		    "and there is none; write addresses of this machine");
-	config_check_dane(c->upstream.tls, part, "tls", report);
 	if (c->upstream.tls_priority[0] == '\0')
 		config_report_add(report, config_part_line(part,
 		    "tls_priority"), "tls_priority is empty; write NORMAL, or "

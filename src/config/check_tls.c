@@ -6,16 +6,6 @@
 
 #include "base/tls_demand.h"
 
-void
-config_check_dane(enum config_tls level, const struct config_part *part,
-    const char *key, struct config_report *report)
-{
-	if (level == CONFIG_TLS_DANE)
-		config_report_add(report, config_part_line(part, key),
-		    "%s = dane: not in this version of weir yet; use encrypt, "
-		    "which never sends in clear, or verify", key);
-}
-
 static void
 check_groups(const struct config_tls_block *b, const struct config_part *part,
     struct config_report *report)
@@ -66,7 +56,6 @@ config_check_tls(const struct config_tls_block *b,
 		    "tls \"%s\" speaks for nobody; write networks = "
 		    "{\"192.0.2.0/24\"} or groups = {\"example.com\"}",
 		    part->title);
-	config_check_dane(b->level, part, "level", report);
 	check_groups(b, part, report);
 	check_names(b, part, report);
 }

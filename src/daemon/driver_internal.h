@@ -7,6 +7,7 @@
 
 #include "daemon/driver.h"
 #include "net/connect.h"
+#include "net/dns_confirm.h"
 #include "net/stream.h"
 #include "service/spool.h"
 
@@ -18,6 +19,8 @@ struct leg {
 	struct addr destination, local;	/* as dialled, and our end */
 	struct addr source;		/* as asked for; NONE: not known */
 	struct mx_visit *visit;		/* what is measured of it */
+	struct driver_lookup *lookup;	/* what TLS is to show; or NULL */
+	struct dns_confirm_query *confirm;	/* its name, before TLS; or NULL */
 	uint64_t dialled_us;
 	bool claimed;			/* in the loop guard */
 };
@@ -102,7 +105,15 @@ void driver_measure_end(struct leg *leg);
 void driver_start_tls(struct driver *d, const struct session_action *a);
 void driver_tls_learn(struct driver *d, const struct tls_info *info);
 void driver_verify(struct driver *d, const struct session_action *a);
+void driver_verify_now(struct leg *leg, const struct tls_demand *demand,
+	struct tls_verdict *verdict_r);
 void driver_verify_release(struct driver *d);
+
+/* driver_lookup.c: what nobody brought. true: SESSION_TLS_VERIFIED will be fed
+ * later, unless it is cancelled; false: this is the verdict. */
+bool driver_lookup(struct driver *d, const struct session_action *a,
+	struct tls_verdict *verdict_r);
+void driver_lookup_cancel(struct leg *leg);
 
 /* driver_execute.c */
 void driver_execute(struct driver *d, const struct session_actions *actions);

@@ -165,7 +165,7 @@ leg_connected(void *ctx, int fd, const struct addr *local, const char *why)
 		ev.u.connected.remote = leg->destination;
 		ev.u.connected.took_us = loop_now_us(d->worker->loop) -
 		    leg->dialled_us;
-		ev.u.connected.tls_failed_before = tls_memory_get(
+		ev.u.connected.tls_failed_before = tls_memory_has(
 		    d->worker->shared->tls_memory, &leg->destination,
 		    loop_now_us(d->worker->loop));
 		histogram_add(&d->worker->metrics->connect_us,
@@ -211,6 +211,9 @@ driver_connect(struct driver *d, const struct session_action *a)
 static void
 leg_end(struct leg *leg, enum stream_end how)
 {
+	driver_lookup_cancel(leg);
+	dns_confirm_cancel(leg->confirm);
+	leg->confirm = NULL;
 	stream_end(leg->stream, how);
 	leg->stream = NULL;
 	connect_cancel(leg->attempt);

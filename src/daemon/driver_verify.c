@@ -3,7 +3,8 @@
  * it, and whether it is who a level demands.
  *
  * The name to ask for is the first that is known of: the one that is demanded;
- * the one that a certificate at this address has shown before. A certificate
+ * the one that a certificate at this address has shown before; that of the
+ * greeting, if it leads back to this address. A certificate
  * that the trust store vouches for and that carries the name of the MX's
  * greeting, or a name that was demanded, is remembered; a name that the MX does
  * not know, or that its certificate does not carry, is forgotten.
@@ -15,25 +16,81 @@
 
 #include <stdlib.h>
 
+/* d->tls_name may be NULL: no memory for it. */
+static void
+start(struct leg *leg, bool bare)
+{
+	struct driver *d = leg->driver;
+	struct tls_peer peer = { leg->destination,
+	    d->tls_name == NULL ? "" : d->tls_name };
+
+	if (bare)
+		peer.address.family = ADDR_NONE;
+	stream_start_tls(leg->stream, d->worker->shared->tls, &peer,
+	    d->config->upstream.tls_timeout_us);
+}
+
+static void
+on_confirmed(void *ctx, bool confirmed)
+{
+	struct leg *leg = ctx;
+	struct driver *d = leg->driver;
+
+	leg->confirm = NULL;
+	if (confirmed) {
+		free(d->tls_name);
+		d->tls_name = strdup(d->tls_greeting);
+	}
+	start(leg, false);
+}
+
+/* Nothing is known of who that is but what it calls itself: is that its name?
+ * true: it will be known later. */
+static bool
+confirm(struct driver *d)
+{
+	struct dns_confirm *c = d->worker->confirm;
+	const char *greeting = d->tls_greeting;
+	char name[DNS_NAME_MAX];
+
+	if (c == NULL || greeting == NULL ||
+	    !tls_name_is_valid(span_str(greeting)) ||
+	    dns_name(span_str(greeting), name) != 0)
+		return false;
+	switch (dns_confirm_known(c, name, &d->up->destination)) {
+	case DNS_CONFIRM_YES:
+		free(d->tls_name);
+		d->tls_name = strdup(greeting);
+		return false;
+	case DNS_CONFIRM_NO:
+		return false;
+	case DNS_CONFIRM_UNKNOWN:
+		break;
+	}
+	d->up->confirm = dns_confirm_start(c, name, &d->up->destination,
+	    on_confirmed, d->up);
+	return d->up->confirm != NULL;
+}
+
 void
 driver_start_tls(struct driver *d, const struct session_action *a)
 {
 	char known[TLS_NAMES_SIZE];
-	struct tls_peer peer = { d->up->destination, a->u.start_tls.name };
+	const char *name = a->u.start_tls.name;
 
 	if (d->up->stream == NULL)
 		return;
 	if (a->u.start_tls.bare)
-		peer = (struct tls_peer){ { .family = ADDR_NONE }, "" };
-	else if (peer.name[0] == '\0')
-		peer.name = tls_names_get(d->worker->shared->tls_names,
+		name = "";
+	else if (name[0] == '\0')
+		name = tls_names_get(d->worker->shared->tls_names,
 		    &d->up->destination, known);
 	free(d->tls_name);
 	free(d->tls_greeting);
-	d->tls_name = strdup(peer.name);
+	d->tls_name = strdup(name);
 	d->tls_greeting = span_dup(a->u.start_tls.greeting);
-	stream_start_tls(d->up->stream, d->worker->shared->tls, &peer,
-	    d->config->upstream.tls_timeout_us);
+	if (name[0] != '\0' || a->u.start_tls.bare || !confirm(d))
+		start(d->up, a->u.start_tls.bare);
 }
 
 static bool
@@ -59,45 +116,41 @@ driver_tls_learn(struct driver *d, const struct tls_info *info)
 		tls_names_put(names, &d->up->destination, span_str(greeting));
 }
 
-/* The answer to the session's question, when all that is demanded is known. */
-static void
-verify(struct driver *d, unsigned number, const struct tls_demand *demand)
+/* All that is demanded is known. */
+void
+driver_verify_now(struct leg *leg, const struct tls_demand *demand,
+    struct tls_verdict *verdict_r)
 {
-	struct session_event ev = { .type = SESSION_TLS_VERIFIED };
-	struct tls_verdict *v = &ev.u.verified.verdict;
+	struct worker_shared *shared = leg->driver->worker->shared;
 	size_t i;
 
-	ev.u.verified.number = number;
-	if (d->up->stream == NULL)
-		tls_verdict_set(v, false, TLS_RESULT_STARTTLS_NOT_SUPPORTED,
+	if (leg->stream == NULL)
+		tls_verdict_set(verdict_r, false,
+		    TLS_RESULT_STARTTLS_NOT_SUPPORTED,
 		    "the connection to the MX is gone");
 	else
-		stream_tls_verify(d->up->stream, demand, v);
-	for (i = 0; v->ok && i < demand->n_names; i++)
-		if (stream_tls_carries(d->up->stream, demand->names[i])) {
-			tls_names_put(d->worker->shared->tls_names,
-			    &d->up->destination, span_str(demand->names[i]));
+		stream_tls_verify(leg->stream, demand, verdict_r);
+	for (i = 0; verdict_r->ok && i < demand->n_names; i++)
+		if (stream_tls_carries(leg->stream, demand->names[i])) {
+			tls_names_put(shared->tls_names, &leg->destination,
+			    span_str(demand->names[i]));
 			break;
 		}
-	driver_queue(d, &ev);
 }
 
-/* What weir.conf or a policy brought is enough; what would have to be looked
- * up for the recipient's domain is not known here. */
+/* What weir.conf or a policy brought is enough; the rest is looked up for the
+ * recipient's domain. */
 void
 driver_verify(struct driver *d, const struct session_action *a)
 {
 	struct session_event ev = { .type = SESSION_TLS_VERIFIED };
 	const struct tls_demand *demand = &a->u.verify.demand;
 
-	if (demand->dane ? demand->n_tlsa > 0 : demand->n_names > 0) {
-		verify(d, a->u.verify.number, demand);
-		return;
-	}
 	ev.u.verified.number = a->u.verify.number;
-	tls_verdict_set(&ev.u.verified.verdict, false,
-	    TLS_RESULT_VALIDATION_FAILURE,
-	    "it is not known what the certificate of the MX should carry");
+	if (demand->dane ? demand->n_tlsa > 0 : demand->n_names > 0)
+		driver_verify_now(d->up, demand, &ev.u.verified.verdict);
+	else if (driver_lookup(d, a, &ev.u.verified.verdict))
+		return;
 	driver_queue(d, &ev);
 }
 

@@ -10,6 +10,11 @@
 static bool
 validates(const struct config *c)
 {
+	size_t i;
+
+	for (i = 0; i < c->n_tls_blocks; i++)
+		if (c->tls_blocks[i].level == CONFIG_TLS_DANE)
+			return true;
 	return c->upstream.tls == CONFIG_TLS_DANE ||
 	    c->dns.trust_anchor[0] != '\0';
 }
@@ -32,7 +37,7 @@ resolver_check(const struct config *c, struct buf *error)
 	if (dns_library() != NULL)
 		return 0;
 	if (validates(c)) {
-		buf_append_str(error, "tls = dane and dns.trust_anchor need "
+		buf_append_str(error, "level dane and dns.trust_anchor need "
 		    "libunbound, and this weir was built without");
 		return -1;
 	}
@@ -56,7 +61,7 @@ resolver_probe(const struct config *c, struct buf *error)
 		buf_printf(error, "DNSSEC, which %s needs: %.*s; name a "
 		    "resolver that passes signatures on in dns.resolver",
 		    c->dns.trust_anchor[0] != '\0' ? "dns.trust_anchor" :
-		    "tls = dane", (int)buf_len(&why),
+		    "level dane", (int)buf_len(&why),
 		    (const char *)buf_span(&why).data);
 	buf_release(&why);
 	return result;

@@ -284,6 +284,8 @@ dns_open(struct worker *w)
 		return;
 	buf_init(&error, 0);
 	w->dns = dns_new(w->loop, &options, &error);
+	if (w->dns != NULL)
+		w->confirm = dns_confirm_new(w->loop, w->dns);
 	if (w->dns == NULL)
 		log_event(LOG_WARNING, "dns.unavailable", "worker=%u "
 		    "reason=\"%.*s\"", w->index, (int)buf_len(&error),
@@ -371,6 +373,7 @@ worker_free(struct worker *w)
 		driver_abort(d);
 	policy_pool_free(w->pool);
 	loop_timer_free(w->ready_timer);
+	dns_confirm_free(w->confirm);
 	dns_free(w->dns);
 	loop_free(w->loop);
 	session_actions_release(&w->actions);

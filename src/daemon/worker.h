@@ -11,7 +11,7 @@
 #include "base/ulid.h"
 #include "daemon/credentials.h"
 #include "daemon/loop_guard.h"
-#include "net/dns.h"
+#include "net/dns_confirm.h"
 #include "net/listen.h"
 #include "net/loop.h"
 #include "net/process.h"
@@ -82,6 +82,7 @@ struct worker {
 	struct policy_pool *pool;
 	struct dns *dns;		/* NULL: weir was built without, or it
 					   cannot be had here */
+	struct dns_confirm *confirm;	/* NULL: without dns */
 	struct ulid_source ids;
 	struct session_actions actions;
 	struct driver_list drivers;

@@ -41,6 +41,7 @@ struct dns {
 	struct ub_ctx *ub;
 	struct event readable;
 	uint64_t timeout_us;
+	bool validates;
 	size_t n;
 	TAILQ_HEAD(, dns_query) queries;
 };
@@ -158,6 +159,12 @@ on_timeout(void *ctx)
 }
 
 /* ---------------------------------------------------------------- asking */
+
+bool
+dns_validates(const struct dns *d)
+{
+	return d->validates;
+}
 
 struct dns_query *
 dns_lookup(struct dns *d, const char *name, enum dns_type type, dns_fn *fn,
@@ -301,6 +308,7 @@ dns_new(struct loop *loop, const struct dns_options *options,
 	}
 	d->loop = loop;
 	d->timeout_us = options->timeout_us;
+	d->validates = options->validate;
 	TAILQ_INIT(&d->queries);
 	if (configure(d->ub, options, error) != 0) {
 		ub_ctx_delete(d->ub);

@@ -52,6 +52,9 @@ struct dns *dns_new(struct loop *loop, const struct dns_options *options,
 	struct buf *error);
 void dns_free(struct dns *d);	/* NULL is fine; what is asked is cancelled */
 
+/* Can an answer of d be secure? */
+bool dns_validates(const struct dns *d);
+
 /**
  * dns_lookup(d, name, type, fn, ctx) - ask, and be told later.
  *

@@ -21,7 +21,6 @@ struct tls_memory {
 
 struct entry {
 	uint64_t until_us;
-	enum tls_result result;
 };
 
 static uint64_t
@@ -69,8 +68,7 @@ tls_memory_free(struct tls_memory *m)
 }
 
 static void
-remember(struct tls_memory *m, uint64_t id, enum tls_result result,
-    uint64_t now_us)
+remember(struct tls_memory *m, uint64_t id, uint64_t now_us)
 {
 	struct entry *e = idtable_get(m->until, id);
 
@@ -84,39 +82,51 @@ remember(struct tls_memory *m, uint64_t id, enum tls_result result,
 		}
 	}
 	e->until_us = now_us + m->lifetime_us;
-	e->result = result;
 }
 
 void
 tls_memory_add(struct tls_memory *m, const struct addr *destination,
-    enum tls_result result, uint64_t now_us)
+    uint64_t now_us)
 {
 	pthread_mutex_lock(&m->lock);
-	remember(m, destination_hash(destination), result, now_us);
+	remember(m, destination_hash(destination), now_us);
 	pthread_mutex_unlock(&m->lock);
 }
 
-static enum tls_result
+static bool
 recall(struct tls_memory *m, uint64_t id, uint64_t now_us)
 {
 	struct entry *e = idtable_get(m->until, id);
 
 	if (e == NULL)
-		return TLS_RESULT_SUCCESS;
+		return false;
 	if (e->until_us > now_us)
-		return e->result;
+		return true;
 	forget(m->until, id, e);
-	return TLS_RESULT_SUCCESS;
+	return false;
 }
 
-enum tls_result
-tls_memory_get(struct tls_memory *m, const struct addr *destination,
+bool
+tls_memory_has(struct tls_memory *m, const struct addr *destination,
     uint64_t now_us)
 {
-	enum tls_result result;
+	bool has;
 
 	pthread_mutex_lock(&m->lock);
-	result = recall(m, destination_hash(destination), now_us);
+	has = recall(m, destination_hash(destination), now_us);
 	pthread_mutex_unlock(&m->lock);
-	return result;
+	return has;
+}
+
+void
+tls_memory_forget(struct tls_memory *m, const struct addr *destination)
+{
+	uint64_t id = destination_hash(destination);
+	struct entry *e;
+
+	pthread_mutex_lock(&m->lock);
+	e = idtable_get(m->until, id);
+	if (e != NULL)
+		forget(m->until, id, e);
+	pthread_mutex_unlock(&m->lock);
 }

@@ -16,7 +16,12 @@
 
 struct tls_names {
 	pthread_mutex_t lock;
-	struct idtable *names;		/* hash -> char * */
+	struct idtable *names;		/* hash -> struct entry * */
+};
+
+struct entry {
+	bool pinned;
+	char name[];
 };
 
 static uint64_t
@@ -68,42 +73,63 @@ const char *
 tls_names_get(struct tls_names *n, const struct addr *destination,
     char text[TLS_NAMES_SIZE])
 {
-	const char *name;
+	const struct entry *e;
 
 	pthread_mutex_lock(&n->lock);
-	name = idtable_get(n->names, address_hash(destination));
-	snprintf(text, TLS_NAMES_SIZE, "%s", name == NULL ? "" : name);
+	e = idtable_get(n->names, address_hash(destination));
+	snprintf(text, TLS_NAMES_SIZE, "%s", e == NULL ? "" : e->name);
 	pthread_mutex_unlock(&n->lock);
 	return text;
 }
 
+/* Takes e over. */
 static void
-put(struct tls_names *n, uint64_t id, char *name)
+put(struct tls_names *n, uint64_t id, struct entry *e)
 {
-	char *old = idtable_get(n->names, id);
+	struct entry *old = idtable_get(n->names, id);
 
+	if (old != NULL && old->pinned && !e->pinned) {
+		free(e);
+		return;
+	}
 	if (old != NULL)
 		forget(n->names, id, old);
 	else if (idtable_count(n->names) >= ADDRESSES_MAX)
 		idtable_each(n->names, forget, n->names);
-	if (idtable_put(n->names, id, name) != 0)
-		free(name);
+	if (idtable_put(n->names, id, e) != 0)
+		free(e);
+}
+
+static void
+remember(struct tls_names *n, const struct addr *destination,
+    struct span name, bool pinned)
+{
+	struct entry *e;
+
+	if (!tls_name_is_valid(name) || name.data[0] == '*')
+		return;
+	e = calloc(1, sizeof(*e) + name.len + 1);
+	if (e == NULL)
+		return;
+	e->pinned = pinned;
+	memcpy(e->name, name.data, name.len);
+	pthread_mutex_lock(&n->lock);
+	put(n, address_hash(destination), e);
+	pthread_mutex_unlock(&n->lock);
 }
 
 void
 tls_names_put(struct tls_names *n, const struct addr *destination,
     struct span name)
 {
-	char *copy;
+	remember(n, destination, name, false);
+}
 
-	if (!tls_name_is_valid(name) || name.data[0] == '*')
-		return;
-	copy = span_dup(name);
-	if (copy == NULL)
-		return;
-	pthread_mutex_lock(&n->lock);
-	put(n, address_hash(destination), copy);
-	pthread_mutex_unlock(&n->lock);
+void
+tls_names_pin(struct tls_names *n, const struct addr *destination,
+    struct span name)
+{
+	remember(n, destination, name, true);
 }
 
 void
@@ -111,11 +137,11 @@ tls_names_forget(struct tls_names *n, const struct addr *destination,
     const char *name)
 {
 	uint64_t id = address_hash(destination);
-	char *old;
+	struct entry *old;
 
 	pthread_mutex_lock(&n->lock);
 	old = idtable_get(n->names, id);
-	if (old != NULL && strcasecmp(old, name) == 0)
+	if (old != NULL && !old->pinned && strcasecmp(old->name, name) == 0)
 		forget(n->names, id, old);
 	pthread_mutex_unlock(&n->lock);
 }

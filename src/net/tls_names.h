@@ -25,7 +25,12 @@ const char *tls_names_get(struct tls_names *n, const struct addr *destination,
 void tls_names_put(struct tls_names *n, const struct addr *destination,
 	struct span name);
 
-/* It was wrong. Only if it is still this one. */
+/* Likewise; and it stays until another one is pinned, whatever a certificate
+ * carries: the server has to be asked for it (RFC 7672 8.1). */
+void tls_names_pin(struct tls_names *n, const struct addr *destination,
+	struct span name);
+
+/* It was wrong. Only if it is still this one, and not pinned. */
 void tls_names_forget(struct tls_names *n, const struct addr *destination,
 	const char *name);
 

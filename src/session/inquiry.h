@@ -216,7 +216,6 @@ void session_inquiry_record(struct session *s, struct inquiry *q);
 enum policy_outcome session_if_enforced(const struct seat *seat,
 	enum policy_outcome outcome);
 void session_decision_free(void *d);
-const char *session_decision_unserved(const struct policy_decision *d);
 
 /* resume.c */
 void session_policy_lost(struct session *s, unsigned policy,

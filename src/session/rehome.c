@@ -199,7 +199,7 @@ unfit(struct session *s, const struct pending *p, const char **enhanced_r)
 	struct buf *b;
 
 	*enhanced_r = "4.7.5";
-	if (p->route->tls >= CONFIG_TLS_ENCRYPT && !s->up->tls_on) {
+	if (route_tls(p->route) >= CONFIG_TLS_ENCRYPT && !s->up->tls_on) {
 		b = session_scratch_buf(s);
 		buf_printf(b, "TLS is required and not available: %s",
 		    s->up->tls_missing != NULL ? s->up->tls_missing :

@@ -266,3 +266,10 @@ route_is_same_way(const struct route *a, const struct route *b)
 	    addr_eq_ip(&a->source, &b->source) &&
 	    strcmp(a->ehlo_name, b->ehlo_name) == 0);
 }
+
+enum config_tls
+route_tls(const struct route *r)
+{
+	return r->tls == CONFIG_TLS_DANE && r->demand.n_tlsa == 0 &&
+	    r->demand.n_names == 0 ? CONFIG_TLS_MAY : r->tls;
+}

@@ -57,6 +57,10 @@ struct route *route_choose(const struct route *base, const struct config *c,
 	const struct policy_decision *d, const struct route_sources *sources,
 	const char *chosen_by, const char **why_r);
 
+/* What the connection itself must be. Level dane is opportunistic, as may,
+ * where it brings nothing to demand: the recipient's domain may have. */
+enum config_tls route_tls(const struct route *r);
+
 /* way, with what tls asks of TLS. NULL: no memory. */
 struct route *route_with_tls(const struct route *way, const struct route *tls);
 

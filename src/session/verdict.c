@@ -263,14 +263,3 @@ session_decision_free(void *d)
 {
 	policy_decision_free(d);
 }
-
-/* What this version of weir can check, but does not do yet: refused aloud, so
- * that no policy believes in it. */
-const char *
-session_decision_unserved(const struct policy_decision *d)
-{
-	if (d->outbound.tls == POLICY_TLS_DANE && d->outbound.demand.n_tlsa == 0)
-		return "DANE without the TLSA records is not served by this "
-		    "version of weir";
-	return NULL;
-}

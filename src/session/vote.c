@@ -235,8 +235,6 @@ answer_decision(struct session *s, struct inquiry *q, unsigned i,
 	v->memory = d;
 	wrong = policy_decision_check(d, &rules);
 	if (wrong == NULL)
-		wrong = session_decision_unserved(d);
-	if (wrong == NULL)
 		wrong = session_rewrite_wrong(s, q, d);
 	/* what an observer was shown may have changed or gone since */
 	if (wrong == NULL && !v->observes)

@@ -217,21 +217,28 @@ step_tls(struct run *r, const char *failed, bool resumed)
 		world_tls_done(&r->world, resumed);
 }
 
-/* "" for one that is; else the result, and why. */
+/* "" for one that is, NULL where nothing is demanded; else the result, and
+ * why. */
 static void
 step_verified(struct run *r, const char *text)
 {
-	struct span name = span_take(span_str(text), strcspn(text, " "));
-	enum tls_result result = name.len == 0 ? TLS_RESULT_SUCCESS :
-	    tls_result_parse(name);
+	struct session_event ev = { .type = SESSION_TLS_VERIFIED };
+	size_t len = text == NULL ? 0 : strcspn(text, " ");
+	struct tls_verdict *v = &ev.u.verified.verdict;
 
+	ev.u.verified.number = r->world.verify;
 	if (r->world.verify == 0)
 		script_fails(r, "nothing is to be verified");
-	else if (result == TLS_RESULT_COUNT)
-		script_fails(r, "no such result");
+	if (len == 0)
+		tls_verdict_set(v, true, text == NULL ? TLS_RESULT_COUNT :
+		    TLS_RESULT_SUCCESS, "%s", "");
 	else
-		world_verified(&r->world, result,
-		    text + name.len + (text[name.len] != '\0'));
+		tls_verdict_set(v, false, tls_result_parse(span_of(text, len)),
+		    "%s", text + len + (text[len] != '\0'));
+	if (!v->ok && v->result == TLS_RESULT_COUNT)
+		script_fails(r, "no such result");
+	r->world.verify = 0;
+	world_feed(&r->world, &ev);
 }
 
 static void
@@ -294,6 +301,8 @@ step_event(struct run *r, const char *text)
 		step_tls(r, NULL, true);
 	else if (strcmp(text, "verified") == 0)
 		step_verified(r, "");
+	else if (strcmp(text, "nothing-demanded") == 0)
+		step_verified(r, NULL);
 	else if (starts(text, "not-verified ", &rest))
 		step_verified(r, rest);
 	else if (starts(text, "tls-fail ", &rest))

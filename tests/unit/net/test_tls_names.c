@@ -61,6 +61,24 @@ only_names_are_remembered(void **state UNUSED)
 	tls_names_free(n);
 }
 
+/* What the server has to be asked for is not what its certificate carries. */
+static void
+a_pinned_name_stays(void **state UNUSED)
+{
+	struct tls_names *n = tls_names_new();
+	struct addr a = numbered(1);
+
+	tls_names_put(n, &a, SPAN("mx1.example"));
+	tls_names_pin(n, &a, SPAN("mx2.example"));
+	assert_string_equal(get(n, &a), "mx2.example");
+	tls_names_put(n, &a, SPAN("mx1.example"));
+	tls_names_forget(n, &a, "mx2.example");
+	assert_string_equal(get(n, &a), "mx2.example");
+	tls_names_pin(n, &a, SPAN("mx3.example"));
+	assert_string_equal(get(n, &a), "mx3.example");
+	tls_names_free(n);
+}
+
 static void
 a_full_one_begins_anew(void **state UNUSED)
 {
@@ -89,6 +107,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_last_name_counts_until_it_is_wrong),
 		cmocka_unit_test(only_names_are_remembered),
+		cmocka_unit_test(a_pinned_name_stays),
 		cmocka_unit_test(a_full_one_begins_anew),
 	};
 
