@@ -5,6 +5,7 @@ import ssl
 
 import pytest
 from blackbox import CONFIG, certificate, decision, pb
+from policy_harness import run
 from tls_ca import Authority
 from weir import Client, usual
 
@@ -126,19 +127,26 @@ def outbound(level, names=(), tlsa=()):
         for u, s, m, d in tlsa]))
 
 
-def test_by_decision_for_each_recipient(bench, authority):
-    """What is asked of TLS at RCPT is that recipient's alone."""
-    server = bench.mx(tls=authority.issue("mx.example.net"))
-    verify = pb.TLS_LEVEL_VERIFY
+PER_RECIPIENT = """
+NAMES = {"good.example": ["*.example.net"], "bad.example": ["mx.bad.example"]}
+policy = Policy()
+@policy.rcpt
+def rcpt(session, event):
+    names = NAMES.get(event.recipient.rpartition("@")[2])
+    if names is None:
+        return relay()
+    return relay().outbound(tls=TlsLevel.VERIFY, tls_names=names)
+"""
 
-    def answer(event, _connection):
-        domain = event.rcpt.recipient.decode().rpartition("@")[2]
-        names = {"good.example": ["*.example.net"], "bad.example": ["mx.bad"]}
-        return outbound(verify, names[domain]) if domain in names \
-            else decision()
-    bench.policy(["rcpt"], answer=answer,
-                 keys={"grants": '{"outbound"}'})
-    proxy = bench.weir(upstream=trusting(authority))
+
+def test_by_decision_for_each_recipient(bench, authority, run):
+    """What the SDK's policy asks of TLS at RCPT is that recipient's alone."""
+    server = bench.mx(tls=authority.issue("mx.example.net"))
+    policy = run(PER_RECIPIENT)
+    proxy = bench.weir(upstream=trusting(authority), more='policy "sts" {'
+                       f' endpoint = "{policy.endpoint}"'
+                       ' grants = {"outbound"} }\n', ready=False)
+    proxy.wait_log("event=policy.ready policy=sts")
     with proxy.connect() as client:
         client.send(b"MAIL FROM:<a@example.org>\r\nRCPT TO:<1@good.example>\r\n"
                     b"RCPT TO:<2@bad.example>\r\nRCPT TO:<3@plain.example>\r\n"
@@ -147,6 +155,10 @@ def test_by_decision_for_each_recipient(bench, authority):
         assert client.raw(MESSAGE + b".\r\n")[:3] == "250"
     assert server.messages[0].recipients == [
         "1@good.example", "3@plain.example", "4@good.example"]
+    results = proxy.wait_rows("SELECT * FROM tls_results WHERE policy = 'sts'",
+                              count=2)
+    assert [row["result"] for row in results] == [
+        "success", "certificate-host-mismatch"]
 
 
 def test_by_decision_at_mail_and_dane(bench, place):
