@@ -447,7 +447,7 @@ tls_session_refused_name(const struct tls_session *t)
 bool
 tls_session_offered_too_much(const struct tls_session *t)
 {
-	return t->refused_name || t->offered;
+	return t->offered || (t->name != NULL && t->name[0] != '\0');
 }
 
 struct span

@@ -69,7 +69,7 @@ void tls_session_verify(const struct tls_session *t,
 bool tls_session_refused_name(const struct tls_session *t);
 
 /* After a handshake that failed: it may have been for what was offered beyond
- * need, that name or an old session. Without both it may do. */
+ * need, a name (few say so) or an old session. Without both it may do. */
 bool tls_session_offered_too_much(const struct tls_session *t);
 
 /* The peer's very first bytes: what it speaks when that is no TLS. */

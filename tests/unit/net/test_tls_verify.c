@@ -400,6 +400,10 @@ a_name_that_is_refused_is_told(void **state)
 	assert_int_equal(connect_to(t, "NORMAL:-VERS-TLS-ALL:+VERS-TLS1.1",
 	    "mx.example.net"), TLS_SESSION_FAILED);
 	assert_false(tls_session_refused_name(t->session));
+	assert_true(tls_session_offered_too_much(t->session));
+	leave(t);
+	assert_int_equal(connect_to(t, "NORMAL:-VERS-TLS-ALL:+VERS-TLS1.1",
+	    ""), TLS_SESSION_FAILED);
 	assert_false(tls_session_offered_too_much(t->session));
 	leave(t);
 }
