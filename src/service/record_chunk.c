@@ -232,6 +232,7 @@ fields_tls(struct pipe *p, struct fact *f)
 	string(p, &f->u.tls.subject);
 	string(p, &f->u.tls.issuer);
 	string(p, &f->u.tls.verify_error);
+	flag(p, &f->u.tls.rehoming);
 	flag(p, &f->u.tls.verified);
 	flag(p, &f->u.tls.resumed);
 	number(p, &f->u.tls.handshake_us);

@@ -152,6 +152,8 @@ record_rows_collect(struct record_rows *rows, struct record_rows_about *a)
 		a->has_upstream = true;
 		break;
 	case FACT_TLS:
+		if (f->u.tls.rehoming)
+			break;
 		up = f->u.tls.leg == POLICY_LEG_UPSTREAM;
 		a->tls[up] = *f;
 		a->has_tls[up] = true;

@@ -12,8 +12,8 @@
 #include "smtp/sasl.h"
 
 /* Why no password may pass: never in clear where TLS was meant, where the
- * offer came through TLS, or where the client trusts its own TLS; and never to an MX that the session only went to for
- * one message. NULL: it may. */
+ * offer came through TLS, or where the client trusts its own TLS; and never to
+ * an MX that the session only went to for one message. NULL: it may. */
 const char *
 session_auth_is_withheld(const struct session *s)
 {

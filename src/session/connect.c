@@ -215,7 +215,7 @@ session_connected(struct session *s, const struct session_event *ev)
 	s->up->round_trips++;
 	s->elapse_ms = s->elapse_ms == -1 ? -2 : s->elapse_ms;
 	session_enter_upstream(s, UPSTREAM_GREETING);
-	if (s->rehome != NULL)	/* a fact when it stands */
+	if (s->rehome != NULL)	/* FACT_REHOMED will tell */
 		return;
 	f = session_fact(s, FACT_UPSTREAM);
 	f->u.upstream.local = ev->u.connected.local;

@@ -72,6 +72,8 @@ struct fact {
 			unsigned bits;
 			struct span certificate;	/* DER */
 			const char *subject, *issuer, *verify_error;
+			bool rehoming;	/* of a connection that is built for
+					   one transaction */
 			bool verified, resumed;
 			uint64_t handshake_us;
 			const char *error;	/* "" or why it failed */

@@ -17,6 +17,7 @@ session_tls_fact(struct session *s, enum policy_leg leg,
 	struct fact *f = session_fact(s, FACT_TLS);
 
 	f->u.tls.leg = ev.u.tls.leg = leg;
+	f->u.tls.rehoming = leg == POLICY_LEG_UPSTREAM && s->rehome != NULL;
 	f->u.tls.version = ev.u.tls.version = tls->version;
 	f->u.tls.cipher = ev.u.tls.cipher = tls->cipher;
 	f->u.tls.bits = ev.u.tls.cipher_bits = tls->bits;
@@ -41,6 +42,7 @@ session_tls_failed_fact(struct session *s, enum policy_leg leg,
 	struct fact *f = session_fact(s, FACT_TLS);
 
 	f->u.tls.leg = leg;
+	f->u.tls.rehoming = leg == POLICY_LEG_UPSTREAM && s->rehome != NULL;
 	f->u.tls.version = f->u.tls.cipher = "";
 	f->u.tls.subject = f->u.tls.issuer = f->u.tls.verify_error = "";
 	f->u.tls.error = (const char *)session_keep(s,

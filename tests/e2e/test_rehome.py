@@ -154,6 +154,9 @@ def test_a_fault_there_is_451_and_the_message_arrives_once(bench, place,
     row, = proxy.wait_rows("SELECT * FROM rehomings")
     assert row["result"] == "failed" and why in row["reason"], row
     assert proxy.metric('weir_rehomings_total{result="failed"}') == 1
+    row, = proxy.wait_rows("SELECT * FROM sessions WHERE cause NOT NULL")
+    assert row["upstream_tls_error"] is None and \
+        row["upstream_tls_version"] == "TLS1.3"
 
 
 def test_an_address_that_cannot_be_bound(bench):
