@@ -377,22 +377,97 @@ mx_health_view(struct mx_health *h, const struct addr *destination,
 	return view;
 }
 
-void
-mx_health_json(struct buf *out, struct mx_health *h, uint64_t now_us)
+/* Calls fn for each pair, behind its shard's lock. */
+static void
+each_row(struct mx_health *h, uint64_t now_us,
+    void (*fn)(void *ctx, const struct mx_row *row), void *ctx)
 {
-	const char *comma = "";
+	struct mx_row row;
 
-	buf_append_byte(out, '[');
 	for (size_t i = 0; h != NULL && i < SHARDS; i++) {
 		struct shard *s = &h->shards[i];
 
 		pthread_mutex_lock(&s->lock);
 		for (size_t k = 0; k < s->n_pairs; k++) {
-			buf_append_str(out, comma);
-			mx_pair_json(out, s->pairs[k], now_us);
-			comma = ",";
+			mx_pair_row(s->pairs[k], now_us, &row);
+			fn(ctx, &row);
 		}
 		pthread_mutex_unlock(&s->lock);
 	}
+}
+
+static void
+append_row(void *ctx, const struct mx_row *row)
+{
+	struct buf *out = ctx;
+
+	if (buf_len(out) > 0 && buf_span(out).data[buf_len(out) - 1] == '}')
+		buf_append_byte(out, ',');
+	mx_row_json(out, row);
+}
+
+void
+mx_health_json(struct buf *out, struct mx_health *h, uint64_t now_us)
+{
+	buf_append_byte(out, '[');
+	each_row(h, now_us, append_row, out);
 	buf_append_byte(out, ']');
+}
+
+struct top {
+	struct mx_row rows[MX_HEALTH_TOP];
+	size_t n;
+};
+
+static void
+rank_row(void *ctx, const struct mx_row *row)
+{
+	struct top *t = ctx;
+	size_t at = t->n;
+
+	while (at > 0 && mx_row_goes_before(row, &t->rows[at - 1]))
+		at--;
+	if (at == MX_HEALTH_TOP)
+		return;
+	if (t->n < MX_HEALTH_TOP)
+		t->n++;
+	memmove(&t->rows[at + 1], &t->rows[at],
+	    (t->n - 1 - at) * sizeof(*row));
+	t->rows[at] = *row;
+}
+
+void
+mx_health_top_json(struct buf *out, struct mx_health *h, uint64_t now_us)
+{
+	struct top *t = calloc(1, sizeof(*t));
+
+	if (t == NULL)
+		abort();	/* as small as it is */
+	each_row(h, now_us, rank_row, t);
+	buf_append_byte(out, '[');
+	for (size_t i = 0; i < t->n; i++)
+		append_row(out, &t->rows[i]);
+	buf_append_byte(out, ']');
+	free(t);
+}
+
+static void
+count_row(void *ctx, const struct mx_row *row)
+{
+	unsigned *states = ctx;
+
+	states[row->state]++;
+}
+
+void
+mx_health_prometheus(struct buf *out, struct mx_health *h, uint64_t now_us)
+{
+	unsigned states[MX_STATE_COUNT] = { 0 };
+
+	each_row(h, now_us, count_row, states);
+	buf_append_str(out, "# HELP weir_mx_pairs Pairs of a source address "
+	    "and a group of MXs, by state.\n# TYPE weir_mx_pairs gauge\n");
+	for (int i = 0; i < MX_STATE_COUNT; i++)
+		buf_printf(out, "weir_mx_pairs{state=\"%s\"} %u\n",
+		    mx_state_name((enum mx_state)i), states[i]);
 }

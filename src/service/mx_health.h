@@ -71,4 +71,13 @@ struct mx_view *mx_health_view(struct mx_health *h,
 /* [{"group", "sources": [...]}, ...]: everything, for the status API. */
 void mx_health_json(struct buf *out, struct mx_health *h, uint64_t now_us);
 
+/* The same of the MX_HEALTH_TOP that matter most: the worst states first, of
+ * one state the busiest. */
+#define MX_HEALTH_TOP 30
+void mx_health_top_json(struct buf *out, struct mx_health *h, uint64_t now_us);
+
+/* How many are in each state: names that mail brings are no labels. */
+void mx_health_prometheus(struct buf *out, struct mx_health *h,
+	uint64_t now_us);
+
 #endif

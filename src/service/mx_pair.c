@@ -135,41 +135,64 @@ mx_pair_count(struct mx_pair *p, unsigned class, enum mx_category category,
 	state_of(p, now_us);
 }
 
-void
+enum mx_state
 mx_pair_describe(struct mx_pair *p, uint64_t now_us,
     struct policy_source_health *out)
 {
+	enum mx_state state;
 	double n;
 
 	fade(p, now_us);
 	n = mx_figures_total(&p->figures);
+	state = state_of(p, now_us);
 	*out = (struct policy_source_health){
 		.source = p->source,
-		.state = mx_state_name(state_of(p, now_us)),
+		.state = mx_state_name(state),
 		.open = p->open,
 		.deferred = n > 0 ? (float)(p->figures.deferred / n) : 0,
 		.rejected = n > 0 ? (float)(p->figures.rejected / n) : 0,
 		.data_reply_p50_ms = data_reply_p50_ms(p, now_us),
 	};
+	return state;
 }
 
 void
-mx_pair_json(struct buf *out, struct mx_pair *p, uint64_t now_us)
+mx_pair_row(struct mx_pair *p, uint64_t now_us, struct mx_row *row)
 {
-	struct policy_source_health s;
+	memcpy(row->group, p->group, sizeof(row->group));
+	row->state = mx_pair_describe(p, now_us, &row->health);
+	row->weight = mx_figures_total(&p->figures);
+	memcpy(row->apart, p->apart, sizeof(row->apart));
+}
+
+void
+mx_row_json(struct buf *out, const struct mx_row *row)
+{
+	const struct policy_source_health *h = &row->health;
 	char text[ADDR_TEXT_MAX];
 
-	mx_pair_describe(p, now_us, &s);
 	buf_append_str(out, "{\"group\":");
-	escape_json(out, span_str(p->group));
+	escape_json(out, span_str(row->group));
 	buf_printf(out, ",\"source\":\"%s\",\"state\":\"%s\",\"open\":%u,"
 	    "\"weight\":%.2f,\"deferred\":%.4f,\"rejected\":%.4f,"
-	    "\"data_reply_p50_ms\":%u", addr_format(&s.source, text), s.state,
-	    s.open, mx_figures_total(&p->figures), (double)s.deferred,
-	    (double)s.rejected, s.data_reply_p50_ms);
+	    "\"data_reply_p50_ms\":%u", addr_format(&h->source, text), h->state,
+	    h->open, row->weight, (double)h->deferred, (double)h->rejected,
+	    h->data_reply_p50_ms);
 	buf_append_str(out, ",\"apart\":{");
 	for (int c = MX_GREYLIST; c < MX_CATEGORY_COUNT; c++)
 		buf_printf(out, "%s\"%s\":%.2f", c == MX_GREYLIST ? "" : ",",
-		    mx_category_name((enum mx_category)c), p->apart[c]);
+		    mx_category_name((enum mx_category)c), row->apart[c]);
 	buf_append_str(out, "}}");
+}
+
+bool
+mx_row_goes_before(const struct mx_row *a, const struct mx_row *b)
+{
+	static const int urgency[MX_STATE_COUNT] = {
+		[MX_BLOCKED] = 4, [MX_THROTTLED] = 3, [MX_SUSPECT] = 2,
+		[MX_RECOVERING] = 1,
+	};
+	int more = urgency[a->state] - urgency[b->state];
+
+	return more > 0 || (more == 0 && a->weight > b->weight);
 }

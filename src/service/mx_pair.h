@@ -38,8 +38,22 @@ void mx_pair_count(struct mx_pair *p, unsigned class,
 	enum mx_category category, uint64_t data_reply_us, uint64_t now_us);
 
 /* How it stands now. The times to the 354 are of this hour and the last. */
-void mx_pair_describe(struct mx_pair *p, uint64_t now_us,
+enum mx_state mx_pair_describe(struct mx_pair *p, uint64_t now_us,
 	struct policy_source_health *out);
-void mx_pair_json(struct buf *out, struct mx_pair *p, uint64_t now_us);
+
+/* The same with all that there is to show of it. */
+struct mx_row {
+	char group[MX_GROUP_MAX];
+	enum mx_state state;
+	struct policy_source_health health;
+	double weight;			/* transactions, faded */
+	double apart[MX_CATEGORY_COUNT];
+};
+
+void mx_pair_row(struct mx_pair *p, uint64_t now_us, struct mx_row *row_r);
+void mx_row_json(struct buf *out, const struct mx_row *row);
+
+/* Is it more urgent to look at a than at b: worse, or as bad and busier? */
+bool mx_row_goes_before(const struct mx_row *a, const struct mx_row *b);
 
 #endif

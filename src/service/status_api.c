@@ -169,6 +169,8 @@ answer_status(const struct status_source *s,
 	append_record(&a->body, s->record);
 	buf_append_str(&a->body, ",\"sources\":");
 	source_report_json(&a->body, s->sources, config);
+	buf_append_str(&a->body, ",\"mx\":");
+	mx_health_top_json(&a->body, s->mx, clock_mono_us());
 	buf_append_str(&a->body, "}\n");
 	config_unref(config);
 }
@@ -227,6 +229,7 @@ answer_metrics(const struct status_source *s,
 	a->type = "text/plain; version=0.0.4; charset=utf-8";
 	metrics_prometheus(&a->body, s->workers, s->n_workers, config);
 	source_report_prometheus(&a->body, s->sources, config);
+	mx_health_prometheus(&a->body, s->mx, clock_mono_us());
 	config_unref(config);
 	buf_printf(&a->body, "# HELP weir_ready Whether weir serves.\n"
 	    "# TYPE weir_ready gauge\nweir_ready %d\n"

@@ -137,6 +137,7 @@ def test_overview(browser, weir):
                  "Delivered", "Deferred", "Rejected", "reputation",
                  "unix:/run/weir/reputation.sock", "circuit open",
                  "Policy archive is down", "203.0.113.10", "out.example.net",
+                 "big-provider.example", "throttled", "25 %",
                  "Source address 203.0.113.11 of pool clean is out: "
                  "interface eth1 is down.", "timeout 62", "127.0.0.1:10025",
                  "fixed to 192.0.2.25:25", "anna.lindqvist@example.com",
@@ -292,7 +293,8 @@ def test_empty(browser, tmp_path):
          ".startsWith('No session yet')")
     assert "No policy is configured" in browser.find_element(
         By.ID, "policies").text
-    assert not browser.find_element(By.ID, "sources-card").is_displayed()
+    for card in ("sources-card", "treatment-card"):
+        assert not browser.find_element(By.ID, card).is_displayed()
     photograph(browser, "empty")
     assert_quiet(browser)
     # And when weir goes away, the page says so.

@@ -235,6 +235,32 @@ function drawSources(sources) {
 	])));
 }
 
+const TREATMENT = { normal: 'good', recovering: 'warn', suspect: 'warn',
+	throttled: 'bad', blocked: 'bad' };
+
+function share(part) {
+	return (part * 100).toFixed(part > 0 && part < 0.1 ? 1 : 0) + ' %';
+}
+
+/* What MXs say about content, recipients and the like is no evidence about an
+ * address: it is only named. */
+function drawTreatment(mx) {
+	document.getElementById('treatment-card').hidden = mx.length === 0;
+	fill('treatment', table('How MXs treat our mail', [
+		{ name: 'MX group' }, { name: 'From' }, { name: 'State' },
+		{ name: 'Open', num: true }, { name: 'Messages', num: true },
+		{ name: 'Deferred', num: true },
+		{ name: 'Rejected', num: true },
+		{ name: '354 in', num: true },
+	], mx.map((m) => [
+		el('b.wrap', null, m.group), el('code', null, m.source),
+		badge(TREATMENT[m.state] || 'warn', m.state), count(m.open),
+		count(Math.round(m.weight)), share(m.deferred),
+		share(m.rejected), m.data_reply_p50_ms > 0 ?
+			duration(m.data_reply_p50_ms * 1000) : '\u2013',
+	])));
+}
+
 function drawListeners(listeners) {
 	fill('listeners', listeners.length === 0 ?
 		el('p.empty', null, 'No listener is open.') :
@@ -307,6 +333,7 @@ function drawStatus(status) {
 	drawTiles(status.counters);
 	drawAlerts(status);
 	drawPolicies(status.policies);
+	drawTreatment(status.mx);
 	drawSources(status.sources);
 	drawListeners(status.listeners);
 	drawWorkers(status.workers);

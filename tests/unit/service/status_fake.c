@@ -111,6 +111,9 @@ status_fake_init(struct status_fake *f, const char *text,
 			abort();
 		metrics_init(f->workers[i]);
 	}
+	f->mx = mx_health_new();
+	if (f->mx == NULL)
+		abort();
 	f->sources = fake_sources(f);
 	f->source = (struct status_source){
 		.workers = f->workers, .n_workers = STATUS_FAKE_WORKERS,
@@ -118,7 +121,7 @@ status_fake_init(struct status_fake *f, const char *text,
 		.started_wall_us = clock_wall_us() - 3661 * CLOCK_US_PER_S,
 		.config = fake_config, .ready = fake_ready,
 		.listener = fake_listener, .reload = fake_reload,
-		.drain = fake_drain, .sources = f->sources, .ctx = f,
+		.drain = fake_drain, .sources = f->sources, .mx = f->mx, .ctx = f,
 	};
 }
 
@@ -130,5 +133,6 @@ status_fake_release(struct status_fake *f)
 	for (i = 0; i < STATUS_FAKE_WORKERS; i++)
 		free(f->workers[i]);
 	source_health_free(f->sources);
+	mx_health_free(f->mx);
 	config_unref(f->config);
 }

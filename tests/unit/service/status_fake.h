@@ -13,6 +13,7 @@ struct status_fake {
 	struct metrics *workers[STATUS_FAKE_WORKERS];
 	struct config *config;
 	struct status_source source;
+	struct mx_health *mx;
 	struct source_health *sources;	/* 203.0.113.11 is out */
 	const char *why_not;	/* NULL: ready */
 	const char *reload_error;	/* NULL: reloads */

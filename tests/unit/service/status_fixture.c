@@ -282,6 +282,29 @@ count(struct status_fake *f, unsigned n)
 }
 
 static void
+treatment(struct mx_health *h)
+{
+	struct policy_reply hello = { .code = 220, .n_lines = 1,
+	    .lines = { SPAN("mx1.big-provider.example ESMTP") } };
+	struct policy_reply slow = { .code = 421, .n_lines = 1,
+	    .lines = { SPAN("too many messages") } };
+	struct policy_reply fine = { .code = 250 };
+	uint64_t now_us = clock_mono_us();
+	struct addr from, to;
+	struct mx_visit *v;
+
+	if (addr_parse(SPAN("203.0.113.10"), &from) != 0 ||
+	    addr_parse(SPAN("198.51.100.9"), &to) != 0)
+		abort();
+	v = mx_visit_begin(h, &from, &to);
+	mx_visit_greeted(v, &hello, now_us);
+	for (int i = 0; i < 12; i++)
+		mx_visit_judged(v, i % 4 == 0 ? &slow : &fine, false, 40000,
+		    now_us);
+	mx_visit_end(v);
+}
+
+static void
 policy_states(struct status_fake *f)
 {
 	size_t i;
@@ -343,6 +366,7 @@ main(int argc, char **argv)
 	if (!empty) {
 		count(&f, 340);
 		policy_states(&f);
+		treatment(f.mx);
 		sessions(f.source.record, &f);
 	}
 	buf_init(&error, 0);

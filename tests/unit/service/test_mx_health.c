@@ -426,6 +426,46 @@ test_many_sources(void **state)
 	free(w);
 }
 
+/* What is shown of many: the worst first, then the busiest. */
+static void
+test_top(void **state)
+{
+	struct mx_health *h = *state;
+	struct mx_visit *v;
+	char mx[32], name[64];
+	struct buf out;
+	const char *text;
+
+	for (unsigned i = 0; i < 2 * MX_HEALTH_TOP; i++) {
+		snprintf(mx, sizeof(mx), "10.0.%u.1", i);
+		snprintf(name, sizeof(name), "mx.n%u.example", i);
+		v = visit(h, "192.0.2.1", mx, name, START);
+		judge(v, i, 250, "ok", START);
+		if (i == 5)
+			judge(v, 5, 550, "blocked", START);
+		if (i == 6)
+			judge(v, 6, 451, "later", START);
+		mx_visit_end(v);
+	}
+	buf_init(&out, 0);
+	mx_health_top_json(&out, h, START);
+	buf_append_byte(&out, '\0');
+	text = (const char *)buf_span(&out).data;
+	assert_int_equal(strncmp(text, "[{\"group\":\"n5.example\"", 22), 0);
+	assert_non_null(strstr(text, "}},{\"group\":\"n6.example\""));
+	assert_true(strstr(text, "n6.example") < strstr(text, "n59.example"));
+	assert_true(strstr(text, "n59.example") < strstr(text, "n58.example"));
+	assert_null(strstr(text, "n31.example"));
+	assert_non_null(strstr(text, "n32.example"));
+	buf_clear(&out);
+	mx_health_prometheus(&out, h, START);
+	buf_append_byte(&out, '\0');
+	text = (const char *)buf_span(&out).data;
+	assert_non_null(strstr(text, "weir_mx_pairs{state=\"blocked\"} 1\n"));
+	assert_non_null(strstr(text, "weir_mx_pairs{state=\"normal\"} 58\n"));
+	buf_release(&out);
+}
+
 static void *
 worker(void *ctx)
 {
@@ -498,6 +538,7 @@ main(void)
 		WITH(test_time_may_step_back),
 		WITH(test_bounded),
 		WITH(test_many_sources),
+		WITH(test_top),
 		WITH(test_workers_share),
 		cmocka_unit_test(test_without_a_table),
 	};
