@@ -8,6 +8,7 @@
 
 #include "daemon/sockets.h"
 #include "daemon/worker.h"
+#include "net/source_watch.h"
 #include "service/status.h"
 
 struct app {
@@ -28,6 +29,8 @@ struct app {
 	struct status *status;
 	struct loop_signal *signals[4];
 	struct loop_timer *sources;	/* looks at source addresses */
+	struct source_watch *source_watch;
+	bool sources_changed;		/* the timer fires at once */
 	struct loop_timer *poll;	/* waits for policies, or for the end */
 	bool serving, draining, hard, failed;
 	uint64_t drain_until_us;
@@ -47,6 +50,10 @@ int app_listen(struct app *app, struct buf *error) MUSTUSE;
 void app_own_addresses(struct app *app);
 void app_descriptors(const struct config *c);
 void app_stop(struct app *app);
+
+/* app_sources.c */
+int app_sources_start(struct app *app, struct buf *error) MUSTUSE;
+void app_sources_stop(struct app *app);
 
 /* app_status.c: what the status server asks for. */
 void app_status_source(struct app *app, struct status_source *source_r);

@@ -16,10 +16,6 @@
 /* TLS sessions that are remembered for resumption. */
 #define TLS_CACHE_MAX 4096
 
-/* How often source addresses are looked at: so long at most one that is gone
- * and has not been missed by a session yet counts as usable. */
-#define SOURCES_INTERVAL_US CLOCK_US_PER_S
-
 static struct tls_client *
 app_tls(const struct config *config, struct buf *error)
 {
@@ -157,53 +153,6 @@ app_descriptors(const struct config *c)
 		    "limits.connections\"", limit, wanted);
 }
 
-static void
-sources_probe(void *ctx)
-{
-	struct app *app = ctx;
-
-	source_health_probe(app->shared.sources);
-}
-
-static void
-sources_on_timer(void *ctx)
-{
-	struct app *app = ctx;
-
-	sources_probe(app);
-	loop_timer_start(app->sources, loop_now_us(app->loop) +
-	    SOURCES_INTERVAL_US);
-}
-
-/* In a worker. Without memory for the call it is seen a second later. */
-static void
-sources_wake(void *ctx)
-{
-	struct app *app = ctx;
-
-	if (loop_call(app->loop, sources_probe, app) != 0)
-		return;
-}
-
-static int
-sources_start(struct app *app, struct buf *error)
-{
-	struct source_health_prober prober = source_health_prober(
-	    sources_wake, app);
-
-	app->shared.mx = mx_health_new();
-	app->shared.sources = source_health_new(&prober);
-	app->sources = loop_timer_new(app->loop, sources_on_timer, app);
-	if (app->shared.mx == NULL || app->shared.sources == NULL ||
-	    app->sources == NULL) {
-		buf_append_str(error, "no memory for the source addresses");
-		return -1;
-	}
-	source_health_configure(app->shared.sources, app->config);
-	sources_on_timer(app);
-	return 0;
-}
-
 int
 app_start(struct app *app, struct buf *error)
 {
@@ -227,7 +176,7 @@ app_start(struct app *app, struct buf *error)
 		return -1;
 	}
 	app->shared.processes = process_finder_new();
-	if (sources_start(app, error) != 0 || workers_start(app, error) != 0)
+	if (app_sources_start(app, error) != 0 || workers_start(app, error) != 0)
 		return -1;
 	app_status_source(app, &source);
 	app->status = status_start(&source, c, error);
@@ -258,9 +207,7 @@ app_stop(struct app *app)
 	tls_memory_free(app->shared.tls_memory);
 	tls_names_free(app->shared.tls_names);
 	record_stop(app->shared.record);
-	loop_timer_free(app->sources);
-	source_health_free(app->shared.sources);
-	mx_health_free(app->shared.mx);
+	app_sources_stop(app);
 	sockets_release(&app->sockets, true);
 	free(app->workers);
 	free(app->metrics);

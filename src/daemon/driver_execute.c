@@ -195,7 +195,8 @@ execute_one(struct driver *d, const struct session_action *a)
 		break;
 	case SESSION_REMEMBER_TLS_FAILURE:
 		tls_memory_add(d->worker->shared->tls_memory,
-		    &d->up->destination, loop_now_us(d->worker->loop));
+		    &d->up->destination, a->u.tls_result,
+		    loop_now_us(d->worker->loop));
 		break;
 	case SESSION_MEASURE:
 		driver_measure(d->up, a);

@@ -165,7 +165,7 @@ leg_connected(void *ctx, int fd, const struct addr *local, const char *why)
 		ev.u.connected.remote = leg->destination;
 		ev.u.connected.took_us = loop_now_us(d->worker->loop) -
 		    leg->dialled_us;
-		ev.u.connected.tls_failed_before = tls_memory_has(
+		ev.u.connected.tls_failed_before = tls_memory_get(
 		    d->worker->shared->tls_memory, &leg->destination,
 		    loop_now_us(d->worker->loop));
 		histogram_add(&d->worker->metrics->connect_us,

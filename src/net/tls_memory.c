@@ -21,6 +21,7 @@ struct tls_memory {
 
 struct entry {
 	uint64_t until_us;
+	enum tls_result result;
 };
 
 static uint64_t
@@ -68,7 +69,8 @@ tls_memory_free(struct tls_memory *m)
 }
 
 static void
-remember(struct tls_memory *m, uint64_t id, uint64_t now_us)
+remember(struct tls_memory *m, uint64_t id, enum tls_result result,
+    uint64_t now_us)
 {
 	struct entry *e = idtable_get(m->until, id);
 
@@ -82,40 +84,41 @@ remember(struct tls_memory *m, uint64_t id, uint64_t now_us)
 		}
 	}
 	e->until_us = now_us + m->lifetime_us;
+	e->result = result;
 }
 
 void
 tls_memory_add(struct tls_memory *m, const struct addr *destination,
-    uint64_t now_us)
+    enum tls_result result, uint64_t now_us)
 {
 	pthread_mutex_lock(&m->lock);
-	remember(m, destination_hash(destination), now_us);
+	remember(m, destination_hash(destination), result, now_us);
 	pthread_mutex_unlock(&m->lock);
 }
 
-static bool
+static enum tls_result
 recall(struct tls_memory *m, uint64_t id, uint64_t now_us)
 {
 	struct entry *e = idtable_get(m->until, id);
 
 	if (e == NULL)
-		return false;
+		return TLS_RESULT_SUCCESS;
 	if (e->until_us > now_us)
-		return true;
+		return e->result;
 	forget(m->until, id, e);
-	return false;
+	return TLS_RESULT_SUCCESS;
 }
 
-bool
-tls_memory_has(struct tls_memory *m, const struct addr *destination,
+enum tls_result
+tls_memory_get(struct tls_memory *m, const struct addr *destination,
     uint64_t now_us)
 {
-	bool has;
+	enum tls_result result;
 
 	pthread_mutex_lock(&m->lock);
-	has = recall(m, destination_hash(destination), now_us);
+	result = recall(m, destination_hash(destination), now_us);
 	pthread_mutex_unlock(&m->lock);
-	return has;
+	return result;
 }
 
 void

@@ -7,18 +7,22 @@
 #define WEIR_NET_TLS_MEMORY_H
 
 #include "base/addr.h"
+#include "base/tls_result.h"
 
 struct tls_memory;
 
 struct tls_memory *tls_memory_new(uint64_t lifetime_us);	/* NULL: no memory */
 void tls_memory_free(struct tls_memory *m);
 
-/* Remembers the destination (address and port) from now on. When it is full
- * (4096 destinations), all of it is forgotten: TLS is then tried again. */
+/* Remembers how it failed at the destination (address and port), from now on.
+ * When it is full (4096 destinations), all of it is forgotten: TLS is then
+ * tried again. */
 void tls_memory_add(struct tls_memory *m, const struct addr *destination,
-	uint64_t now_us);
-bool tls_memory_has(struct tls_memory *m, const struct addr *destination,
-	uint64_t now_us);
+	enum tls_result result, uint64_t now_us);
+
+/* How it failed; TLS_RESULT_SUCCESS: nothing is remembered. */
+enum tls_result tls_memory_get(struct tls_memory *m,
+	const struct addr *destination, uint64_t now_us);
 
 /* TLS has to be tried there at the next chance. */
 void tls_memory_forget(struct tls_memory *m, const struct addr *destination);

@@ -65,6 +65,7 @@ rcpt_pass(struct session *s, struct pending *p)
 	struct transaction *t = p->transaction;
 
 	if (t != NULL && t->refused) {
+		session_starttls_missed(s, p);
 		session_reply_local(s, p, 503, "5.5.1", "MAIL was refused");
 		return;
 	}

@@ -208,7 +208,8 @@ session_connected(struct session *s, const struct session_event *ev)
 	struct fact *f;
 
 	s->up->open = true;
-	s->up->tls_skip |= ev->u.connected.tls_failed_before;
+	s->up->tls_failed_before = ev->u.connected.tls_failed_before;
+	s->up->tls_skip |= s->up->tls_failed_before != TLS_RESULT_SUCCESS;
 	s->up->connect_us = ev->u.connected.took_us;
 	s->up->local = ev->u.connected.local;
 	s->up->reply_since_us = s->now_us;

@@ -84,11 +84,16 @@ session_fact_event(struct session *s, const char *fmt, ...)
 /* What the route asks for, as RFC 8460 4.2 names policies. A certificate that
  * must carry a name is MTA-STS where a policy server asked for it. */
 static const char *
-fact_tls_policy(const struct route *route, struct span domain)
+fact_tls_policy(const struct session *s, const struct route *route,
+    struct span domain)
 {
+	const struct config_tls_block *b = s->up->tls_block;
+
 	/* Opportunistic until a domain had something to demand. */
 	if (route_tls(route) == CONFIG_TLS_DANE ||
-	    (route->tls == CONFIG_TLS_DANE && domain.len > 0))
+	    session_tls_level(s) == CONFIG_TLS_DANE || (domain.len > 0 &&
+	    (route->tls == CONFIG_TLS_DANE || (!route->tls_chosen &&
+	    b != NULL && b->level == CONFIG_TLS_DANE))))
 		return "tlsa";
 	if (route->tls == CONFIG_TLS_VERIFY && route->chosen_by[0] != '\0')
 		return "sts";
@@ -103,7 +108,7 @@ session_tls_result(struct session *s, const struct route *route,
 
 	f->u.tls_result.number = s->n_tls_results++;
 	f->u.tls_result.result = result;
-	f->u.tls_result.policy = fact_tls_policy(route, domain);
+	f->u.tls_result.policy = fact_tls_policy(s, route, domain);
 	f->u.tls_result.domain = domain;
 	f->u.tls_result.mx = session_keep(s, buf_span(&s->up->name));
 	f->u.tls_result.local = s->up->local;

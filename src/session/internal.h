@@ -100,6 +100,7 @@ struct upstream {
 	struct smtp_ehlo ehlo;		/* what it offers now */
 	struct buf ehlo_clear;		/* its reply before STARTTLS */
 	bool tls_on, tls_skip, tls_fell_back;
+	enum tls_result tls_failed_before;	/* on another connection */
 	enum tls_result tls_result;	/* as told of all; COUNT: not
 					   yet */
 	bool securing;			/* from STARTTLS to the reply to the

@@ -241,7 +241,9 @@ session_end_with_421(struct session *s, const char *cause,
 	session_pending_flush(s);
 	if (s->cause != NULL)
 		return;
-	if (s->said_421 || s->client_phase == CLIENT_HANDSHAKE) {
+	/* In TLS that is not weir's, or not yet, no word of ours fits in. */
+	if (s->said_421 || s->client_phase == CLIENT_HANDSHAKE ||
+	    s->client_phase == CLIENT_TUNNEL) {
 		session_end(s, cause);
 		return;
 	}

@@ -94,7 +94,8 @@ struct session_event {
 		struct {
 			struct addr local, remote;
 			uint64_t took_us;
-			bool tls_failed_before;	/* it is remembered so */
+			enum tls_result tls_failed_before;	/* as it is
+							remembered; SUCCESS: not */
 		} connected;
 		struct { const char *why; } failed;	/* in words */
 		struct session_tls tls;
@@ -156,7 +157,7 @@ enum session_action_type {
 	SESSION_SPOOL_WRITE,	/* u.send: append to this session's spool */
 	SESSION_SPOOL_READ,	/* u.read: give these back as SPOOL_BYTES */
 	SESSION_SPOOL_DROP,	/* empty the spool */
-	SESSION_REMEMBER_TLS_FAILURE,	/* of this destination */
+	SESSION_REMEMBER_TLS_FAILURE,	/* u.tls_result, of this destination */
 	SESSION_MEASURE,	/* u.measure: how the MX treats what comes from
 				   here; made with or without a record */
 	SESSION_RECORD,		/* u.fact */
@@ -237,6 +238,7 @@ struct session_action {
 		struct { unsigned policy; enum policy_action action; }
 			would_change;
 		struct { uint64_t offset; size_t length; } read;
+		enum tls_result tls_result;
 		struct {
 			enum session_measure what;
 			const struct policy_reply *reply;	/* the MX's */

@@ -33,13 +33,15 @@ session_starttls_wanted(const struct session *s)
 }
 
 static void
-starttls_failed_fact(struct session *s, enum session_counter cause,
+starttls_note_failure(struct session *s, enum session_counter cause,
     enum tls_result result, const char *why)
 {
 	session_count(s, SESSION_COUNTER_TLS_FAILED, 1);
 	session_count(s, cause, 1);
 	session_tls_failed_fact(s, POLICY_LEG_UPSTREAM, why);
 	session_tls_result(s, s->up->route, result, span_of(NULL, 0), why);
+	session_act(s, SESSION_REMEMBER_TLS_FAILURE, SESSION_UPSTREAM)->
+	    u.tls_result = result;
 }
 
 /* The end of one connection to the MX while the session goes on. */
@@ -83,8 +85,7 @@ starttls_failed(struct session *s, enum session_counter cause, const char *why)
 {
 	struct pending *p = s->up->tls_pending;
 
-	starttls_failed_fact(s, cause, TLS_RESULT_VALIDATION_FAILURE, why);
-	session_act(s, SESSION_REMEMBER_TLS_FAILURE, SESSION_UPSTREAM);
+	starttls_note_failure(s, cause, TLS_RESULT_VALIDATION_FAILURE, why);
 	starttls_leave_upstream(s);
 	if (session_tls_level(s) >= CONFIG_TLS_ENCRYPT) {
 		s->up->tls_pending = NULL;
@@ -122,11 +123,12 @@ session_starttls_not(struct session *s)
 	    s->listener->client_tls == CONFIG_CLIENT_TLS_PASSTHROUGH)
 		return;
 	if (offered)
-		session_tls_result(s, s->up->route, TLS_RESULT_VALIDATION_FAILURE,
+		session_tls_result(s, s->up->route, s->up->tls_failed_before,
 		    span_of(NULL, 0), "not tried: it failed before");
 	else
-		session_tls_result(s, s->up->route, TLS_RESULT_STARTTLS_NOT_SUPPORTED,
-		    span_of(NULL, 0), "STARTTLS is not offered");
+		session_tls_result(s, s->up->route,
+		    TLS_RESULT_STARTTLS_NOT_SUPPORTED, span_of(NULL, 0),
+		    "STARTTLS is not offered");
 }
 
 /* The EHLO of p was answered in clear, and TLS is wanted. */
@@ -155,9 +157,8 @@ starttls_refused(struct session *s, struct pending *p, const char *why)
 
 	s->up->securing = false;
 	s->up->tls_pending = NULL;
-	starttls_failed_fact(s, SESSION_COUNTER_TLS_REFUSED,
+	starttls_note_failure(s, SESSION_COUNTER_TLS_REFUSED,
 	    TLS_RESULT_STARTTLS_NOT_SUPPORTED, why);
-	session_act(s, SESSION_REMEMBER_TLS_FAILURE, SESSION_UPSTREAM);
 	if (session_tls_level(s) >= CONFIG_TLS_ENCRYPT) {
 		s->up->tls_missing = "the MX refused STARTTLS";
 	} else {
@@ -264,9 +265,8 @@ session_starttls_broke_later(struct session *s, const char *why)
 	if (!s->up->tls_on || s->up->securing ||
 	    (s->transaction == NULL && (owed == NULL || at_quit)))
 		return;
-	starttls_failed_fact(s, SESSION_COUNTER_TLS_AFTERWARDS,
+	starttls_note_failure(s, SESSION_COUNTER_TLS_AFTERWARDS,
 	    TLS_RESULT_VALIDATION_FAILURE, why);
-	session_act(s, SESSION_REMEMBER_TLS_FAILURE, SESSION_UPSTREAM);
 }
 
 /* The EHLO inside TLS was answered. */

@@ -27,9 +27,10 @@ struct verified {
 	unsigned number;		/* of the action */
 	struct tls_demand demand;
 	void *memory;			/* of demand */
-	struct route *route;		/* whose demand it first was */
 	struct buf domain;
 	struct tls_verdict verdict;
+	bool told;			/* to the record, for */
+	struct buf told_domain;
 };
 
 /* What counts for one command. */
@@ -74,6 +75,22 @@ session_verify_greeting(struct session *s)
 		    b->name);
 }
 
+/* Of an RCPT, as the MX will be told it; else empty. */
+static struct span
+domain_of(const struct pending *p)
+{
+	struct smtp_path path;
+	struct span address;
+
+	if (p->command != &session_command_rcpt)
+		return span_of(NULL, 0);
+	if (session_rewritten(p->inquiry, &address))
+		return smtp_path_domain(address);
+	if (smtp_path_parse(p->parsed.args, SPAN("TO"), &path) == 0)
+		return smtp_path_domain(path.address);
+	return span_of(NULL, 0);
+}
+
 /* A fixed destination that weir.conf names is known by that name. */
 static void
 host_of_listener(const struct session *s, const struct route *route,
@@ -94,8 +111,6 @@ want_of(const struct session *s, const struct pending *p, struct want *w)
 {
 	const struct route *route = p->route;
 	const struct config_tls_block *b = raised_by(s->up, route);
-	struct smtp_path path;
-	struct span address;
 
 	*w = (struct want){ .level = route->tls, .demand = route->demand };
 	if (b != NULL) {
@@ -108,12 +123,7 @@ want_of(const struct session *s, const struct pending *p, struct want *w)
 		host_of_listener(s, route, w);
 	if (w->demand.dane ? w->demand.n_tlsa > 0 : w->demand.n_names > 0)
 		return;
-	if (p->command != &session_command_rcpt)
-		return;
-	if (session_rewritten(p->inquiry, &address))
-		w->domain = smtp_path_domain(address);
-	else if (smtp_path_parse(p->parsed.args, SPAN("TO"), &path) == 0)
-		w->domain = smtp_path_domain(path.address);
+	w->domain = domain_of(p);
 }
 
 static bool
@@ -153,8 +163,8 @@ verified_free(struct verified *v)
 	if (v == NULL)
 		return;
 	free(v->memory);
-	route_unref(v->route);
 	buf_release(&v->domain);
+	buf_release(&v->told_domain);
 	free(v);
 }
 
@@ -177,10 +187,10 @@ is_about(const struct verified *v, const struct want *w)
 	    span_eq_nocase(buf_span(&v->domain), w->domain);
 }
 
-static const struct verified *
+static struct verified *
 recall(const struct session *s, const struct want *w)
 {
-	const struct verified *v;
+	struct verified *v;
 
 	TAILQ_FOREACH(v, &s->up->verified, link)
 		if (is_about(v, w))
@@ -213,7 +223,7 @@ give_back(void *v)
 
 /* Asks, unless that has been asked already. */
 static void
-ask(struct session *s, const struct pending *p, const struct want *w)
+ask(struct session *s, const struct want *w)
 {
 	struct verified *v = s->verifying;
 	struct session_action *a;
@@ -227,7 +237,6 @@ ask(struct session *s, const struct pending *p, const struct want *w)
 		session_end(s, "internal");
 		return;
 	}
-	v->route = route_ref(p->route);
 	v->number = ++s->n_verifications;
 	a = session_act(s, SESSION_VERIFY_TLS, SESSION_UPSTREAM);
 	a->u.verify.number = v->number;
@@ -235,6 +244,25 @@ ask(struct session *s, const struct pending *p, const struct want *w)
 	a->u.verify.domain = buf_span(&v->domain);
 	a->u.verify.client_chose = s->listener->mode != CONFIG_MODE_FIXED &&
 	    addr_eq(&s->destination, &s->up->route->destination);
+}
+
+/* The record: once for each domain, while its recipients stand together. What
+ * is good at MAIL is told when it is known whom it is good for. */
+static void
+tell(struct session *s, const struct pending *p, struct verified *v)
+{
+	struct span domain = domain_of(p);
+
+	if (v->verdict.result == TLS_RESULT_COUNT ||
+	    (v->verdict.ok && domain.len == 0))
+		return;
+	if (v->told && span_eq_nocase(buf_span(&v->told_domain), domain))
+		return;
+	v->told = true;
+	buf_clear(&v->told_domain);
+	buf_append(&v->told_domain, domain);
+	session_tls_result(s, p->route, v->verdict.result,
+	    session_keep(s, domain), v->verdict.why);
 }
 
 /**
@@ -248,7 +276,7 @@ bool
 session_verify_ready(struct session *s, struct pending *p)
 {
 	const struct transaction *t = p->transaction;
-	const struct verified *v;
+	struct verified *v;
 	struct want w;
 
 	if (!session_rehome_ready(s, p))
@@ -269,9 +297,10 @@ session_verify_ready(struct session *s, struct pending *p)
 		return true;
 	v = recall(s, &w);
 	if (v == NULL) {
-		ask(s, p, &w);
+		ask(s, &w);
 		return false;
 	}
+	tell(s, p, v);
 	if (!v->verdict.ok)
 		session_send_back(s, p, "4.7.5", v->verdict.why);
 	return true;
@@ -292,8 +321,6 @@ session_verified(struct session *s, unsigned number,
 		return;
 	session_count(s, verdict->ok ? SESSION_COUNTER_TLS_VERIFIED :
 	    SESSION_COUNTER_TLS_UNVERIFIED, 1);
-	session_tls_result(s, v->route, verdict->result, session_keep(s,
-	    buf_span(&v->domain)), verdict->why);
 	session_fact_event(s, "the MX is %s%s%s", verdict->ok ?
 	    "who it should be" : "not who it should be",
 	    verdict->why[0] == '\0' ? "" : ": ", verdict->why);

@@ -142,6 +142,8 @@ class ScriptedMX:
             except OSError:
                 return
             connection.settimeout(60)
+            # as MTAs do: no reply waits for the acknowledgement of another
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             session = Session(self, connection, peer)
             with self.lock:
                 self.sessions.append(session)

@@ -377,7 +377,8 @@ def test_passthrough_injection(bench, files, by):
         passed.append(1)
     rest = client.rest()
     assert b"evil" not in rest and b"AUTH" not in rest
-    assert rest.startswith(b"421 4.7.0")
+    # behind the MX's 220 the client waits for TLS, and for nothing else
+    assert rest == b"" if by == "mx apart" else rest.startswith(b"421 4.7.0")
     assert wait_for(lambda: proxy.metric("weir_tls_injection_total") == 1,
                     "the counter")
 

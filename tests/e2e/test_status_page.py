@@ -206,6 +206,8 @@ def test_hostile_text_is_text(browser, weir):
     assert "/system.slice/<img src=x onerror=" in dialog
     assert "the operator blocked <img src=x" in dialog
     assert "blocklist/<script>window.owned=1</script>" in dialog
+    assert "it refused EHLO: 550 <img src=x" in dialog
+    assert "rule pool/<script>window.owned=1</script>" in dialog
     photograph(browser, "hostile")
     browser.find_element(By.ID, "session-close").click()
     open_session(browser, weir, "anna")
@@ -233,7 +235,11 @@ def test_session(browser, weir):
                  "client ← weir", "reputation at rcpt: relay",
                  "footer at rcpt: timeout, so relay", "no answer in 2 s",
                  "DATA", "QUIT", "49.1 kB from the client",
-                 "queued as 4XkQ2f1Zz9"]:
+                 "queued as 4XkQ2f1Zz9",
+                 "moved from any address to 198.51.100.9 port 25 as client."
+                 "example.com, to 192.0.2.11 to 198.51.100.10 port 2525 as "
+                 "out2.example.com, rule pool/", "took 123 ms, 6 round trips"
+                 ]:
         assert part in dialog, part
     # Escape closes it, and the keyboard is where it was.
     browser.switch_to.active_element.send_keys(Keys.ESCAPE)

@@ -5,10 +5,12 @@ import datetime
 import email
 import email.policy
 import gzip
+import hashlib
 import ipaddress
 import json
 import re
 import sqlite3
+import ssl
 import subprocess
 import threading
 from pathlib import Path
@@ -16,7 +18,7 @@ from pathlib import Path
 import pytest
 import tls_peer
 import weir as under_test
-from blackbox import certificate
+from blackbox import certificate, decision, pb
 from tls_front import Front, Peers, deliver
 
 TOOL = under_test.ROOT / "contrib" / "weir-tlsrpt"
@@ -281,7 +283,7 @@ def front(tmp_path):
         pytest.skip(reason)
     peers = Peers(certificate(tmp_path))
     with contextlib.closing(peers):
-        started = Front(tmp_path / "may", peers, "may", patience="300ms",
+        started = Front(tmp_path / "may", peers, "may", patience="1s",
                         memory="0s")
         with contextlib.ExitStack() as stopped:
             stopped.callback(started.stop)
@@ -334,3 +336,57 @@ def test_the_counts_are_what_was_sent(front, tmp_path):
         "receiving-mx-helo": "mx.example.net", "receiving-ip": "127.0.0.1",
         "failed-session-count": 1,
         "failure-reason-code": "TLS handshake timed out"}
+
+
+def test_verification_is_reported_for_each_domain(bench, place):
+    """Policies ask for names and records, each recipient for its own."""
+    bench.mx(tls=certificate(place))
+    der = ssl.PEM_cert_to_DER_cert((place / "crt").read_text())
+    asked = {
+        "strict.example": {"tls": pb.TLS_LEVEL_VERIFY,
+                           "tls_names": ["mx.example.net"]},
+        "wrong.example": {"tls": pb.TLS_LEVEL_DANE, "tlsa": [
+            pb.Tlsa(usage=3, matching=1, data=bytes(32))]},
+        "right.example": {"tls": pb.TLS_LEVEL_DANE, "tlsa": [
+            pb.Tlsa(usage=3, matching=1, data=hashlib.sha256(der).digest())]}}
+
+    def answer(event, _connection):
+        domain = event.rcpt.recipient.decode().rpartition("@")[2]
+        return decision(outbound=pb.Outbound(**asked[domain])
+                        if domain in asked else None)
+    bench.policy(["rcpt"], answer=answer, keys={"grants": '{"outbound"}'})
+    proxy = bench.weir()
+    with proxy.connect() as client:
+        assert client.ask("MAIL FROM:<a@example.org>")[:3] == "250"
+        for domain, code in (("plain", "250"), ("strict", "451"),
+                             ("strict", "451"), ("wrong", "451"),
+                             ("right", "250"), ("wrong", "451")):
+            assert client.ask(f"RCPT TO:<b@{domain}.example>")[:3] == code
+        client.ask("QUIT")
+    proxy.wait_rows("SELECT 1 FROM sessions WHERE cause NOT NULL")
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    got = reports(place / "out", place / "weir.db", today)
+    assert {domain: counts(one) for domain, one in got.items()} == {
+        "plain.example": {"no-policy-found": (1, {})},
+        "strict.example": {"sts": (0, {"certificate-not-trusted": 1})},
+        "wrong.example": {"tlsa": (0, {"tlsa-invalid": 1})},
+        "right.example": {"tlsa": (1, {})}}
+    detail, = got["strict.example"]["policies"][0]["failure-details"]
+    assert "is not trusted" in detail["failure-reason-code"]
+
+
+def test_verification_at_mail_is_reported(bench, place):
+    bench.mx(tls=certificate(place))
+    proxy = bench.weir(more='tls "it" { networks = {"127.0.0.0/8"} '
+                       'level = "verify" names = {"mx.example.net"} }\n')
+    with proxy.connect() as client:
+        client.send(b"MAIL FROM:<a@example.org>\r\n"
+                    b"RCPT TO:<b@one.example>\r\n")
+        assert client.codes(2) == ["451", "503"]
+        client.ask("QUIT")
+    proxy.wait_rows("SELECT 1 FROM sessions WHERE cause NOT NULL")
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    got = reports(place / "out", place / "weir.db", today)
+    assert {domain: counts(one) for domain, one in got.items()} == {
+        "one.example": {"no-policy-found": (
+            0, {"certificate-not-trusted": 1})}}

@@ -44,7 +44,7 @@ class Peers:
 class Front(Weir):
     """A weir with a listener for each MX."""
 
-    def __init__(self, place, peers, level, patience="600ms", memory="24h",
+    def __init__(self, place, peers, level, patience="1500ms", memory="24h",
                  workers=1):
         place.mkdir()
         listeners = "".join(

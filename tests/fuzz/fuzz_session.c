@@ -99,6 +99,8 @@ mx_replies(struct world *w, unsigned how)
 		yes = "354 go\r\n";
 	else if (items.len > 0 && items.data[0] == ITEM_AUTH)
 		yes = how & 2 ? "334 \r\n" : "235 ok\r\n";
+	else if (items.len > 0 && items.data[0] == ITEM_STARTTLS)
+		yes = "220 go\r\n";
 	else if (items.len > 0 && items.data[0] == ITEM_UNKNOWN)
 		yes = how & 2 ? "300 go\r\n" : "250 ok\r\n";
 	else if (how & 2)
@@ -124,7 +126,12 @@ choose_way(struct answer *a, unsigned how)
 	if ((how & 6) == 6)
 		a->next_hop = SPAN("198.51.100.99");
 	if ((how & 12) == 12)
-		a->tls = how & 1 ? POLICY_TLS_ENCRYPT : POLICY_TLS_MAY;
+		a->tls = how & 1 ? POLICY_TLS_VERIFY : POLICY_TLS_MAY;
+	if (a->tls == POLICY_TLS_VERIFY && how & 2) {
+		a->tls_names[0] = how & 16 ? SPAN("mx.example") :
+		    SPAN("*.example.net");
+		a->n_tls_names = 1;
+	}
 }
 
 static void
@@ -195,7 +202,10 @@ policy_credits(struct world *w, unsigned how)
 static void
 peer_event(struct world *w, unsigned how)
 {
-	if (w->client_handshake && how & 4) {
+	if (w->verify != 0 && how & 16)
+		world_verified(w, how & 32 ? TLS_RESULT_SUCCESS :
+		    TLS_RESULT_CERTIFICATE_NOT_TRUSTED, "not trusted");
+	else if (w->client_handshake && how & 4) {
 		if (how & 1)
 			world_client_tls_failed(w, "no common version");
 		else
@@ -340,6 +350,9 @@ leave(struct world *w)
 	world_eof(w, SESSION_CLIENT, "");
 	/* a recipient that has to go elsewhere may wait behind another one */
 	for (i = 0; i < 30 && !w->client_ended; i++) {
+		if (w->verify != 0)
+			world_verified(w, TLS_RESULT_CERTIFICATE_NOT_TRUSTED,
+			    "not trusted");
 		if (w->mx == MX_DIALLED)
 			world_connect_failed(w, "Connection timed out");
 		if (w->mx == MX_HANDSHAKE)
@@ -382,7 +395,7 @@ static struct config *
 config_of(unsigned level)
 {
 	static const char *const texts[] = { CONF("none", ""),
-	    CONF("may", ""), CONF("encrypt", ""), CONF("none", OFFER),
+	    CONF("may", ""), CONF("verify", ""), CONF("none", OFFER),
 	    CONF("may", OFFER), CONF("encrypt", OFFER), CONF("none", PASS),
 	    CONF("may", PASS), CONF("encrypt", PASS) };
 	static struct config *configs[ARRAY_LEN(texts)];

@@ -222,23 +222,17 @@ step_tls(struct run *r, const char *failed, bool resumed)
 static void
 step_verified(struct run *r, const char *text)
 {
-	struct session_event ev = { .type = SESSION_TLS_VERIFIED };
 	size_t len = text == NULL ? 0 : strcspn(text, " ");
-	struct tls_verdict *v = &ev.u.verified.verdict;
+	enum tls_result result = text == NULL ? TLS_RESULT_COUNT : len == 0 ?
+	    TLS_RESULT_SUCCESS : tls_result_parse(span_of(text, len));
 
-	ev.u.verified.number = r->world.verify;
 	if (r->world.verify == 0)
 		script_fails(r, "nothing is to be verified");
-	if (len == 0)
-		tls_verdict_set(v, true, text == NULL ? TLS_RESULT_COUNT :
-		    TLS_RESULT_SUCCESS, "%s", "");
-	else
-		tls_verdict_set(v, false, tls_result_parse(span_of(text, len)),
-		    "%s", text + len + (text[len] != '\0'));
-	if (!v->ok && v->result == TLS_RESULT_COUNT)
+	else if (text != NULL && result == TLS_RESULT_COUNT)
 		script_fails(r, "no such result");
-	r->world.verify = 0;
-	world_feed(&r->world, &ev);
+	else
+		world_verified(&r->world, result, len == 0 ? "" :
+		    text + len + (text[len] != '\0'));
 }
 
 static void

@@ -302,7 +302,8 @@ world_connected(struct world *w)
 	}
 	ev.u.connected.remote = w->dial_destination;
 	ev.u.connected.took_us = 1000;
-	ev.u.connected.tls_failed_before = w->tls_failed_before;
+	ev.u.connected.tls_failed_before = w->tls_failed_before ?
+	    TLS_RESULT_VALIDATION_FAILURE : TLS_RESULT_SUCCESS;
 	event(w, ev);
 }
 
@@ -376,6 +377,20 @@ world_client_tls_failed(struct world *w, const char *why)
 	w->client_handshake = false;
 	buf_clear(&w->client_waiting);
 	ev.u.tls_failed.why = why;
+	event(w, ev);
+}
+
+/* What was to be verified; SUCCESS: it is right. */
+void
+world_verified(struct world *w, enum tls_result result, const char *why)
+{
+	struct session_event ev = { .type = SESSION_TLS_VERIFIED };
+
+	ev.u.verified.number = w->verify;
+	w->verify = 0;
+	tls_verdict_set(&ev.u.verified.verdict, result == TLS_RESULT_SUCCESS ||
+	    result == TLS_RESULT_COUNT, result, "%s", result ==
+	    TLS_RESULT_SUCCESS ? "" : why);
 	event(w, ev);
 }
 

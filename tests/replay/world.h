@@ -115,6 +115,7 @@ void world_tls_done(struct world *w, bool resumed);
 void world_tls_failed(struct world *w, const char *why, bool offered_too_much);
 void world_client_tls_done(struct world *w, bool resumed);
 void world_client_tls_failed(struct world *w, const char *why);
+void world_verified(struct world *w, enum tls_result result, const char *why);
 void world_answer(struct world *w, unsigned policy, struct span frame);
 void world_answer_error(struct world *w, unsigned policy, uint32_t seq,
 	enum policy_error error);

@@ -400,7 +400,9 @@ world_act(struct world *w, const struct session_action *a)
 		note_text(w, "spool-drop\n");
 		break;
 	case SESSION_REMEMBER_TLS_FAILURE:
-		note_text(w, "remember-tls-failure\n");
+		snprintf(text, sizeof(text), "remember-tls-failure\n"
+		    "result=%s\n", tls_result_name(a->u.tls_result));
+		note_text(w, text);
 		break;
 	case SESSION_MEASURE:
 		snprintf(text, sizeof(text), "measure\nwhat=%s\ncode=%u\n",

@@ -48,6 +48,19 @@ function fromList(s) {
 	};
 }
 
+function fromRehoming(r) {
+	const way = (source, address, port, name) =>
+		`${source || 'any address'} to ${address} port ${port} as ` +
+		(name || 'nobody');
+
+	return { at: toUs(r.occurred_at), policy: r.policy, rule: r.rule,
+		error: r.reason, took: r.duration_us, trips: r.round_trips,
+		from: way(r.from_source, r.from_upstream, r.from_upstream_port,
+			r.from_ehlo_name),
+		to: way(r.to_source, r.to_upstream, r.to_upstream_port,
+			r.to_ehlo_name) };
+}
+
 function fromDecision(d) {
 	return {
 		at: toUs(d.occurred_at), policy: d.policy, phase: d.phase,
@@ -86,6 +99,7 @@ function fromShow(s) {
 		transactions: s.transactions.map((t) =>
 			fromTransaction(t, s.recipients)),
 		decisions: s.decisions.map(fromDecision),
+		rehomings: s.rehomings.map(fromRehoming),
 		lines: s.lines.map((l) => ({ at: toUs(l.occurred_at),
 			direction: l.direction,
 			text: withoutEnd(l.data || '') })),

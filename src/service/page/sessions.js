@@ -143,6 +143,20 @@ function decisionText(d) {
 	return parts.join(', ');
 }
 
+function rehomingText(r) {
+	const parts = [`${r.error ? 'not moved' : 'moved'} from ${r.from}, ` +
+		`to ${r.to}`];
+	if (r.error)
+		parts.push(r.error);
+	if (r.rule)
+		parts.push('rule ' + r.rule);
+	if (r.took)
+		parts.push('took ' + duration(r.took));
+	if (r.trips)
+		parts.push(`${r.trips} round trips`);
+	return parts.join(', ');
+}
+
 function tlsText(t) {
 	if (!t)
 		return null;
@@ -205,6 +219,9 @@ function sessionTimeline(s) {
 	for (const d of s.decisions)
 		items.push({ at: d.at, text: decisionText(d),
 			who: ['decision', d.policy] });
+	for (const r of s.rehomings)
+		items.push({ at: r.at, text: rehomingText(r),
+			who: ['decision', r.policy || 'weir'] });
 	items.forEach((item, i) => { item.order = i; });
 	items.sort((a, b) => a.at - b.at || a.order - b.order);
 	return items;

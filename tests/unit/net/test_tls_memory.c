@@ -6,6 +6,7 @@
 
 #define LIFETIME (1000 * MS)
 #define FULL 4096
+#define HOW TLS_RESULT_STARTTLS_NOT_SUPPORTED
 
 static struct addr
 address(const char *text)
@@ -34,13 +35,13 @@ test_fades(void **state)
 	struct addr a = address("192.0.2.1:25");
 
 	(void)state;
-	assert_false(tls_memory_has(m, &a, 5 * MS));
-	tls_memory_add(m, &a, 5 * MS);
-	assert_true(tls_memory_has(m, &a, 5 * MS));
-	assert_true(tls_memory_has(m, &a, 5 * MS + LIFETIME - 1));
-	assert_false(tls_memory_has(m, &a, 5 * MS + LIFETIME));
+	assert_int_equal(tls_memory_get(m, &a, 5 * MS), 0);
+	tls_memory_add(m, &a, HOW, 5 * MS);
+	assert_int_equal(tls_memory_get(m, &a, 5 * MS), HOW);
+	assert_int_equal(tls_memory_get(m, &a, 5 * MS + LIFETIME - 1), HOW);
+	assert_int_equal(tls_memory_get(m, &a, 5 * MS + LIFETIME), 0);
 	/* It is gone then, and not only hidden. */
-	assert_false(tls_memory_has(m, &a, 5 * MS));
+	assert_int_equal(tls_memory_get(m, &a, 5 * MS), 0);
 	tls_memory_free(m);
 }
 
@@ -53,9 +54,9 @@ test_a_day(void **state)
 	struct addr a = address("192.0.2.1:25");
 
 	(void)state;
-	tls_memory_add(m, &a, 7);
-	assert_true(tls_memory_has(m, &a, 7 + day - 1));
-	assert_false(tls_memory_has(m, &a, 7 + day));
+	tls_memory_add(m, &a, HOW, 7);
+	assert_int_equal(tls_memory_get(m, &a, 7 + day - 1), HOW);
+	assert_int_equal(tls_memory_get(m, &a, 7 + day), 0);
 	tls_memory_free(m);
 }
 
@@ -66,10 +67,12 @@ test_again(void **state)
 	struct addr a = address("[2001:db8::1]:25");
 
 	(void)state;
-	tls_memory_add(m, &a, 0);
-	tls_memory_add(m, &a, LIFETIME / 2);
-	assert_true(tls_memory_has(m, &a, LIFETIME));
-	assert_false(tls_memory_has(m, &a, LIFETIME + LIFETIME / 2));
+	tls_memory_add(m, &a, TLS_RESULT_VALIDATION_FAILURE, 0);
+	assert_int_equal(tls_memory_get(m, &a, 1),
+	    TLS_RESULT_VALIDATION_FAILURE);
+	tls_memory_add(m, &a, HOW, LIFETIME / 2);	/* the last one counts */
+	assert_int_equal(tls_memory_get(m, &a, LIFETIME), HOW);
+	assert_int_equal(tls_memory_get(m, &a, LIFETIME + LIFETIME / 2), 0);
 	tls_memory_free(m);
 }
 
@@ -83,12 +86,12 @@ test_others(void **state)
 	size_t i;
 
 	(void)state;
-	tls_memory_add(m, &a, 0);
+	tls_memory_add(m, &a, HOW, 0);
 	for (i = 0; i < ARRAY_LEN(others); i++) {
 		b = address(others[i]);
-		assert_false(tls_memory_has(m, &b, 1));
+		assert_int_equal(tls_memory_get(m, &b, 1), 0);
 	}
-	assert_true(tls_memory_has(m, &a, 1));
+	assert_int_equal(tls_memory_get(m, &a, 1), HOW);
 	tls_memory_free(m);
 }
 
@@ -103,19 +106,19 @@ test_full(void **state)
 	(void)state;
 	for (i = 0; i < FULL; i++) {
 		a = numbered(i);
-		tls_memory_add(m, &a, 0);
+		tls_memory_add(m, &a, HOW, 0);
 	}
 	for (i = 0; i < FULL; i++) {
 		a = numbered(i);
-		tls_memory_add(m, &a, 1);	/* no new one: all stay */
-		assert_true(tls_memory_has(m, &a, 1));
+		tls_memory_add(m, &a, HOW, 1);	/* no new one: all stay */
+		assert_int_equal(tls_memory_get(m, &a, 1), HOW);
 	}
 	a = numbered(FULL);
-	tls_memory_add(m, &a, 1);
-	assert_true(tls_memory_has(m, &a, 1));
+	tls_memory_add(m, &a, HOW, 1);
+	assert_int_equal(tls_memory_get(m, &a, 1), HOW);
 	for (i = 0; i < FULL; i++) {
 		a = numbered(i);
-		assert_false(tls_memory_has(m, &a, 1));
+		assert_int_equal(tls_memory_get(m, &a, 1), 0);
 	}
 	tls_memory_free(m);
 }

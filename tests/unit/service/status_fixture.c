@@ -137,6 +137,24 @@ greeting(struct record_session *s, uint64_t *now, bool tls)
 	line(s, now, 5, FACT_WEIR_TO_CLIENT, SPAN("250 SIZE 10240000\r\n"));
 }
 
+/* An MX's own words stand in the reason. */
+static void
+rehomed(struct record_session *s, uint64_t *now, const char *id, bool done)
+{
+	fact(s, now, 300, (struct fact){ .type = FACT_REHOMED,
+	    .u.rehomed = { .transaction_id = id, .phase = POLICY_PHASE_RCPT,
+	    .from = { .ehlo_name = "client.example.com",
+	    .destination = { .family = ADDR_IPV4, .port = 25,
+	    .ip = { 198, 51, 100, 9 } } },
+	    .to = { .ehlo_name = "out2.example.com",
+	    .source = { .family = ADDR_IPV4, .ip = { 192, 0, 2, 11 } },
+	    .destination = { .family = ADDR_IPV4, .port = 2525,
+	    .ip = { 198, 51, 100, 10 } } },
+	    .policy = "reputation", .rule = "pool/" SCRIPT,
+	    .error = done ? "" : "it refused EHLO: 550 " MARKUP,
+	    .duration_us = 123000, .round_trips = 6 } });
+}
+
 static void
 transaction(struct record_session *s, uint64_t *now, const struct story *t,
     const char *id)
@@ -170,6 +188,7 @@ transaction(struct record_session *s, uint64_t *now, const struct story *t,
 	    .error = POLICY_ERROR_TIMEOUT, .error_text = "no answer in 2 s",
 	    .action = POLICY_RELAY, .latency_us = 2000000,
 	    .applied = true } });
+	rehomed(s, now, id, accepted);
 	line(s, now, 8800, accepted ? FACT_MX_TO_CLIENT : FACT_WEIR_TO_CLIENT,
 	    accepted ? SPAN("250 2.1.5 Ok\r\n") :
 	    SPAN("550 5.1.1 User unknown\r\n"));
