@@ -4,7 +4,7 @@ import hashlib
 import ssl
 
 import pytest
-from blackbox import CONFIG, certificate, decision, pb
+from blackbox import CONFIG, certificate, decision, pb, wait_for
 from policy_harness import run
 from tls_ca import Authority
 from weir import Client, usual
@@ -219,6 +219,7 @@ def test_resumed_by_any_worker(bench, authority):
     bench.mx(tls=authority.issue("mx.example.net"))
     p = bench.policy(notify=["tls"])
     proxy = bench.weir(text=CONFIG.replace("workers = 1", "workers = 4"))
+    wait_for(lambda: len(p.seen("ready")) == 4, "each worker's connection")
     for _ in range(12):
         with proxy.connect() as client:
             client.ask("NOOP")
