@@ -131,11 +131,11 @@ test_forgotten(void **state)
 
 	(void)state;
 	tls_memory_forget(m, &a);
-	tls_memory_add(m, &a, 1);
-	tls_memory_add(m, &b, 1);
+	tls_memory_add(m, &a, HOW, 1);
+	tls_memory_add(m, &b, HOW, 1);
 	tls_memory_forget(m, &a);
-	assert_false(tls_memory_has(m, &a, 1));
-	assert_true(tls_memory_has(m, &b, 1));
+	assert_int_equal(tls_memory_get(m, &a, 1), 0);
+	assert_int_equal(tls_memory_get(m, &b, 1), HOW);
 	tls_memory_free(m);
 }
 
