@@ -431,6 +431,10 @@ void session_reply_split(struct session *s, struct span raw,
 void session_upstream_broken(struct session *s, const char *cause,
 	const char *enhanced, const char *text);
 
+/* promise.c */
+const char *session_promise_missing(const struct session *s,
+	const struct pending *p);
+
 /* rehome.c */
 bool session_rehome_ready(struct session *s, struct pending *p);
 /* 451 to a MAIL or RCPT that was not forwarded. */

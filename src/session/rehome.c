@@ -111,85 +111,7 @@ session_send_back(struct session *s, struct pending *p, const char *enhanced,
 	session_recipient_fact(s, p, false, "weir", NULL);
 }
 
-/* -------------------------------------------------------------- capabilities */
-
-/* What of the capabilities in `lost` this MAIL or RCPT asks for. */
-static const char *
-needs(const struct smtp_path *path, unsigned lost)
-{
-	static const struct {
-		const char *param, *value;	/* NULL: any */
-		enum smtp_capability cap;
-		const char *name;
-	} rows[] = {
-		{ "SIZE", NULL, SMTP_CAP_SIZE, "SIZE" },
-		{ "BODY", "8BITMIME", SMTP_CAP_8BITMIME, "8BITMIME" },
-		{ "BODY", "BINARYMIME", SMTP_CAP_BINARYMIME, "BINARYMIME" },
-		{ "BODY", "BINARYMIME", SMTP_CAP_CHUNKING, "CHUNKING" },
-		{ "SMTPUTF8", NULL, SMTP_CAP_SMTPUTF8, "SMTPUTF8" },
-		{ "RET", NULL, SMTP_CAP_DSN, "DSN" },
-		{ "ENVID", NULL, SMTP_CAP_DSN, "DSN" },
-		{ "NOTIFY", NULL, SMTP_CAP_DSN, "DSN" },
-		{ "ORCPT", NULL, SMTP_CAP_DSN, "DSN" },
-		{ "AUTH", NULL, SMTP_CAP_AUTH, "AUTH" },
-	};
-	struct span value;
-	size_t i;
-
-	for (i = 0; i < ARRAY_LEN(rows); i++)
-		if (rows[i].cap & lost && smtp_path_param(path,
-		    span_str(rows[i].param), &value) && (rows[i].value == NULL ||
-		    span_eq_nocase(value, span_str(rows[i].value))))
-			return rows[i].name;
-	return NULL;
-}
-
-/* The largest message that an MX may be sent, as the client sees it. 0: any. */
-static uint64_t
-size_limit(const struct session *s, const struct smtp_ehlo *ehlo)
-{
-	uint64_t own = s->config->limits.message_size;
-
-	if (!(ehlo->capabilities & SMTP_CAP_SIZE))
-		return 0;
-	return own != 0 && (ehlo->size == 0 || own < ehlo->size) ? own :
-	    ehlo->size;
-}
-
-/* A client that declares no size may send whatever it was promised (RFC 1870
- * 6): then the limit must not have become smaller. */
-static bool
-fits(const struct session *s, const struct smtp_path *path)
-{
-	uint64_t now = size_limit(s, &s->up->ehlo), size;
-	uint64_t promised = size_limit(s, &s->promised);
-	struct span value;
-
-	if (now == 0)
-		return true;
-	if (smtp_path_param(path, SPAN("SIZE"), &value) &&
-	    span_to_u64(value, &size) == 0)
-		return size <= now;
-	return !(s->promised.capabilities & SMTP_CAP_SIZE) ||
-	    (promised != 0 && promised <= now);
-}
-
-/* What the client was promised and needs now, and the connection in use does
- * not offer; NULL: nothing. */
-static const char *
-missing(const struct session *s, const struct pending *p)
-{
-	const bool mail = p->command == &session_command_mail;
-	unsigned lost = s->promised.capabilities & ~s->up->ehlo.capabilities;
-	struct smtp_path path;
-
-	if (lost == 0 && s->promised.size == s->up->ehlo.size)
-		return NULL;
-	if (smtp_path_parse(p->parsed.args, mail ? SPAN("FROM") : SPAN("TO"),
-	    &path) != 0)
-		return NULL;	/* never: it was read before */
-	return mail && !fits(s, &path) ? "SIZE" : needs(&path, lost);
-}
+/* -------------------------------------------------------------------- check */
 
 /* Why p cannot be served by the connection in use, in words; NULL: it can. */
 static const char *
@@ -204,7 +126,7 @@ unfit(struct session *s, const struct pending *p, const char **enhanced_r)
 		buf_printf(b, "TLS is required and not available: %s",
 		    s->up->tls_missing != NULL ? s->up->tls_missing :
 		    "the connection to the MX is in clear");
-	} else if ((cap = missing(s, p)) != NULL) {
+	} else if ((cap = session_promise_missing(s, p)) != NULL) {
 		*enhanced_r = "4.3.3";
 		b = session_scratch_buf(s);
 		buf_printf(b, "The MX that the message has to go to now does "
@@ -448,7 +370,9 @@ is_bound(const struct session *s, const struct transaction *t,
 	if (s->up->authenticated)
 		return "An authenticated session cannot be moved to another "
 		    "connection";
-	return NULL;
+	*enhanced_r = "4.3.0";
+	return t->mail_sent && buf_len(&t->mail_line) == 0 ? "no memory" :
+	    NULL;
 }
 
 /* The way of a RCPT is its transaction's from now on; what it asks of TLS is
