@@ -63,6 +63,9 @@ struct config_upstream {
 	const char *tls_ca;		/* file; "": the system's */
 	const char *tls_priority;	/* GnuTLS priority string */
 	uint64_t tls_failure_memory_us;	/* how long `may` remembers (24h) */
+	uint64_t reuse_us;		/* how long a connection is kept for the
+					   next session; 0: not */
+	unsigned reuse_connections;	/* kept at a time, per worker */
 	uint64_t connect_timeout_us;	/* 30s; all of TCP, per attempt */
 	uint64_t tls_timeout_us;	/* 30s; the handshake */
 	uint64_t greeting_timeout_us;	/* 5m, RFC 5321 4.5.3.2.1 */

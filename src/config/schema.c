@@ -160,6 +160,15 @@ const struct config_key config_schema[] = {
 	  .max = 365 * DAY, .fallback = "24h",
 	  .text = "level may: how long a destination whose TLS failed stays in "
 	  "clear" },
+	{ CONFIG_UPSTREAM, "reuse", CONFIG_DURATION,
+	  AT(config_upstream, reuse_us), .unit = "s", .max = HOUR,
+	  .fallback = "0s",
+	  .text = "keep a connection so long for the sender's next session; "
+	  "0s: no" },
+	{ CONFIG_UPSTREAM, "reuse_connections", CONFIG_NUMBER,
+	  AT(config_upstream, reuse_connections), .unit = "connections",
+	  .min = 1, .max = 100000, .fallback = "100",
+	  .text = "most that are kept at a time, per worker" },
 	{ CONFIG_UPSTREAM, "connect_timeout", CONFIG_DURATION,
 	  AT(config_upstream, connect_timeout_us), TIMEOUT, .fallback = "30s",
 	  .text = "to connect to the MX" },

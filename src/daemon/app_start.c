@@ -144,7 +144,9 @@ void
 app_descriptors(const struct config *c)
 {
 	unsigned long wanted = 2ul * c->limits.connections + 256 +
-	    64ul * c->workers;
+	    64ul * c->workers +
+	    (c->upstream.reuse_us > 0 ? (unsigned long)c->workers *
+	    c->upstream.reuse_connections : 0);
 	unsigned long limit = privileges_descriptors(wanted);
 
 	if (limit < wanted)

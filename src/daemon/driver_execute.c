@@ -109,6 +109,14 @@ driver_spool_read(struct driver *d)
 }
 
 static void
+execute_spool_drop(struct driver *d)
+{
+	spool_free(d->spool);
+	d->spool = NULL;
+	d->spool_waits = false;		/* what was wanted is gone */
+}
+
+static void
 execute_count(struct driver *d, const struct session_action *a)
 {
 	metrics_add(&d->worker->metrics->session[a->u.count.counter],
@@ -145,6 +153,9 @@ execute_one(struct driver *d, const struct session_action *a)
 		break;
 	case SESSION_CONNECT:
 		driver_connect(d, a);
+		break;
+	case SESSION_KEEP:
+		driver_keep(d, a->u.kept);
 		break;
 	case SESSION_PARK:
 		driver_park(d);
@@ -189,9 +200,7 @@ execute_one(struct driver *d, const struct session_action *a)
 		execute_spool_read(d, a);
 		break;
 	case SESSION_SPOOL_DROP:
-		spool_free(d->spool);
-		d->spool = NULL;
-		d->spool_waits = false;	/* what was wanted is gone */
+		execute_spool_drop(d);
 		break;
 	case SESSION_REMEMBER_TLS_FAILURE:
 		tls_memory_add(d->worker->shared->tls_memory,

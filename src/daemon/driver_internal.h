@@ -42,6 +42,7 @@ struct driver {
 	struct record_session *record;
 	struct spool *spool;
 	struct process_query *process;	/* NULL: answered, or not asked */
+	bool client_is_local;		/* so that it should be known */
 	struct loop_timer *timer;
 	uint64_t armed_us;
 	struct addr client_addr, destination;	/* as the client means it */
@@ -78,6 +79,7 @@ void driver_legs_init(struct driver *d);
 void driver_legs_end(struct driver *d);
 void driver_connect(struct driver *d, const struct session_action *a);
 void driver_end_upstream(struct driver *d, enum stream_end how);
+void driver_keep(struct driver *d, struct session_kept *k);
 void driver_park(struct driver *d);
 void driver_unpark(struct driver *d);
 void driver_leave_parked(struct driver *d, struct span last_words);

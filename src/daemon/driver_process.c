@@ -40,14 +40,18 @@ driver_process_seek(struct driver *d, const struct config_listener *listener,
     int fd)
 {
 	struct process_finder *finder = d->worker->shared->processes;
+	bool is_urgent = d->config->n_policies > 0 ||
+	    d->config->upstream.reuse_us > 0;
 	struct addr server;
 
-	/* Nobody would hear of it, but for these two. */
-	if (d->record == NULL && d->config->n_policies == 0)
+	/* Nobody would ask, but for these and the record. */
+	if (d->record == NULL && !is_urgent)
 		return;
-	if (finder != NULL && listener->process &&
-	    transparent_is_own_ip(&d->client_addr) &&
-	    server_of(d, listener, fd, &server) == 0)
+	if (!listener->process || !transparent_is_own_ip(&d->client_addr) ||
+	    server_of(d, listener, fd, &server) != 0)
+		return;
+	d->client_is_local = true;
+	if (finder != NULL)
 		d->process = process_find(finder, d->worker->loop,
-		    &d->client_addr, &server, process_found, d);
+		    &d->client_addr, &server, is_urgent, process_found, d);
 }

@@ -12,6 +12,8 @@
  */
 #include "daemon/driver_internal.h"
 
+#include "daemon/reuse.h"
+
 #include "smtp/proxy_header.h"
 
 #include <assert.h>
@@ -175,6 +177,30 @@ leg_connected(void *ctx, int fd, const struct addr *local, const char *why)
 	driver_feed(d, &ev);
 }
 
+/* One that an earlier session left: read on, and told of here. */
+static bool
+leg_found(struct leg *leg)
+{
+	struct driver *d = leg->driver;
+	struct session_event ev = { .type = SESSION_REUSED,
+	    .side = SESSION_UPSTREAM };
+	struct reuse_connection found;
+
+	if (d->config != d->worker->config ||
+	    !reuse_take(d->worker->reuse, d->session, &found))
+		return false;
+	leg->stream = found.stream;
+	leg->destination = found.destination;
+	leg->local = found.local;
+	leg->claimed = true;
+	driver_measure_begin(leg);
+	stream_hand_over(leg->stream, &upstream_handlers, leg);
+	driver_reading_anew(d, SESSION_UPSTREAM);
+	ev.u.kept = found.kept;
+	driver_queue(d, &ev);
+	return true;
+}
+
 void
 driver_connect(struct driver *d, const struct session_action *a)
 {
@@ -191,6 +217,8 @@ driver_connect(struct driver *d, const struct session_action *a)
 	struct session_event ev = { .type = SESSION_CONNECT_FAILED,
 	    .side = SESSION_UPSTREAM, .u.failed.why = "no memory" };
 
+	if (a->u.connect.reuse && leg_found(d->up))
+		return;
 	d->up->destination = request.destination;
 	d->up->source = request.source;
 	d->up->dialled_us = loop_now_us(d->worker->loop);
@@ -226,6 +254,31 @@ driver_end_upstream(struct driver *d, enum stream_end how)
 {
 	leg_end(d->up, how);
 	/* What waited for it to take more need not wait any longer. */
+	driver_unblock(d, SESSION_CLIENT);
+}
+
+/* Left for the next session; by those of an older configuration for nobody. */
+void
+driver_keep(struct driver *d, struct session_kept *k)
+{
+	struct leg *leg = d->up;
+	struct worker *w = d->worker;
+	struct reuse_connection c = { leg->stream, leg->destination,
+	    leg->local, k };
+
+	if (d->config != w->config || w->draining || leg->stream == NULL) {
+		session_kept_free(k);
+		if (leg->stream != NULL)
+			stream_write(leg->stream, SPAN("QUIT\r\n"));
+		leg_end(leg, STREAM_END_LINGER);
+	} else {
+		if (d->stopped[SESSION_UPSTREAM])
+			stream_resume(leg->stream);
+		leg->stream = NULL;
+		driver_measure_end(leg);
+		leg->claimed = false;	/* that goes with it */
+		reuse_put(w->reuse, &c);
+	}
 	driver_unblock(d, SESSION_CLIENT);
 }
 

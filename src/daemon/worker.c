@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "daemon/accept.h"
 #include "daemon/driver.h"
+#include "daemon/reuse.h"
 #include "daemon/resolver.h"
 #include "net/transparent.h"
 
@@ -172,6 +173,8 @@ serve_in_worker(void *ctx)
 		serve_as_before(call);
 		return;
 	}
+	if (call->config != old)
+		reuse_drop_all(w->reuse);
 	listeners_keep(w, &call->sockets);
 	listeners_close(w);
 	w->config = config_ref(call->config);
@@ -219,6 +222,7 @@ drain_in_worker(void *ctx)
 	listeners_accept(w);
 	listeners_close(w);
 	policy_pool_drain(w->pool);
+	reuse_drop_all(w->reuse);
 	worker_idle_check(w);
 }
 
@@ -318,8 +322,9 @@ worker_new(struct worker_shared *shared, unsigned index,
 		w->pool = policy_pool_new(w->loop, config, shared->instance,
 		    w->metrics, &driver_policy_handlers);
 		w->ready_timer = loop_timer_new(w->loop, ready_check, w);
+		w->reuse = reuse_new(w);
 	}
-	if (w->pool == NULL || w->ready_timer == NULL) {
+	if (w->pool == NULL || w->ready_timer == NULL || w->reuse == NULL) {
 		buf_append_str(error, "no memory or no file descriptors");
 		worker_free(w);
 		return NULL;
@@ -371,6 +376,7 @@ worker_free(struct worker *w)
 	accept_cancel_all(w);
 	while ((d = TAILQ_FIRST(&w->drivers)) != NULL)
 		driver_abort(d);
+	reuse_free(w->reuse);
 	policy_pool_free(w->pool);
 	loop_timer_free(w->ready_timer);
 	dns_confirm_free(w->confirm);

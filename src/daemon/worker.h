@@ -57,6 +57,7 @@ struct worker_shared {
 };
 
 struct driver;
+struct reuse;
 TAILQ_HEAD(driver_list, driver);
 
 struct accept;
@@ -80,6 +81,7 @@ struct worker {
 	struct credentials *credentials;	/* of config; NULL: none yet */
 	struct metrics *metrics;
 	struct policy_pool *pool;
+	struct reuse *reuse;		/* connections left for the next */
 	struct dns *dns;		/* NULL: weir was built without, or it
 					   cannot be had here */
 	struct dns_confirm *confirm;	/* NULL: without dns */

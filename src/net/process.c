@@ -14,16 +14,17 @@
  */
 #include "net/process.h"
 
-#include "base/clock.h"
 #include "net/process_proc.h"
 #include "net/process_socket.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/queue.h>
+#include <time.h>
 #include <unistd.h>
 
-#define NAP_US (2 * CLOCK_US_PER_MS)
+#define NAP_NS 2000000
+#define NS_PER_S 1000000000
 
 enum state { WAITING, RUNNING, POSTED, FORGOTTEN };
 
@@ -44,9 +45,9 @@ struct process_finder {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	TAILQ_HEAD(, process_query) queue;	/* these three under lock */
+	TAILQ_HEAD(, process_query) queue;	/* these four under lock */
 	size_t n_queue;
-	bool stop;
+	bool stop, napping;
 	struct process_cgroups *cgroups;	/* the thread's */
 };
 
@@ -80,13 +81,23 @@ tell(void *ctx)
 }
 
 /* Waits for questions. On a busy machine each wake-up costs more than the
- * answer: who has just answered sleeps a little, that some may gather. */
+ * answer: who has just answered lets some gather, unless somebody waits. */
 static void
 rest(struct process_finder *f)
 {
-	pthread_mutex_unlock(&f->lock);
-	usleep(NAP_US);
-	pthread_mutex_lock(&f->lock);
+	struct timespec until;
+	int rc = 0;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += NAP_NS;
+	if (until.tv_nsec >= NS_PER_S) {
+		until.tv_sec++;
+		until.tv_nsec -= NS_PER_S;
+	}
+	f->napping = true;
+	while (!f->stop && f->napping && rc == 0)
+		rc = pthread_cond_timedwait(&f->wake, &f->lock, &until);
+	f->napping = false;
 	while (!f->stop && TAILQ_EMPTY(&f->queue))
 		pthread_cond_wait(&f->wake, &f->lock);
 }
@@ -185,8 +196,8 @@ process_finder_free(struct process_finder *f)
 
 struct process_query *
 process_find(struct process_finder *f, struct loop *loop,
-    const struct addr *client, const struct addr *server, process_fn *fn,
-    void *ctx)
+    const struct addr *client, const struct addr *server, bool urgent,
+    process_fn *fn, void *ctx)
 {
 	struct process_query *q = calloc(1, sizeof(*q));
 	bool full;
@@ -204,7 +215,9 @@ process_find(struct process_finder *f, struct loop *loop,
 	if (!full) {
 		TAILQ_INSERT_TAIL(&f->queue, q, link);
 		f->n_queue++;
-		pthread_cond_signal(&f->wake);
+		f->napping &= !urgent;
+		if (!f->napping)
+			pthread_cond_signal(&f->wake);
 	}
 	pthread_mutex_unlock(&f->lock);
 	if (!full)

@@ -27,10 +27,11 @@ void process_finder_free(struct process_finder *f);
 typedef void process_fn(void *ctx, const struct policy_process *found);
 
 /**
- * process_find(f, loop, client, server, fn, ctx) - who has the other end?
+ * process_find(f, loop, client, server, urgent, fn, ctx) - who has the other end?
  *
  * client, server  the connection as the client's socket has it: its own
  *                 address, and the one that it believes to be connected to
+ * urgent          somebody waits for it; others may take 2 ms more
  *
  * fn(ctx, ...) is called once in the loop's thread, unless the query is
  * forgotten before. Returns the query, which ends with that call; or NULL
@@ -38,7 +39,7 @@ typedef void process_fn(void *ctx, const struct policy_process *found);
  */
 struct process_query *process_find(struct process_finder *f,
 	struct loop *loop, const struct addr *client,
-	const struct addr *server, process_fn *fn, void *ctx);
+	const struct addr *server, bool urgent, process_fn *fn, void *ctx);
 
 /* From the loop's thread; NULL is fine. */
 void process_forget(struct process_query *q);

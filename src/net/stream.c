@@ -230,6 +230,14 @@ write_from(struct stream *s, struct span bytes, size_t direct_min)
 }
 
 void
+stream_hand_over(struct stream *s, const struct stream_handlers *handlers,
+    void *ctx)
+{
+	s->handlers = handlers;
+	s->ctx = ctx;
+}
+
+void
 stream_write(struct stream *s, struct span bytes)
 {
 	write_from(s, bytes, DIRECT_MIN);

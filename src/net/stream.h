@@ -48,6 +48,10 @@ struct stream_handlers {
 struct stream *stream_new(struct loop *loop, int fd,
 	const struct stream_handlers *handlers, void *ctx);
 
+/* Somebody else hears of it from now on. */
+void stream_hand_over(struct stream *s, const struct stream_handlers *handlers,
+	void *ctx);
+
 void stream_write(struct stream *s, struct span bytes);
 void stream_flush(struct stream *s);
 

@@ -100,6 +100,13 @@ const struct metrics_row metrics_table_rows[] = {
 	    "Transactions that had to go another way to the MX, by result." },
 	{ "rehomed_not", "rehomings_total", "result=\"failed\"",
 	    SESSION(REHOMED_NOT), NULL },
+	{ "reuse_kept", "upstream_kept_total", "", SESSION(REUSE_KEPT),
+	    "Connections to MXs that were kept for a next session." },
+	{ "reused", "upstream_reused_total", "result=\"found\"",
+	    SESSION(REUSED), "Sessions that found one of those, and how many "
+	    "of them dialled all the same." },
+	{ "reuse_redialled", "upstream_reused_total", "result=\"redialled\"",
+	    SESSION(REUSE_REDIALLED), NULL },
 	{ "tunnel", "tunnels_total", "", SESSION(TUNNEL),
 	    "Sessions that became a blind tunnel." },
 	{ "record_dropped", "record_dropped_total", "",

@@ -351,6 +351,7 @@ fields(struct pipe *p, struct fact *f, bool *of_first)
 		address(p, &f->u.upstream.remote);
 		number(p, &f->u.upstream.connect_us);
 		string(p, &f->u.upstream.error);
+		string(p, &f->u.upstream.reused);
 		break;
 	case FACT_TLS:
 		fields_tls(p, f);

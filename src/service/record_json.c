@@ -323,6 +323,7 @@ fact(struct record_json *j, const struct fact *f)
 		address(j, "remote", &f->u.upstream.remote);
 		number(j, "connect_us", f->u.upstream.connect_us);
 		string(j, "error", f->u.upstream.error);
+		string(j, "reused", f->u.upstream.reused);
 		break;
 	case FACT_TLS:
 		fact_tls(j, f);

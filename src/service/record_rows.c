@@ -30,7 +30,7 @@
 	COLUMN(cause) COLUMN(client_bytes) COLUMN(upstream_bytes) \
 	COLUMN(elapse_ms) \
 	COLUMN(process_uid) COLUMN(process_pid) COLUMN(process_cgroup) \
-	COLUMN(process_command)
+	COLUMN(process_command) COLUMN(upstream_reused)
 #define NAME(name) "," #name
 #define VALUE(name) ",?"
 #define UPDATE(name) #name "=coalesce(excluded." #name "," #name "),"

@@ -127,6 +127,8 @@ record_rows_session(struct record_rows *rows, const struct record_chunk *chunk,
 	record_bind_int_or_null(&b, closed,
 	    (uint64_t)a->close.u.close.elapse_ms);
 	bind_process(&b, a);
+	record_bind_string(&b, a->has_upstream ?
+	    a->upstream.u.upstream.reused : NULL);
 	record_bind_text_or_null(&b, buf_span(&rows->mail_to));
 	return record_bind_run(&b);
 }

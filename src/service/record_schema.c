@@ -195,6 +195,11 @@ static const char version_3_process[] =
 "ALTER TABLE sessions ADD COLUMN\n"
 "	process_command TEXT	/* the first word of its command line */;\n";
 
+static const char version_3_reuse[] =
+"ALTER TABLE sessions ADD COLUMN\n"
+"	upstream_reused TEXT	/* id of the session that had the connection\n"
+"		to the MX before; NULL: it was made for this one */;\n";
+
 static const char version_3_tls_results[] =
 "CREATE TABLE tls_results (	-- how securing the MX came out\n"
 "	session_id TEXT REFERENCES sessions(id),\n"
@@ -253,7 +258,7 @@ static const char version_3_client_tls[] =
 /* Each part of the program that came with this version has its own text. */
 static const char *const version_3[] = {
 	version_3_process, version_3_tls_results, version_3_rehomings,
-	version_3_client_tls,
+	version_3_client_tls, version_3_reuse,
 };
 
 static int

@@ -197,6 +197,8 @@ session_send(struct session *s, enum session_side side, struct span bytes)
 		return;
 	if (side == SESSION_UPSTREAM ? !s->up->open : s->client_closed)
 		return;
+	if (side == SESSION_UPSTREAM)
+		s->up->fresh = false;
 	session_act(s, SESSION_SEND, side)->u.send = bytes;
 }
 

@@ -50,6 +50,8 @@ session_ehlo_send(struct session *s, struct pending *p)
 		buf_append_str(b, "\r\n");
 		line = buf_span(b);
 	}
+	if (session_reuse_hello(s, p, line))
+		return;
 	if (p == NULL || p->state == PENDING_SENT) {
 		session_send_own(s, EXPECT_EHLO, p,
 		    s->config->upstream.ehlo_timeout_us, line);
@@ -109,6 +111,7 @@ ehlo_promise(struct session *s, const struct pending *p, unsigned withheld)
 void
 session_ehlo_answer(struct session *s, struct pending *p, struct span raw)
 {
+	session_reuse_ehlo(s, raw);
 	if (p == NULL) {
 		session_rehome_secured(s);
 		return;
@@ -182,6 +185,16 @@ ehlo_reply(struct session *s, struct pending *p, const struct mx_reply *reply)
 	}
 	session_reply_raw(s, p, reply->raw);
 	p->reply_is_mx = true;
+}
+
+/* What the MX said to the same EHLO in an earlier session. */
+void
+session_ehlo_remembered(struct session *s, struct pending *p, struct span raw)
+{
+	struct mx_reply reply = { .code = 250, .raw = raw };
+
+	session_notify_reply(s, POLICY_PHASE_EHLO, &reply, 0);
+	ehlo_taken(s, p, p->command == &session_command_ehlo, &reply);
 }
 
 /* To weir's own, where the session is re-homed. */

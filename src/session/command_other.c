@@ -51,6 +51,16 @@ quit_parse(struct session *s, struct pending *p)
 }
 
 static void
+quit_pass(struct session *s, struct pending *p)
+{
+	if (session_reuse_quit(s, p))
+		return;
+	session_forward(s, p, span_of(p->line, p->line_len));
+	session_expect(s, EXPECT_COMMAND, p,
+	    s->config->upstream.command_timeout_us);
+}
+
+static void
 quit_reply(struct session *s, struct pending *p, const struct mx_reply *reply)
 {
 	session_reply_raw(s, p, reply->raw);
@@ -71,6 +81,8 @@ const struct session_command session_command_quit = {
 	.flags = COMMAND_LAST,
 	.expect = EXPECT_COMMAND,
 	.parse = quit_parse,
+	.ready = session_reuse_quit_ready,
+	.pass = quit_pass,
 	.reply = quit_reply,
 };
 

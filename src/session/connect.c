@@ -3,7 +3,7 @@
  * dial, the MX's greeting.
  */
 #include "session/internal.h"
-#include "session/route.h"
+#include "session/reuse.h"
 
 /* How long policies may be kept from hearing CONNECT until it is known who
  * sends. It takes far less, where it can be known. */
@@ -34,6 +34,7 @@ session_dial(struct session *s)
 	a = session_act(s, SESSION_CONNECT, SESSION_UPSTREAM);
 	a->u.connect.destination = s->up->route->destination;
 	a->u.connect.source = s->up->route->source;
+	a->u.connect.reuse = session_reuse_wanted(s);
 	a->u.connect.timeout_us = s->config->upstream.connect_timeout_us;
 }
 
@@ -60,7 +61,8 @@ connect_ask(struct session *s)
 		session_dial(s);
 }
 
-/* Who sends is worth a moment, where anybody is told. */
+/* Who sends is worth a moment, where anybody is told, or asks for a connection
+ * that only the same sender may have. */
 static bool
 connect_waits(const struct session *s)
 {
@@ -76,8 +78,8 @@ session_connect_begin(struct session *s)
 		session_end_with_421(s, "refused", "4.3.5", s->refuse);
 		return;
 	}
-	if (s->process_sought && session_has_listener(s,
-	    POLICY_PHASE_CONNECT))
+	if (s->process_sought && (s->config->upstream.reuse_us > 0 ||
+	    session_has_listener(s, POLICY_PHASE_CONNECT)))
 		s->ask_at_us = s->now_us + PROCESS_WAIT_US;
 	else
 		connect_ask(s);
@@ -137,7 +139,8 @@ connect_greet_client(struct session *s)
 {
 	struct span greeting = buf_span(&s->greeting);
 
-	session_fact_lines(s, FACT_MX_TO_CLIENT, greeting);
+	session_fact_lines(s, s->up->remembered ? FACT_WEIR_TO_CLIENT :
+	    FACT_MX_TO_CLIENT, greeting);
 	session_send(s, SESSION_CLIENT, greeting);
 	s->said_421 = greeting.len > 2 && memcmp(greeting.data, "421", 3) == 0;
 	session_give_memory(s, &s->greeting);
@@ -222,7 +225,7 @@ session_connected(struct session *s, const struct session_event *ev)
 	f->u.upstream.local = ev->u.connected.local;
 	f->u.upstream.remote = ev->u.connected.remote;
 	f->u.upstream.connect_us = s->up->connect_us;
-	f->u.upstream.error = "";
+	f->u.upstream.error = f->u.upstream.reused = "";
 }
 
 static void
@@ -253,6 +256,7 @@ connect_failed_fact(struct session *s, const char *why)
 	f->u.upstream.remote = s->up->route->destination;
 	f->u.upstream.connect_us = s->now_us - s->up->dialled_us;
 	f->u.upstream.error = why;
+	f->u.upstream.reused = "";
 }
 
 void
@@ -299,6 +303,40 @@ connect_greeted_again(struct session *s, const struct mx_reply *reply)
 		    "the MX refused a second connection in clear");
 }
 
+/* One was found that stands, and has greeted. */
+void
+session_connect_reused(struct session *s, struct session_kept *k)
+{
+	struct mx_reply greeting = { .code = 220,
+	    .raw = buf_span(&k->greeting) };
+	struct upstream *up = s->up;
+	struct policy_reply r;
+	struct fact *f;
+
+	up->kept = k;
+	up->open = up->remembered = up->fresh = true;
+	up->tls_on = k->tls_on;
+	up->local = k->local;
+	buf_append(&up->name, buf_span(&k->name));
+	s->elapse_ms = -2;
+	session_reply_split(s, greeting.raw, &r);
+	session_measure(s, SESSION_MEASURE_GREETING, &r, 0);
+	session_verify_greeting(s);
+	session_enter_upstream(s, UPSTREAM_GREETING);
+	session_enter_upstream(s, UPSTREAM_COMMAND);
+	session_count(s, SESSION_COUNTER_REUSED, 1);
+	session_fact_event(s, "reusing the connection to the MX of session %s",
+	    k->last.text);
+	f = session_fact(s, FACT_UPSTREAM);
+	f->u.upstream.local = k->local;
+	f->u.upstream.remote = up->route->destination;
+	f->u.upstream.error = "";
+	f->u.upstream.reused = (const char *)session_keep(s,
+	    span_of(k->last.text, sizeof(k->last.text))).data;
+	connect_notify(s, &greeting, "");
+	buf_append(&s->greeting, greeting.raw);
+}
+
 void
 session_greeting(struct session *s, const struct mx_reply *reply)
 {
@@ -311,6 +349,7 @@ session_greeting(struct session *s, const struct mx_reply *reply)
 		buf_append(&s->up->name, span_take(span_take(reply->text,
 		    span_find(reply->text, ' ')), NAME_MAX_BYTES));
 	session_verify_greeting(s);
+	session_reuse_greeting(s, reply);
 	if (s->greeted) {
 		connect_greeted_again(s, reply);
 		return;

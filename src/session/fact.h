@@ -65,6 +65,8 @@ struct fact {
 			struct addr local, remote;
 			uint64_t connect_us;	/* how long it took */
 			const char *error;	/* "" when connected */
+			const char *reused;	/* the session that had it
+						   before; "": none */
 		} upstream;
 		struct {
 			enum policy_leg leg;

@@ -66,6 +66,7 @@ enum expect {
 	EXPECT_FINAL,		/* to the final dot */
 	EXPECT_CHUNK,		/* to a BDAT */
 	EXPECT_RSET,		/* weir's own */
+	EXPECT_KEEP,		/* to weir's RSET in place of QUIT */
 	EXPECT_MAIL,		/* weir's own, repeated elsewhere */
 	EXPECT_COUNT
 };
@@ -114,6 +115,9 @@ struct upstream {
 	const char *tls_missing;	/* level is encrypt and there is no TLS:
 					   why */
 	bool authenticated;
+	struct session_kept *kept;	/* what is remembered, for reuse */
+	bool remembered;		/* it was found: EHLO was told before */
+	bool fresh;			/* and has heard nothing since */
 };
 
 /* ------------------------------------------------------------ transaction */
@@ -278,6 +282,9 @@ struct session {
 	struct policy_process *process;	/* who sends; NULL: not known */
 	const struct policy_health *health;	/* likewise */
 	bool process_sought;		/* but it may be, soon */
+	bool client_is_local;		/* or should be known at least */
+	bool redial;			/* EHLO is told once more, on another
+					   connection than one found (reuse.c) */
 	bool busy;			/* inside session_feed() */
 	bool record;
 	bool opened;			/* FACT_OPEN was made */
@@ -428,6 +435,8 @@ void session_reply_split(struct session *s, struct span raw,
 
 /* The connection to the MX is of no use any more: 421 to the client; or, where
  * it is only being built, 451 to the command that it is for (rehome.c). */
+/* Ends it while the session goes on: with what was sent, or at once. */
+void session_upstream_leave(struct session *s, bool flush);
 void session_upstream_broken(struct session *s, const char *cause,
 	const char *enhanced, const char *text);
 
@@ -457,12 +466,31 @@ struct route_sources session_route_sources(const struct session *s,
 	struct span sender);
 bool session_connect_progress(struct session *s);
 void session_connected(struct session *s, const struct session_event *ev);
+void session_connect_reused(struct session *s, struct session_kept *k);
 void session_connect_failed(struct session *s, const char *why);
 void session_greeting(struct session *s, const struct mx_reply *reply);
 void session_dial(struct session *s);
 uint64_t session_connect_deadline_us(const struct session *s);
 
+/* reuse.c */
+bool session_reuse_wanted(const struct session *s);
+void session_reuse_greeting(struct session *s, const struct mx_reply *reply);
+void session_reuse_tls(struct session *s, const struct session_tls *tls);
+void session_reuse_ehlo(struct session *s, struct span raw);
+bool session_reuse_quit_ready(struct session *s, struct pending *p);
+bool session_reuse_quit(struct session *s, struct pending *p);
+void session_reuse_reply(struct session *s, struct pending *p,
+	const struct mx_reply *reply);
+bool session_reuse_hello(struct session *s, struct pending *p,
+	struct span line);
+void session_reuse_redial(struct session *s, struct pending *p,
+	const char *why);
+bool session_reuse_lost(struct session *s, const char *why);
+void session_reuse_greeted_again(struct session *s);
+void session_reuse_again(struct session *s);
+
 /* process.c */
+struct policy_process *session_process_copy(const struct policy_process *p);
 void session_process_found(struct session *s,
 	const struct policy_process *found);
 
@@ -494,6 +522,8 @@ void session_bdat_refuse(struct session *s, struct pending *p,
 /* command_ehlo.c */
 void session_ehlo_send(struct session *s, struct pending *p);
 void session_ehlo_answer(struct session *s, struct pending *p, struct span raw);
+void session_ehlo_remembered(struct session *s, struct pending *p,
+	struct span raw);
 void session_ehlo_again_reply(struct session *s, const struct mx_reply *reply);
 void session_hello_parse(const struct session *s, struct smtp_command *hello_r);
 

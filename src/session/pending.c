@@ -194,7 +194,8 @@ session_reply_local_only(struct session *s, struct pending *p)
 static bool
 pending_may_pass(struct session *s, const struct pending *p)
 {
-	if ((p->inquiry != NULL && !p->inquiry->closed) || s->rehome != NULL)
+	if ((p->inquiry != NULL && !p->inquiry->closed) || s->rehome != NULL ||
+	    s->redial)
 		return false;
 	if (s->up->phase != UPSTREAM_COMMAND && !s->local_only)
 		return false;
@@ -255,6 +256,12 @@ pending_pass_one(struct session *s, struct pending *p)
 	if (s->local_only) {
 		session_reply_local_only(s, p);
 		return true;
+	}
+	if (s->up->remembered && p->parsed.verb != SMTP_VERB_EHLO &&
+	    p->parsed.verb != SMTP_VERB_HELO &&
+	    p->parsed.verb != SMTP_VERB_QUIT) {
+		session_reuse_redial(s, NULL, "no EHLO was told first");
+		return false;
 	}
 	if (c->ready != NULL && !c->ready(s, p))
 		return false;

@@ -6,8 +6,8 @@
 
 #include <stdlib.h>
 
-static struct policy_process *
-copy_of(const struct policy_process *p)
+struct policy_process *
+session_process_copy(const struct policy_process *p)
 {
 	size_t cgroup = strlen(p->cgroup) + 1, command = strlen(p->command) + 1;
 	struct policy_process *copy = malloc(sizeof(*copy) + cgroup + command);
@@ -28,7 +28,7 @@ session_process_found(struct session *s, const struct policy_process *found)
 	s->process_sought = false;
 	if (found == NULL || s->process != NULL)
 		return;
-	s->process = copy_of(found);
+	s->process = session_process_copy(found);
 	if (s->process != NULL)
 		session_fact(s, FACT_PROCESS)->u.process = *s->process;
 }

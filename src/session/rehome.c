@@ -260,9 +260,15 @@ session_rehome_greeted(struct session *s)
 void
 session_rehome_secured(struct session *s)
 {
-	struct pending *p = s->rehome->pending;
-	const char *enhanced, *why = unfit(s, p, &enhanced);
+	struct pending *p;
+	const char *enhanced, *why;
 
+	if (s->rehome == NULL) {	/* but another one was dialled */
+		session_reuse_again(s);
+		return;
+	}
+	p = s->rehome->pending;
+	why = unfit(s, p, &enhanced);
 	if (why != NULL)
 		session_rehome_failed(s, enhanced, why);
 	else if (p->command == &session_command_mail)
@@ -302,7 +308,8 @@ session_rehome_refused(struct session *s, const char *what,
 	    reply->code);
 	buf_append(b, span_take(reply->text, 300));
 	buf_append_byte(b, '\0');
-	session_rehome_failed(s, "4.4.2", (const char *)buf_span(b).data);
+	session_upstream_broken(s, "upstream_gone", "4.4.2",
+	    (const char *)buf_span(b).data);
 }
 
 static void

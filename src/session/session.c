@@ -8,7 +8,7 @@
  * carried out when the feed is over.
  */
 #include "session/internal.h"
-#include "session/route.h"
+#include "session/reuse.h"
 #include "session/content.h"
 
 #include <assert.h>
@@ -133,6 +133,7 @@ session_new(const struct session_open *open)
 	s->record = open->record;
 	s->refuse = open->refuse;
 	s->process_sought = open->process_sought;
+	s->client_is_local = open->client_is_local;
 	s->elapse_ms = -1;
 	buf_init(&s->client_in, 0);
 	buf_init(&s->greeting, SMTP_REPLY_MAX);
@@ -409,6 +410,15 @@ session_on_timer(struct session *s)
 }
 
 static void
+session_on_blocked(struct session *s, const struct session_event *ev)
+{
+	if (ev->side != SESSION_CLIENT)
+		return;
+	s->blocked = ev->type == SESSION_BLOCKED;
+	session_content_clock_reset(s);
+}
+
+static void
 session_dispatch(struct session *s, const struct session_event *ev)
 {
 	switch (ev->type) {
@@ -431,6 +441,9 @@ session_dispatch(struct session *s, const struct session_event *ev)
 		break;
 	case SESSION_CONNECTED:
 		session_connected(s, ev);
+		break;
+	case SESSION_REUSED:
+		session_connect_reused(s, ev->u.kept);
 		break;
 	case SESSION_CONNECT_FAILED:
 		session_connect_failed(s, ev->u.failed.why);
@@ -473,10 +486,7 @@ session_dispatch(struct session *s, const struct session_event *ev)
 		break;
 	case SESSION_BLOCKED:
 	case SESSION_UNBLOCKED:
-		if (ev->side == SESSION_CLIENT) {
-			s->blocked = ev->type == SESSION_BLOCKED;
-			session_content_clock_reset(s);
-		}
+		session_on_blocked(s, ev);
 		break;
 	case SESSION_TIMER:
 		session_on_timer(s);
@@ -503,7 +513,8 @@ session_feed(struct session *s, const struct session_event *ev,
 		session_client_keep(s);
 		if (s->cause != NULL)
 			session_finish(s);
-	}
+	} else if (ev->type == SESSION_REUSED)
+		session_kept_free(ev->u.kept);
 	s->out = NULL;
 	s->busy = false;
 }

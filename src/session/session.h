@@ -47,6 +47,8 @@ enum session_event_type {
 				   close_notify), or broke (u.eof.error) */
 	SESSION_PROCESS,	/* u.process, what session_open sought */
 	SESSION_CONNECTED,	/* u.connected */
+	SESSION_REUSED,		/* instead: u.kept, the session's from now on.
+				   The MX has answered RSET on it */
 	SESSION_CONNECT_FAILED,	/* u.failed */
 	SESSION_PARKED_LOST,	/* the connection that was set aside ended, or
 				   spoke (u.eof) */
@@ -69,6 +71,7 @@ enum session_event_type {
 };
 
 struct session_policy;
+struct session_kept;
 
 struct session_tls {
 	const char *version, *cipher;	/* "TLS1.3", "AES-256-GCM" */
@@ -97,6 +100,7 @@ struct session_event {
 			enum tls_result tls_failed_before;	/* as it is
 							remembered; SUCCESS: not */
 		} connected;
+		struct session_kept *kept;
 		struct { const char *why; } failed;	/* in words */
 		struct session_tls tls;
 		struct {
@@ -133,6 +137,9 @@ enum session_action_type {
 	SESSION_ABORT,		/* close `side` at once; what is queued to it
 				   and not yet written is dropped */
 	SESSION_CONNECT,	/* u.connect: dial the MX */
+	SESSION_KEEP,		/* u.kept: the connection to the MX is not the
+				   session's any more; keep it, with that, or
+				   end it with QUIT (session/reuse.h) */
 	SESSION_PARK,		/* set the connection to the MX aside: what
 				   follows for that side is for another one.
 				   Nothing is owed on it */
@@ -194,6 +201,8 @@ enum session_counter {
 	SESSION_COUNTER_TIMEOUT_CLIENT, SESSION_COUNTER_TIMEOUT_UPSTREAM,
 	SESSION_COUNTER_TUNNEL,
 	SESSION_COUNTER_REHOMED, SESSION_COUNTER_REHOMED_NOT,
+	SESSION_COUNTER_REUSE_KEPT, SESSION_COUNTER_REUSED,
+	SESSION_COUNTER_REUSE_REDIALLED,	/* found, and of no use */
 	SESSION_COUNTER_COUNT
 };
 
@@ -214,7 +223,9 @@ struct session_action {
 			struct addr destination;
 			struct addr source;	/* NONE: the kernel chooses */
 			uint64_t timeout_us;
+			bool reuse;		/* one that was kept will do */
 		} connect;
+		struct session_kept *kept;
 		struct {
 			const char *name;	/* to ask for; "": not known */
 			struct span greeting;	/* what the MX calls itself */
@@ -290,6 +301,8 @@ struct session_open {
 				known. Outlives the session */
 	bool record;			/* false: make no facts */
 	const struct session_policy *policies;	/* config->n_policies; copied */
+	bool client_is_local;		/* a process of this machine, which is
+					   to be known where it can be */
 	bool process_sought;		/* SESSION_PROCESS will come, soon */
 	const char *refuse;		/* a 421 4.3.5 text: greet with it and
 					   close (loop); NULL: serve */

@@ -44,24 +44,6 @@ starttls_note_failure(struct session *s, enum session_counter cause,
 	    u.tls_result = result;
 }
 
-/* The end of one connection to the MX while the session goes on. */
-static void
-starttls_leave_upstream(struct session *s)
-{
-	struct expected *e;
-
-	if (s->up->open)
-		session_act(s, SESSION_ABORT, SESSION_UPSTREAM);
-	s->up->open = s->up->tls_on = s->up->securing = false;
-	session_give_memory(s, &s->up->in);
-	session_give_memory(s, &s->up->reply);
-	s->up->parser = (struct smtp_reply_parser){ 0 };
-	while ((e = TAILQ_FIRST(&s->up->expected)) != NULL) {
-		TAILQ_REMOVE(&s->up->expected, e, link);
-		session_later(s, free, e);
-	}
-}
-
 /* TLS was required and is not there: the client keeps the session, with the
  * reply that the MX gave in clear, and hears 451 to MAIL. */
 static void
@@ -86,7 +68,7 @@ starttls_failed(struct session *s, enum session_counter cause, const char *why)
 	struct pending *p = s->up->tls_pending;
 
 	starttls_note_failure(s, cause, TLS_RESULT_VALIDATION_FAILURE, why);
-	starttls_leave_upstream(s);
+	session_upstream_leave(s, false);
 	if (session_tls_level(s) >= CONFIG_TLS_ENCRYPT) {
 		s->up->tls_pending = NULL;
 		s->up->tls_missing = "the TLS handshake with the MX failed";
@@ -215,6 +197,7 @@ session_tls_done(struct session *s, const struct session_tls *tls)
 	session_count(s, SESSION_COUNTER_TLS_UPSTREAM, 1);
 	session_count(s, SESSION_COUNTER_TLS_RESUMED, tls->resumed ? 1 : 0);
 	session_tls_fact(s, POLICY_LEG_UPSTREAM, tls);
+	session_reuse_tls(s, tls);
 	/* Nothing that was learned in clear counts any more, unless TLS breaks
 	 * before anything was said through it. */
 	s->up->ehlo = (struct smtp_ehlo){ 0 };
@@ -230,7 +213,7 @@ session_tls_failed(struct session *s, const char *why, bool offered_too_much)
 		session_fact_event(s, "once more, without a name to ask for "
 		    "and without resuming");
 		s->up->tls_bare = true;
-		starttls_leave_upstream(s);
+		session_upstream_leave(s, false);
 		session_give_memory(s, &s->up->ehlo_clear);
 		session_dial(s);
 		return;
@@ -309,6 +292,8 @@ session_starttls_greeted_again(struct session *s)
 	s->up->tls_pending = NULL;
 	if (p != NULL)
 		session_ehlo_send(s, p);
-	else
+	else if (s->rehome != NULL)
 		session_rehome_greeted(s);
+	else
+		session_reuse_greeted_again(s);
 }

@@ -6,7 +6,7 @@
  */
 #include "session/internal.h"
 #include "session/content.h"
-#include "session/route.h"
+#include "session/reuse.h"
 
 #include <stdlib.h>
 
@@ -44,6 +44,7 @@ session_upstream_free(struct upstream *up)
 	buf_release(&up->ehlo_clear);
 	buf_release(&up->name);
 	session_verify_forget(up);
+	session_kept_free(up->kept);
 	route_unref(up->route);
 	free(up);
 }
@@ -92,6 +93,24 @@ session_upstream_deadline_us(const struct session *s)
 }
 
 void
+session_upstream_leave(struct session *s, bool flush)
+{
+	struct expected *e;
+
+	if (s->up->open)
+		session_act(s, flush ? SESSION_CLOSE : SESSION_ABORT,
+		    SESSION_UPSTREAM)->u.why = "left";
+	s->up->open = s->up->tls_on = s->up->securing = false;
+	session_give_memory(s, &s->up->in);
+	session_give_memory(s, &s->up->reply);
+	s->up->parser = (struct smtp_reply_parser){ 0 };
+	while ((e = TAILQ_FIRST(&s->up->expected)) != NULL) {
+		TAILQ_REMOVE(&s->up->expected, e, link);
+		session_later(s, free, e);
+	}
+}
+
+void
 session_upstream_broken(struct session *s, const char *cause,
     const char *enhanced, const char *text)
 {
@@ -107,7 +126,7 @@ upstream_violation(struct session *s, const char *why, struct span bytes)
 	session_count(s, SESSION_COUNTER_PROTOCOL_UPSTREAM, 1);
 	session_fact_lines(s, FACT_MX_TO_WEIR, bytes);
 	session_fact_event(s, "MX: %s", why);
-	if (!session_starttls_broke(s, why))
+	if (!session_reuse_lost(s, why) && !session_starttls_broke(s, why))
 		session_upstream_broken(s, "upstream_protocol", "4.5.0",
 		    "the MX broke the protocol, try again later");
 }
@@ -233,6 +252,9 @@ upstream_dispatch(struct session *s, struct expected *e,
 	case EXPECT_AUTH_CANCEL:
 		session_fact_lines(s, FACT_MX_TO_WEIR, reply->raw);
 		break;
+	case EXPECT_KEEP:
+		session_reuse_reply(s, p, reply);
+		break;
 	case EXPECT_MAIL:
 		session_rehome_mail_reply(s, reply);
 		break;
@@ -271,6 +293,8 @@ upstream_surplus(struct session *s, const struct mx_reply *reply)
 		    reply->raw);
 		return;
 	}
+	if (session_reuse_lost(s, "the MX took its leave"))
+		return;
 	/* The MX takes its leave; the client hears it in the MX's words, if
 	 * it is not in the middle of something. */
 	if (s->n_pending > 0) {
@@ -428,6 +452,8 @@ session_upstream_gone(struct session *s, const char *error)
 		return;
 	if (*error != '\0')
 		session_fact_event(s, "MX: %s", error);
+	if (session_reuse_lost(s, "it was closed"))
+		return;
 	if (session_starttls_broke(s, *error != '\0' ? error :
 	    "connection closed by peer"))
 		return;

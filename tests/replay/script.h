@@ -32,7 +32,7 @@ struct run {
 	bool started;
 	struct buf conf;	/* weir.conf, until it starts */
 	struct session_open open;
-	bool tls_failed_before, process_sought, no_record;
+	bool tls_failed_before, process_sought, client_is_local, no_record;
 	char group[64], state[16];	/* what health points to */
 	struct policy_source_health source_health;
 	struct policy_health health;

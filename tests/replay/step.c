@@ -247,6 +247,15 @@ step_client_tls(struct run *r, const char *failed, bool resumed)
 }
 
 static void
+step_reuse(struct run *r, bool tls)
+{
+	if (r->world.mx != MX_DIALLED || !r->world.dial_reuse)
+		script_fails(r, "nothing was dialled, or only a new one");
+	else
+		world_reused(&r->world, tls);
+}
+
+static void
 step_connect(struct run *r, const char *failed)
 {
 	if (r->world.mx != MX_DIALLED)
@@ -283,7 +292,9 @@ step_event(struct run *r, const char *text)
 	struct world *w = &r->world;
 	const char *rest;
 
-	if (strcmp(text, "connect") == 0)
+	if (strcmp(text, "reuse") == 0 || strcmp(text, "reuse tls") == 0)
+		step_reuse(r, text[5] != '\0');
+	else if (strcmp(text, "connect") == 0)
 		step_connect(r, NULL);
 	else if (starts(text, "connect-fail ", &rest))
 		step_connect(r, rest);
@@ -376,7 +387,9 @@ step_expectation(struct run *r, const char *text)
 
 		snprintf(want, sizeof(want), "close %s", rest);
 		expect_end(r, &w->mx_end, want);
-	} else if (strcmp(text, "abort server") == 0)
+	} else if (strcmp(text, "kept") == 0)
+		expect_end(r, &w->mx_end, "kept");
+	else if (strcmp(text, "abort server") == 0)
 		expect_end(r, &w->mx_end, "abort");
 	else if (starts(text, "sent-upstream-is-prefix ", &rest))
 		expect_prefix(r, rest);
@@ -440,6 +453,8 @@ step_setup(struct run *r, const char *text)
 		r->tls_failed_before = true;
 	else if (strcmp(text, "session: process-sought") == 0)
 		r->process_sought = true;
+	else if (strcmp(text, "session: local-client") == 0)
+		r->client_is_local = true;
 	else if (strcmp(text, "session: no-record") == 0)
 		r->no_record = true;
 	else if (starts(text, "session: source-out ", &rest)) {
@@ -493,6 +508,7 @@ step_start(struct run *r)
 	r->open.source_is_usable = source_is_usable;
 	r->open.source_ctx = r;
 	r->open.health = r->health.n_sources > 0 ? &r->health : NULL;
+	r->open.client_is_local = r->client_is_local;
 	r->open.process_sought = r->process_sought;
 	r->open.refuse = *r->refuse == '\0' ? NULL : r->refuse;
 	r->started = true;

@@ -283,6 +283,9 @@ static const struct {
 	{ "tunnel", SESSION_COUNTER_TUNNEL },
 	{ "rehomed", SESSION_COUNTER_REHOMED },
 	{ "rehomed_not", SESSION_COUNTER_REHOMED_NOT },
+	{ "reuse_kept", SESSION_COUNTER_REUSE_KEPT },
+	{ "reused", SESSION_COUNTER_REUSED },
+	{ "reuse_redialled", SESSION_COUNTER_REUSE_REDIALLED },
 };
 
 static void

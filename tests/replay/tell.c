@@ -382,6 +382,7 @@ tell_fact(struct buf *out, const struct fact *f)
 		tell_addr(out, "local", &f->u.upstream.local);
 		tell_addr(out, "remote", &f->u.upstream.remote);
 		tell_str(out, "error", f->u.upstream.error);
+		tell_num(out, "reused", strlen(f->u.upstream.reused));
 		return;
 	case FACT_TLS:
 		buf_append_str(out, "tls\n");

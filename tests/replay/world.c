@@ -5,6 +5,8 @@
  */
 #include "tests/replay/world.h"
 
+#include "session/reuse.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -102,7 +104,7 @@ feed_once(struct world *w, struct session_event *ev)
 	size_t i;
 
 	static const char *const names[SESSION_EVENT_COUNT] = { "start",
-	    "bytes", "eof", "process", "connected", "connect failed",
+	    "bytes", "eof", "process", "connected", "reused", "connect failed",
 	    "parked lost", "TLS done", "TLS failed", "answer", "policy lost",
 	    "policy back", "spool bytes",
 	    "spool failed", "blocked", "unblocked", "timer", "drain" };
@@ -304,6 +306,32 @@ world_connected(struct world *w)
 	ev.u.connected.took_us = 1000;
 	ev.u.connected.tls_failed_before = w->tls_failed_before ?
 	    TLS_RESULT_VALIDATION_FAILURE : TLS_RESULT_SUCCESS;
+	event(w, ev);
+}
+
+/* One that an earlier session left: without TLS or inside it. */
+void
+world_reused(struct world *w, bool tls)
+{
+	struct session_event ev = { .type = SESSION_REUSED };
+	struct session_kept *k = calloc(1, sizeof(*k));
+
+	if (k == NULL || addr_parse_port(SPAN("203.0.113.1:40000"),
+	    &k->local) != 0)
+		abort();
+	buf_append_str(&k->greeting, "220 mx.example ESMTP then\r\n");
+	buf_append_str(&k->name, "mx.example");
+	buf_append_str(&k->hello, "EHLO client.example\r\n");
+	buf_append_str(&k->ehlo, "250-mx.example\r\n250-PIPELINING\r\n"
+	    "250 SIZE 20000000\r\n");
+	k->tls_on = tls;
+	k->tls = (struct session_tls){ .version = "TLS1.3", .cipher = "AES",
+	    .subject = "", .issuer = "", .verify_error = "" };
+	k->sessions = 1;
+	k->last = ulid_next(&w->ids, 1);
+	w->mx = MX_OPEN;
+	buf_clear(&w->upstream.items);	/* it has greeted */
+	ev.u.kept = k;
 	event(w, ev);
 }
 

@@ -63,6 +63,7 @@ struct world {
 	bool tls_failed_before;		/* the executor remembers so */
 	struct addr dial_source, dial_destination;
 	unsigned verify;		/* the number of what is to be verified */
+	bool dial_reuse;		/* one that was kept would do */
 	const char *mx_end, *client_end;	/* "close quit", "abort": not
 						   yet looked at */
 	char mx_end_text[64], client_end_text[64];
@@ -109,6 +110,7 @@ void world_client(struct world *w, struct span bytes);
 void world_mx(struct world *w, struct span bytes);
 void world_eof(struct world *w, enum session_side side, const char *error);
 void world_connected(struct world *w);
+void world_reused(struct world *w, bool tls);
 void world_connect_failed(struct world *w, const char *why);
 void world_parked_lost(struct world *w, const char *why);
 void world_tls_done(struct world *w, bool resumed);

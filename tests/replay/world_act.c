@@ -3,6 +3,8 @@
  */
 #include "tests/replay/world.h"
 
+#include "session/reuse.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -272,6 +274,7 @@ act_connect(struct world *w, const struct session_action *a)
 		buf_release(&b);
 	}
 	w->dial_source = a->u.connect.source;
+	w->dial_reuse = a->u.connect.reuse;
 	w->dial_destination = a->u.connect.destination;
 	w->mx = MX_DIALLED;
 	w->upstream_rcpt_ok += w->upstream.rcpt_ok;
@@ -332,6 +335,10 @@ world_act(struct world *w, const struct session_action *a)
 		break;
 	case SESSION_CONNECT:
 		act_connect(w, a);
+		break;
+	case SESSION_KEEP:
+		act_end(w, SESSION_UPSTREAM, "kept", NULL);
+		session_kept_free(a->u.kept);
 		break;
 	case SESSION_PARK:
 		act_park(w);

@@ -185,7 +185,7 @@ ask(struct process_finder *f, struct asker *a)
 	struct addr client = name_of(a->fds[1], true);
 	struct addr server = name_of(a->fds[1], false);
 
-	return process_find(f, a->loop, &client, &server, on_found, a);
+	return process_find(f, a->loop, &client, &server, true, on_found, a);
 }
 
 static void
@@ -238,7 +238,7 @@ a_stranger_is_not_found(void **state)
 	(void)state;
 	assert_int_equal(addr_parse_port(SPAN("192.0.2.1:1"), &elsewhere), 0);
 	assert_non_null(process_find(f, a.loop, &elsewhere, &elsewhere,
-	    on_found, &a));
+	    true, on_found, &a));
 	assert_true(fixture_run(a.loop, 5000));
 	assert_int_equal(a.called, 1);
 	assert_false(a.found);

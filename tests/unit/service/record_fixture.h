@@ -152,7 +152,7 @@ put_upstream(struct record_session *s, uint64_t now_us)
 	f.u.upstream.local = address("203.0.113.10:50000");
 	f.u.upstream.remote = address("198.51.100.9:25");
 	f.u.upstream.connect_us = 1500;
-	f.u.upstream.error = "";
+	f.u.upstream.error = f.u.upstream.reused = "";
 	record_session_fact(s, &f);
 }
 

@@ -244,7 +244,7 @@ session(struct record *r, struct status_fake *f, const struct story *t,
 	    .command = "php-fpm: pool \x01<b>shop</b>\xff" } });
 	fact(s, &now, 8200, (struct fact){ .type = FACT_UPSTREAM,
 	    .u.upstream = { .local = local, .remote = mx, .connect_us = 8200,
-	    .error = "" } });
+	    .error = "", .reused = "" } });
 	greeting(s, &now, t->outcome != POLICY_OUTCOME_ABORTED);
 	transaction(s, &now, t, transaction_id.text);
 	line(s, &now, 400, FACT_CLIENT_TO_MX, SPAN("QUIT\r\n"));

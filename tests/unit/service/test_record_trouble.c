@@ -256,6 +256,7 @@ version_1(void **state)
 	    " alter table sessions drop column process_pid;"
 	    " alter table sessions drop column process_cgroup;"
 	    " alter table sessions drop column process_command;"
+	    " alter table sessions drop column upstream_reused;"
 	    " drop table tls_results; drop table rehomings;"
 	    " alter table transactions drop column source_address;"
 	    " alter table transactions drop column upstream_address;"
