@@ -1,6 +1,7 @@
 """Level dane: real zones below a signed root, real certificates."""
 
 import contextlib
+import signal
 import socket
 import subprocess
 import tempfile
@@ -56,8 +57,9 @@ def roots():
         yield made
 
 
-def run(place, upstream="", **parts):
-    """weir until it is ended: its exit code and what it said."""
+def run(place, upstream="", reload=None, **parts):
+    """weir until it is ended: its exit code and what it said. reload: another
+    upstream section for it to read first."""
     config = place / "weir.conf"
     config.write_text(CONFIG.format(upstream=upstream, **parts))
     process = subprocess.Popen([under_test.PROGRAM, "-c", config],
@@ -69,6 +71,11 @@ def run(place, upstream="", **parts):
         if not line:
             break
         said += line
+    if reload is not None:
+        config.write_text(CONFIG.format(upstream=reload, **parts))
+        process.send_signal(signal.SIGHUP)
+        while "event=reload." not in said:
+            said += process.stderr.readline()
     process.terminate()
     return process.wait(PATIENCE), said + process.stderr.read()
 
@@ -77,6 +84,21 @@ def test_start_with_a_resolver_that_gives_dnssec(roots, place):
     code, said = run(place, dns=f'trust_anchor = "{roots["signed"].anchor}"',
                      port=roots["signed"].port)
     assert code == 0 and "event=weir.serving" in said, said
+
+
+def test_level_dane_needs_dnssec(roots, place):
+    """By its own trust anchor, which knows nothing of the test's root."""
+    code, said = run(place, dns="", port=roots["signed"].port,
+                     upstream='tls = "dane"')
+    assert code == 1 and "event=weir.serving" not in said
+    assert "weir: DNSSEC, which level dane needs: " in said
+
+
+def test_a_first_level_dane_takes_a_restart(roots, place):
+    code, said = run(place, dns="", port=roots["signed"].port,
+                     reload='tls = "dane"')
+    assert code == 0 and "event=reload.failed" in said
+    assert "needs a restart" in said
 
 
 @pytest.mark.parametrize("root, anchor, why", [

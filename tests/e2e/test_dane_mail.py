@@ -187,7 +187,8 @@ class World:
             for address, name, options in (
                 (MX, "mx", {}), (EXPIRED, "expired", {}), (PLAIN, None, {}),
                 (BROKEN, "mx", {"script": {"STARTTLS": broken_tls}}),
-                (NAMED, "mx", {}))}
+                (NAMED, "mx", {"script": {
+                    "greeting": b"220 named.mx.good ESMTP\r\n"}}))}
         self.servers[BROKEN].broken = True
         self.weir = under_test.Weir(self.host, self.place, WEIR % {
             "place": self.place, "anchor": self.anchor})
@@ -212,6 +213,9 @@ class World:
             self.behind, address, tls=certificate and
             self.place / f"{certificate}.pem", **options)
         self.opened.callback(made.close)
+        made.asked = []         # by SNI
+        if made.tls:
+            made.tls.sni_callback = lambda _, name, __: made.asked.append(name)
         return made
 
     def stop_weir(self):
@@ -325,3 +329,11 @@ def test_names_of_level_verify(world):
     """The name of the MX is in the certificate, the domain's own is not."""
     assert accepted(world.ask("named.good", NAMED))
     assert refused(world.ask("wrong.plain", NAMED), "10.7.0.7")
+
+
+def test_names_that_lead_back_are_asked_for(world):
+    """At the first connection, too; not what anybody calls himself."""
+    assert accepted(world.ask("none.good"))
+    assert accepted(world.ask("named.good", NAMED))
+    assert world.servers[MX].asked[0] is None       # mx.example.net
+    assert world.servers[NAMED].asked[0] == "named.mx.good"
