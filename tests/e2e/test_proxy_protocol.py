@@ -200,6 +200,7 @@ def test_silent_connections_count(net, scripted, weir, place):
     scripted(mx)
     weir(host, usual(place, text=BEHIND.replace("300ms", "10s"),
                      more="limits { connections = 2 }"))
+    wait_until(lambda: not open_sessions(host), "who looked whether it serves")
     with contextlib.ExitStack() as silent:
         for _ in range(2):
             silent.enter_context(proxied(host, b""))
