@@ -20,8 +20,8 @@ session_auth_is_withheld(const struct session *s)
 	if (s->up->tls_fell_back || ((s->promised_tls || s->client_tls) &&
 	    !s->up->tls_on))
 		return "AUTH is not offered: TLS with the MX is not available";
-	return route_is_same_way(s->up->route, s->route) ? NULL :
-	    "AUTH is not offered here: the message before went another way";
+	return session_is_elsewhere(s) ? "AUTH is not offered here: the "
+	    "message before went another way" : NULL;
 }
 
 static struct span

@@ -86,7 +86,8 @@ ehlo_withheld(const struct session *s)
 	unsigned withhold = SMTP_CAP_REQUIRETLS | SMTP_CAP_XCLIENT |
 	    SMTP_CAP_XFORWARD | SMTP_CAP_PRDR;
 
-	if (s->listener->client_tls != CONFIG_CLIENT_TLS_PASSTHROUGH)
+	if (s->listener->client_tls != CONFIG_CLIENT_TLS_PASSTHROUGH ||
+	    session_is_elsewhere(s))
 		withhold |= SMTP_CAP_STARTTLS;
 	if (session_wants_content(s))
 		withhold |= SMTP_CAP_CHUNKING | SMTP_CAP_BINARYMIME;

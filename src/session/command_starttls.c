@@ -79,6 +79,10 @@ starttls_parse(struct session *s, struct pending *p)
 	case CONFIG_CLIENT_TLS_PASSTHROUGH:
 		if (s->client_rest > 0)
 			session_client_injected(s);
+		else if (session_is_elsewhere(s))
+			session_reply_local(s, p, 454, "4.7.0", "STARTTLS is "
+			    "not offered here: the message before went "
+			    "another way");
 		else
 			session_command_ask(s, p);
 		break;

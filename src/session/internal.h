@@ -446,6 +446,7 @@ const char *session_promise_missing(const struct session *s,
 
 /* rehome.c */
 bool session_rehome_ready(struct session *s, struct pending *p);
+bool session_is_elsewhere(const struct session *s);
 /* 451 to a MAIL or RCPT that was not forwarded. */
 void session_send_back(struct session *s, struct pending *p,
 	const char *enhanced, const char *text);

@@ -111,6 +111,14 @@ session_send_back(struct session *s, struct pending *p, const char *enhanced,
 	session_recipient_fact(s, p, false, "weir", NULL);
 }
 
+/* Only one message had to go where the session is now: what binds all that
+ * follows, AUTH or a tunnel, has no place there. */
+bool
+session_is_elsewhere(const struct session *s)
+{
+	return !route_is_same_way(s->up->route, s->route);
+}
+
 /* -------------------------------------------------------------------- check */
 
 /* Why p cannot be served by the connection in use, in words; NULL: it can. */
@@ -394,7 +402,7 @@ keep_way(struct session *s, struct pending *p)
 		r = route_ref(p->route);
 	else if (route_is_same_way(p->route, base))
 		return true;
-	else if ((r = route_with_tls(p->route, base)) == NULL)
+	else if ((r = route_with_tls(p->route, s->config, base)) == NULL)
 		return false;
 	route_unref(t->route);
 	t->route = r;

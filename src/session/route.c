@@ -67,6 +67,22 @@ default_tls(const struct config *c, struct route *like)
 	}
 }
 
+/* What weir.conf asks of like's destination, and what a policy chose for
+ * another one where that is more: neither weakens the other. */
+static void
+keep_tls(const struct config *c, const struct route *chosen,
+    struct route *like)
+{
+	const enum config_tls level = chosen->tls;
+
+	default_tls(c, like);
+	like->tls_chosen = chosen->tls_chosen && level > like->tls;
+	if (!like->tls_chosen)
+		return;
+	like->tls = level;
+	like->demand = chosen->demand;
+}
+
 /* Names that weir.conf has stay where the policy has none. */
 static void
 choose_tls(struct route *like, const struct policy_outbound *o)
@@ -224,8 +240,8 @@ route_choose(const struct route *base, const struct config *c,
 
 	if (o->next_hop.family != ADDR_NONE) {
 		like.destination = o->next_hop;
-		if (!base->tls_chosen)
-			default_tls(c, &like);
+		if (!addr_eq(&like.destination, &base->destination))
+			keep_tls(c, base, &like);
 	}
 	if (o->source_address.len > 0 || o->source_pool.len > 0) {
 		source = route_source(c, like.destination.family, o, sources,
@@ -248,13 +264,16 @@ route_choose(const struct route *base, const struct config *c,
 }
 
 struct route *
-route_with_tls(const struct route *way, const struct route *tls)
+route_with_tls(const struct route *way, const struct config *c,
+    const struct route *tls)
 {
 	struct route like = *way;
 
 	like.tls = tls->tls;
 	like.tls_chosen = tls->tls_chosen;
 	like.demand = tls->demand;
+	if (!addr_eq(&way->destination, &tls->destination))
+		keep_tls(c, tls, &like);
 	return route_new(&like, span_str(way->ehlo_name), way->chosen_by,
 	    span_str(way->rule));
 }

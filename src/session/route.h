@@ -45,7 +45,8 @@ struct route_sources {
  * d  with an outbound choice, granted and checked (policy_decision_check())
  *
  * What the choice leaves open stays as in base; but the default source of one
- * family gives way to that of the other when the destination's is another one.
+ * family gives way to that of the other when the destination's is another one,
+ * and of another destination weir.conf may demand more of TLS.
  *
  * Of a pool the sender's domain gets its address; without one, the client's
  * address does (config_pool_pick()).
@@ -61,8 +62,10 @@ struct route *route_choose(const struct route *base, const struct config *c,
  * where it brings nothing to demand: the recipient's domain may have. */
 enum config_tls route_tls(const struct route *r);
 
-/* way, with what tls asks of TLS. NULL: no memory. */
-struct route *route_with_tls(const struct route *way, const struct route *tls);
+/* way, with what tls asks of TLS; of another destination what weir.conf asks
+ * there, or what was chosen, whichever is more. NULL: no memory. */
+struct route *route_with_tls(const struct route *way, const struct config *c,
+    const struct route *tls);
 
 /* Does one connection serve both: the same ends, and the same EHLO name? What
  * is asked of TLS is looked at on the connection that there is. */

@@ -213,11 +213,13 @@ upstream_reply_to_client(struct session *s, struct pending *p,
 
 /* A reply that cannot be one to what it is for: whoever passed it on would
  * read the rest of the dialogue otherwise than the MX does. A 3yz wants more
- * input, and only some commands have any; "*" ends AUTH whatever the MX thinks
+ * input, and only some commands have any (a tunnel to where only one message
+ * had to go would take along the rest); "*" ends AUTH whatever the MX thinks
  * of it; and a transaction that RSET did not undo would take the recipients of
  * the next one. */
 static bool
-upstream_makes_sense(const struct expected *e, const struct mx_reply *reply)
+upstream_makes_sense(const struct session *s, const struct expected *e,
+    const struct mx_reply *reply)
 {
 	unsigned class = reply->code / 100;
 
@@ -232,7 +234,8 @@ upstream_makes_sense(const struct expected *e, const struct mx_reply *reply)
 		return true;
 	case EXPECT_COMMAND:
 		return class != 3 || e->pending == NULL ||
-		    e->pending->command == &session_command_unknown;
+		    (e->pending->command == &session_command_unknown &&
+		    !session_is_elsewhere(s));
 	default:
 		return class != 3;
 	}
@@ -339,7 +342,7 @@ upstream_reply(struct session *s, const struct smtp_reply_event *last,
 	reply.latency_us = s->now_us - e->sent_us;
 	TAILQ_REMOVE(&s->up->expected, e, link);
 	s->up->reply_since_us = s->now_us;
-	if (upstream_makes_sense(e, &reply))
+	if (upstream_makes_sense(s, e, &reply))
 		upstream_dispatch(s, e, &reply);
 	else
 		upstream_violation(s, "a reply that makes no sense where it "
