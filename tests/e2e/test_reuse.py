@@ -3,6 +3,7 @@
 import socket
 
 import pytest
+import test_process
 from blackbox import certificate
 from netns import wait_until
 from weir import Client, usual
@@ -144,3 +145,26 @@ def test_postfix_sends_twenty(net, postfix, weir, redirect, place):
     reused = [reused for _, reused in by_session(proxy, 20)]
     assert len(reused) == 20 and reused[0] is None
     assert sum(1 for one in reused if one) >= 18, reused
+
+
+def test_users_share_nothing(net, scripted, weir, redirect, place):
+    """Processes of one machine: the same user goes on, another one does not."""
+    host, mx = net.pair()
+    server = scripted(mx)
+    weir(host, one_worker(usual(place, upstream=REUSE)))
+    redirect(host)
+    for tenant in ("shop", "blog", "shop", "blog"):
+        assert test_process.send(host, tenant, None, "10.7.0.2")[1] == "sent"
+    assert len(server.sessions) == 2 and len(server.messages) == 4
+
+
+def test_all_of_a_machine_are_one_where_nobody_is_looked_up(
+        net, scripted, weir, redirect, place):
+    host, mx = net.pair()
+    server = scripted(mx)
+    weir(host, one_worker(usual(place, upstream=REUSE)).replace(
+        '0.1:10025"', '0.1:10025" process = false'))
+    redirect(host)
+    for tenant in ("shop", "blog"):
+        assert test_process.send(host, tenant, None, "10.7.0.2")[1] == "sent"
+    assert len(server.sessions) == 1 and len(server.messages) == 2

@@ -213,9 +213,13 @@ peer_event(struct world *w, unsigned how)
 	} else if (w->parked == MX_OPEN && how % 16 == 7)
 		world_parked_lost(w, "connection closed");
 	else if (w->mx == MX_DIALLED) {
-		if (how % 8 == 1)
+		if (how % 8 == 1) {
 			world_connect_failed(w, "Connection refused");
-		else
+		} else if (how % 8 == 2 && w->dial_reuse) {
+			world_reused(w, how & 8);
+			if (how & 16)	/* what was told then */
+				world_client(w, SPAN("EHLO client.example\r\n"));
+		} else
 			world_connected(w);
 	} else if (w->mx == MX_HANDSHAKE) {
 		if (how & 1)
@@ -397,7 +401,9 @@ config_of(unsigned level)
 	static const char *const texts[] = { CONF("none", ""),
 	    CONF("may", ""), CONF("verify", ""), CONF("none", OFFER),
 	    CONF("may", OFFER), CONF("encrypt", OFFER), CONF("none", PASS),
-	    CONF("may", PASS), CONF("encrypt", PASS) };
+	    CONF("may", PASS), CONF("encrypt", PASS),
+	    CONF("none\" reuse = \"5s", ""),
+	    CONF("may\" reuse = \"5s", "") };
 	static struct config *configs[ARRAY_LEN(texts)];
 	struct buf errors = { 0 };
 
@@ -420,7 +426,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct session_open open;
 	unsigned first = take(&in);
 
-	world_init_config(&w, config_of(first % 3 + (first & 32 ? 3 : first & 64 ? 6 : 0)));
+	world_init_config(&w, config_of(first & 128 ? 9 + first % 2 :
+	    first % 3 + (first & 32 ? 3 : first & 64 ? 6 : 0)));
 	seats(&w, &in, first & 16);
 	open = world_open(&w);
 	w.tls_failed_before = first & 4;

@@ -95,7 +95,8 @@ function fromShow(s) {
 		connect: number(s.timings && s.timings.connect_us),
 		clientBytes: orNull(s.client_bytes),
 		upstreamBytes: orNull(s.upstream_bytes),
-		tls: s.tls, clientTls: s.client_tls, process: s.process,
+		reused: s.upstream_reused, tls: s.tls,
+		clientTls: s.client_tls, process: s.process,
 		transactions: s.transactions.map((t) =>
 			fromTransaction(t, s.recipients)),
 		decisions: s.decisions.map(fromDecision),

@@ -185,6 +185,7 @@ function sessionFacts(s) {
 		['TLS of the client', tlsText(s.clientTls)],
 		['TLS to the MX', tlsText(s.tls) || 'none'],
 		['Connect', s.error ? 'failed: ' + s.error :
+			s.reused ? 'reused, after session ' + s.reused :
 			duration(s.connect)],
 		['Received', s.clientBytes === null ? '\u2013' :
 			`${bytes(s.clientBytes)} from the client, ` +
