@@ -32,6 +32,7 @@ struct process_cgroups {
 		uint64_t id;
 		char *path;	/* "": not to be found */
 	} slots[SLOTS];
+	uint32_t last_pid;	/* found; often the next one's, too */
 };
 
 /* ---------------------------------------------------------------- cgroups */
@@ -212,12 +213,9 @@ read_word(long pid, const char *file, char word[PROCESS_COMMAND_MAX])
 }
 
 static void
-try(struct search *s, const char *text)
+try_pid(struct search *s, long pid)
 {
-	char *end;
-	long pid = strtol(text, &end, 10);
-
-	if (end == text || pid <= 0 || !holds(s, pid))
+	if (pid <= 0 || !holds(s, pid))
 		return;
 	s->owner->pid = (uint32_t)pid;
 	/* Its arguments may hold a secret; what a program calls itself is in
@@ -225,6 +223,12 @@ try(struct search *s, const char *text)
 	read_word(pid, "cmdline", s->owner->command);
 	if (s->owner->command[0] == '\0')
 		read_word(pid, "comm", s->owner->command);
+}
+
+static void
+try(struct search *s, const char *text)
+{
+	try_pid(s, strtol(text, NULL, 10));	/* 0: no number */
 }
 
 static void
@@ -281,8 +285,10 @@ process_proc_owner(struct process_cgroups *c, const struct process_socket *s,
 		return;
 	snprintf(search.link, sizeof(search.link), "socket:[%u]", s->inode);
 	search.until_us = clock_mono_us() + SEARCH_US;
+	try_pid(&search, c->last_pid);
 	if (owner_r->cgroup[0] != '\0')
 		search_cgroup(c, &search);
 	else
 		search_all(&search);
+	c->last_pid = owner_r->pid;
 }
