@@ -34,6 +34,15 @@ unknown_parse(struct session *s, struct pending *p)
 }
 
 static void
+unknown_pass(struct session *s, struct pending *p)
+{
+	session_reuse_spoil(s);
+	session_forward(s, p, span_of(p->line, p->line_len));
+	session_expect(s, EXPECT_COMMAND, p,
+	    s->config->upstream.command_timeout_us);
+}
+
+static void
 rset_parse(struct session *s, struct pending *p)
 {
 	(void)p;
@@ -101,6 +110,7 @@ const struct session_command session_command_unknown = {
 	.phase = POLICY_PHASE_COMMAND,
 	.expect = EXPECT_COMMAND,
 	.parse = unknown_parse,
+	.pass = unknown_pass,
 };
 
 const struct session_command *

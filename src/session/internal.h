@@ -480,6 +480,7 @@ void session_reuse_tls(struct session *s, const struct session_tls *tls);
 void session_reuse_ehlo(struct session *s, struct span raw);
 bool session_reuse_quit_ready(struct session *s, struct pending *p);
 bool session_reuse_quit(struct session *s, struct pending *p);
+void session_reuse_spoil(struct session *s);
 void session_reuse_reply(struct session *s, struct pending *p,
 	const struct mx_reply *reply);
 bool session_reuse_hello(struct session *s, struct pending *p,

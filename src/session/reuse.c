@@ -149,6 +149,14 @@ is_good(const struct session *s)
 	    !s->draining;
 }
 
+/* Who knows what it has done to the connection (say, X-EXPS: log in). */
+void
+session_reuse_spoil(struct session *s)
+{
+	session_later(s, give_back, s->up->kept);
+	s->up->kept = NULL;
+}
+
 /* QUIT waits until all before it is settled. (session_command.ready) */
 bool
 session_reuse_quit_ready(struct session *s, struct pending *p)
@@ -281,6 +289,7 @@ session_reuse_redial(struct session *s, struct pending *p, const char *why)
 	session_upstream_leave(s, p != NULL);
 	session_verify_drop(s);
 	session_verify_forget(up);
+	buf_clear(&up->name);		/* another one may greet */
 	up->remembered = up->fresh = false;
 	up->ehlo = (struct smtp_ehlo){ 0 };
 	up->tls_result = TLS_RESULT_COUNT;

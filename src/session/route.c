@@ -73,13 +73,12 @@ static void
 keep_tls(const struct config *c, const struct route *chosen,
     struct route *like)
 {
-	const enum config_tls level = chosen->tls;
-
 	default_tls(c, like);
-	like->tls_chosen = chosen->tls_chosen && level > like->tls;
+	like->tls_chosen = chosen->tls_chosen && chosen->tls > like->tls &&
+	    route_tls(chosen) >= route_tls(like);
 	if (!like->tls_chosen)
 		return;
-	like->tls = level;
+	like->tls = chosen->tls;
 	like->demand = chosen->demand;
 }
 

@@ -40,12 +40,18 @@ struct want {
 	struct span domain;	/* empty: the demand is complete */
 };
 
-/* A greeting raises what weir.conf says, and no policy's choice. */
+/* A greeting raises what weir.conf says, and no policy's choice. Level dane may
+ * come to nothing: it takes no place of names that are demanded. */
 static const struct config_tls_block *
 raised_by(const struct upstream *up, const struct route *route)
 {
-	return up->tls_block != NULL && !route->tls_chosen &&
-	    up->tls_block->level > route->tls ? up->tls_block : NULL;
+	const struct config_tls_block *b = up->tls_block;
+
+	if (b == NULL || route->tls_chosen || b->level <= route->tls ||
+	    (b->level == CONFIG_TLS_DANE && b->n_names == 0 &&
+	    route->tls == CONFIG_TLS_VERIFY))
+		return NULL;
+	return b;
 }
 
 /* The level that the connection in use is made for. */

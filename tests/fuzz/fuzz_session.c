@@ -15,12 +15,12 @@
 #define OFFER " client_tls = offer tls_certificate = \"/x\""
 #define PASS " client_tls = passthrough"
 
-#define CONF(tls, client_tls) \
+#define CONF(tls, client_tls, reuse) \
 	"hostname = \"weir.example\"\nuser = \"\"\n" \
 	"status { address = \"\" control = \"\" }\nrecord { sqlite = \"\" }\n" \
 	"listener \"outbound\" { address = \"127.0.0.1:10025\"" \
 	client_tls " }\n" \
-	"upstream { tls = \"" tls "\" }\n" \
+	"upstream { tls = \"" tls "\" reuse = " reuse " }\n" \
 	"limits { message_size = 4000 header_size = 1KB pipeline = 20 }\n" \
 	"pool \"clean\" { addresses = {\"203.0.113.10\"} }\n" \
 	"pool \"bulk\" { addresses = {\"203.0.113.20\"} }\n" \
@@ -66,7 +66,7 @@ take_bytes(struct input *in, size_t n)
 }
 
 static const char *const client_says[] = {
-	"EHLO c\r\n", "HELO c\r\n", "MAIL FROM:<a@b>\r\n",
+	"EHLO c\r\n", "EHLO client.example\r\n", "HELO c\r\n", "MAIL FROM:<a@b>\r\n",
 	"RCPT TO:<c@d>\r\n", "DATA\r\n", ".\r\n", "RSET\r\n", "QUIT\r\n",
 	"NOOP\r\n", "XVERB\r\n", "STARTTLS\r\n", "AUTH PLAIN\r\n",
 	"AUTH LOGIN Ym9i\r\n", "AHAAcA==\r\n", "*\r\n",
@@ -395,15 +395,17 @@ seats(struct world *w, struct input *in, bool content)
 	}
 }
 
+#define CONFS(reuse) \
+	CONF("none", "", reuse), CONF("may", "", reuse), \
+	CONF("verify", "", reuse), CONF("none", OFFER, reuse), \
+	CONF("may", OFFER, reuse), CONF("encrypt", OFFER, reuse), \
+	CONF("none", PASS, reuse), CONF("may", PASS, reuse), \
+	CONF("encrypt", PASS, reuse)
+
 static struct config *
 config_of(unsigned level)
 {
-	static const char *const texts[] = { CONF("none", ""),
-	    CONF("may", ""), CONF("verify", ""), CONF("none", OFFER),
-	    CONF("may", OFFER), CONF("encrypt", OFFER), CONF("none", PASS),
-	    CONF("may", PASS), CONF("encrypt", PASS),
-	    CONF("none\" reuse = \"5s", ""),
-	    CONF("may\" reuse = \"5s", "") };
+	static const char *const texts[] = { CONFS("0s"), CONFS("5s") };
 	static struct config *configs[ARRAY_LEN(texts)];
 	struct buf errors = { 0 };
 
@@ -426,8 +428,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct session_open open;
 	unsigned first = take(&in);
 
-	world_init_config(&w, config_of(first & 128 ? 9 + first % 2 :
-	    first % 3 + (first & 32 ? 3 : first & 64 ? 6 : 0)));
+	world_init_config(&w, config_of(first % 3 + (first & 32 ? 3 :
+	    first & 64 ? 6 : 0) + (first & 128 ? 9 : 0)));
 	seats(&w, &in, first & 16);
 	open = world_open(&w);
 	w.tls_failed_before = first & 4;
