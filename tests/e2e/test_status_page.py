@@ -173,6 +173,10 @@ def test_sizes_and_schemes(browser, weir, scheme, width, height):
     # No sideways scrolling.
     assert browser.execute_script(
         "return document.documentElement.scrollWidth") <= width
+    # Beside the reason why an address is out, its badge keeps its height.
+    assert all(height < 40 for height in browser.execute_script(
+        "return [...document.querySelectorAll('.badge')]"
+        ".map(e => e.getBoundingClientRect().height)"))
     photograph(browser, f"page-{scheme}-{width}")
     browser.execute_script(
         "document.getElementById('sessions-title').scrollIntoView()")
@@ -241,6 +245,11 @@ def test_session(browser, weir):
                  "out2.example.com, rule pool/", "took 123 ms, 6 round trips"
                  ]:
         assert part in dialog, part
+    # Not in the middle of the reply that was read meanwhile.
+    rows = browser.execute_script("return [...document.querySelectorAll("
+                                  "'.line-list li')].map(e => e.innerText)")
+    moved = next(i for i, row in enumerate(rows) if "moved from" in row)
+    assert "250 HELP" in rows[moved - 1], rows
     # Escape closes it, and the keyboard is where it was.
     browser.switch_to.active_element.send_keys(Keys.ESCAPE)
     wait(browser, "!document.getElementById('session').open")

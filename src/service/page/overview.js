@@ -213,8 +213,8 @@ function sourceState(a) {
 		'since ' + when(a.since)) : null;
 	if (!a.watched)
 		return badge('warn', 'not watched');
-	return a.up ? [badge('good', 'up'), since] : [badge('bad', 'out'),
-		el('div.small', null, a.why), since];
+	return el('div', null, a.up ? badge('good', 'up') : [
+		badge('bad', 'out'), el('div.small', null, a.why)], since);
 }
 
 function drawSources(sources) {
@@ -227,9 +227,9 @@ function drawSources(sources) {
 	], list.map((a) => [
 		el('code', null, a.address),
 		a.pool.name === '' ? el('span.muted', null, 'default') :
-			[el('b', null, a.pool.name), a.pool.ehlo_name ?
-				el('div.muted.small.wrap', null,
-					a.pool.ehlo_name) : null],
+			el('div', null, el('b', null, a.pool.name),
+				a.pool.ehlo_name ? el('div.muted.small.wrap',
+					null, a.pool.ehlo_name) : null),
 		a.weight === undefined ? '\u2013' : count(a.weight),
 		sourceState(a), count(a.open), count(a.connections),
 	])));

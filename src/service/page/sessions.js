@@ -204,7 +204,8 @@ function transactionRows(s) {
 	return table('Transactions', [{ name: 'From' }, { name: 'To' },
 		{ name: 'Result' }, { name: 'Size', num: true },
 		{ name: 'Took', num: true }], s.transactions.map((t) => [
-		address(t.sender),
+		[address(t.sender), s.rehomings.length > 0 && t.way ?
+			el('div.small.muted', null, t.way) : null],
 		t.recipients.length === 0 ? '\u2013' : t.recipients.map((r) =>
 			el('div.wrap', null, r.address + ' ',
 				r.accepted ? null : badge('bad', 'refused'),
@@ -214,6 +215,20 @@ function transactionRows(s) {
 		bytes(t.size), duration(t.took)]));
 }
 
+/* The lines of a reply stand a microsecond apart, so that they sort: what was
+ * noted meanwhile came behind the last of them. */
+function behindReply(lines, at) {
+	let i = 0;
+
+	while (i < lines.length && lines[i].at <= at)
+		i++;
+	while (i > 0 && i < lines.length &&
+		lines[i].direction === lines[i - 1].direction &&
+		lines[i].at === lines[i - 1].at + 1)
+		i++;
+	return i > 0 ? Math.max(at, lines[i - 1].at) : at;
+}
+
 function sessionTimeline(s) {
 	const items = s.lines.map((l) => ({ at: l.at, text: l.text,
 		who: DIRECTIONS[l.direction] || DIRECTIONS['--'] }));
@@ -221,7 +236,8 @@ function sessionTimeline(s) {
 		items.push({ at: d.at, text: decisionText(d),
 			who: ['decision', d.policy] });
 	for (const r of s.rehomings)
-		items.push({ at: r.at, text: rehomingText(r),
+		items.push({ at: behindReply(s.lines, r.at),
+			text: rehomingText(r),
 			who: ['decision', r.policy || 'weir'] });
 	items.forEach((item, i) => { item.order = i; });
 	items.sort((a, b) => a.at - b.at || a.order - b.order);

@@ -137,11 +137,13 @@ greeting(struct record_session *s, uint64_t *now, bool tls)
 	line(s, now, 5, FACT_WEIR_TO_CLIENT, SPAN("250 SIZE 10240000\r\n"));
 }
 
-/* An MX's own words stand in the reason. */
+/* An MX's own words stand in the reason. It is noted in the middle of a reply,
+ * as the lines of one come together. */
 static void
 rehomed(struct record_session *s, uint64_t *now, const char *id, bool done)
 {
-	fact(s, now, 300, (struct fact){ .type = FACT_REHOMED,
+	line(s, now, 300, FACT_MX_TO_WEIR, SPAN("250-mx2\r\n"));
+	fact(s, now, 0, (struct fact){ .type = FACT_REHOMED,
 	    .u.rehomed = { .transaction_id = id, .phase = POLICY_PHASE_RCPT,
 	    .from = { .ehlo_name = "client.example.com",
 	    .destination = { .family = ADDR_IPV4, .port = 25,
@@ -153,6 +155,7 @@ rehomed(struct record_session *s, uint64_t *now, const char *id, bool done)
 	    .policy = "reputation", .rule = "pool/" SCRIPT,
 	    .error = done ? "" : "it refused EHLO: 550 " MARKUP,
 	    .duration_us = 123000, .round_trips = 6 } });
+	line(s, now, 1, FACT_MX_TO_WEIR, SPAN("250 HELP\r\n"));
 }
 
 static void
