@@ -58,8 +58,8 @@ resolver_probe(const struct config *c, struct buf *error)
 	buf_init(&why, 0);
 	result = dns_probe(&options, &why);
 	if (result != 0)
-		buf_printf(error, "DNSSEC, which %s needs: %.*s; name a "
-		    "resolver that passes signatures on in dns.resolver",
+		buf_printf(error, "DNSSEC, which %s needs: %.*s; see "
+		    "section dns in weir.conf(5)",
 		    c->dns.trust_anchor[0] != '\0' ? "dns.trust_anchor" :
 		    "level dane", (int)buf_len(&why),
 		    (const char *)buf_span(&why).data);

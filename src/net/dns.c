@@ -272,7 +272,8 @@ add_anchor(struct ub_ctx *ub, const char *anchor, struct buf *error)
 		buf_append_str(error, "there is no trust anchor of the root "
 		    "zone here; install dns-root-data");
 	else if (access(anchor, R_OK) != 0)
-		buf_printf(error, "%s cannot be read", anchor);
+		buf_printf(error, "the trust anchor %s cannot be read",
+		    anchor);
 	else if (ub_ctx_add_ta_file(ub, anchor) != 0)
 		buf_printf(error, "libunbound refuses %s", anchor);
 	else
@@ -350,8 +351,9 @@ on_probe(void *ctx, const struct dns_answer *a)
 
 	loop_stop(p->loop);
 	if (a->status == DNS_FAILED)
-		buf_printf(p->error, "the root zone cannot be validated: %s",
-		    a->why);
+		buf_printf(p->error, "the root zone cannot be validated: %s "
+		    "(the resolver must pass signatures on, and the trust "
+		    "anchor hold the keys of the root)", a->why);
 	else if (!a->secure)
 		buf_append_str(p->error, "the trust anchor is not the root "
 		    "zone's");
