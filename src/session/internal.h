@@ -533,6 +533,7 @@ void session_hello_parse(const struct session *s, struct smtp_command *hello_r);
 bool session_starttls_wanted(const struct session *s);
 void session_starttls(struct session *s, struct pending *p,
 	const struct mx_reply *ehlo);
+void session_starttls_injected(struct session *s);
 bool session_starttls_broke(struct session *s, const char *why);
 void session_starttls_broke_later(struct session *s, const char *why);
 void session_starttls_secured(struct session *s);

@@ -149,7 +149,8 @@ is_good(const struct session *s)
 	    !s->draining;
 }
 
-/* Who knows what it has done to the connection (say, X-EXPS: log in). */
+/* A command did who knows what to the connection (say, X-EXPS: log in); or the
+ * MX did not show who it is, and may on another one. */
 void
 session_reuse_spoil(struct session *s)
 {

@@ -86,8 +86,8 @@ starttls_failed(struct session *s, enum session_counter cause, const char *why)
 
 /* Whatever is not TLS between STARTTLS and the handshake was sent in clear and
  * would be read as if it came through TLS (CVE-2021-22947 and kin). */
-static void
-starttls_injected(struct session *s)
+void
+session_starttls_injected(struct session *s)
 {
 	session_count(s, SESSION_COUNTER_TLS_INJECTION, 1);
 	starttls_failed(s, SESSION_COUNTER_TLS_PLAIN_TEXT,
@@ -124,7 +124,7 @@ session_starttls(struct session *s, struct pending *p,
 	s->up->securing = true;
 	s->up->tls_pending = p;
 	if (s->up->rest > 0) {	/* a reply to what was not said */
-		starttls_injected(s);
+		session_starttls_injected(s);
 		return;
 	}
 	session_send_own(s, EXPECT_STARTTLS, p,
@@ -170,7 +170,7 @@ session_starttls_reply(struct session *s, struct pending *p,
 
 	session_fact_lines(s, FACT_MX_TO_WEIR, reply->raw);
 	if (reply->code == 220 && s->up->rest > 0) {
-		starttls_injected(s);
+		session_starttls_injected(s);
 		return;
 	}
 	if (reply->code == 220) {

@@ -393,6 +393,10 @@ session_upstream_bytes(struct session *s, struct span bytes)
 	if (!up->open)
 		return;
 	s->upstream_bytes += bytes.len;
+	if (up->phase == UPSTREAM_HANDSHAKE) {	/* TLS has not begun yet */
+		session_starttls_injected(s);
+		return;
+	}
 	if (kept)
 		buf_append(&up->in, bytes);
 	in = kept ? buf_span(&up->in) : bytes;

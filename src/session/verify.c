@@ -325,6 +325,8 @@ session_verified(struct session *s, unsigned number,
 	remember(s->up, v);
 	if (verdict->result == TLS_RESULT_COUNT)
 		return;
+	if (!verdict->ok)
+		session_reuse_spoil(s);
 	session_count(s, verdict->ok ? SESSION_COUNTER_TLS_VERIFIED :
 	    SESSION_COUNTER_TLS_UNVERIFIED, 1);
 	session_fact_event(s, "the MX is %s%s%s", verdict->ok ?
