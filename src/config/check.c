@@ -108,6 +108,20 @@ check_listener_tls(const struct config_listener *l,
 		    "tls_priority"), "tls_priority is empty; write NORMAL");
 }
 
+/* Beyond loopback it looks like a protection, and is none. */
+static void
+check_allow(const struct config_listener *l, const struct config_part *part,
+    struct config_report *report)
+{
+	if (l->mode != CONFIG_MODE_FIXED &&
+	    l->mode != CONFIG_MODE_PROXY_PROTOCOL &&
+	    !addr_is_loopback(&l->address) && !is_empty(part, "allow"))
+		config_report_add(report, config_part_line(part, "allow"),
+		    "allow serves only mode = fixed and proxy-protocol: here "
+		    "whoever is redirected may connect; remove it, and say in "
+		    "the rules of the packet filter who is");
+}
+
 static void
 check_listener(const struct config *c, size_t i,
     const struct config_part *part, struct config_report *report)
@@ -147,6 +161,7 @@ check_listener(const struct config *c, size_t i,
 		config_report_add(report, config_part_line(part, "send_proxy"),
 		    "send_proxy serves only mode = fixed: no MX expects it; "
 		    "remove it");
+	check_allow(l, part, report);
 	check_listener_tls(l, part, report);
 }
 

@@ -16,7 +16,7 @@
 /* TLS sessions that are remembered for resumption. */
 #define TLS_CACHE_MAX 4096
 
-static struct tls_client *
+struct tls_client *
 app_tls(const struct config *config, struct buf *error)
 {
 	struct tls_client_options options = {

@@ -7,6 +7,8 @@
 
 #include "base/log.h"
 
+#include <unistd.h>
+
 static bool
 validates(const struct config *c)
 {
@@ -34,8 +36,14 @@ resolver_options(const struct config *c)
 int
 resolver_check(const struct config *c, struct buf *error)
 {
-	if (dns_library() != NULL)
-		return 0;
+	if (dns_library() != NULL) {
+		if (c->dns.trust_anchor[0] == '\0' ||
+		    access(c->dns.trust_anchor, R_OK) == 0)
+			return 0;
+		buf_printf(error, "dns.trust_anchor: %s cannot be read",
+		    c->dns.trust_anchor);
+		return -1;
+	}
 	if (validates(c)) {
 		buf_append_str(error, "level dane and dns.trust_anchor need "
 		    "libunbound, and this weir was built without");

@@ -155,7 +155,8 @@ load_pair(struct tls_server *t, const char *certificate, const char *key,
 	if (rc < 0)
 		explain(error_r, "cannot use certificate %s with key %s: %s",
 		    certificate, apart ? key : certificate,
-		    gnutls_strerror(rc));
+		    rc == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE ?
+		    "there is no key in it" : gnutls_strerror(rc));
 end:
 	forget(&crt);
 	forget(&sealed);

@@ -307,3 +307,18 @@ def test_check_option(weir, place):
                               capture_output=True, text=True)
         assert done.returncode == code, done.stderr
     assert f"{bad}:2: " in done.stderr
+
+
+@pytest.mark.parametrize("more,words", [
+    ('upstream { tls_ca = "/nowhere/ca.pem" }', "/nowhere/ca.pem"),
+    ('upstream { tls_priority = "FOO" }', 'priority "FOO" is wrong'),
+    ('dns { trust_anchor = "/nowhere/root.key" }', "/nowhere/root.key cannot"),
+])
+def test_check_finds_what_the_start_would_refuse(place, more, words):
+    bad = place / "bad.conf"
+    bad.write_text('listener "x" { }\n' + more)
+    done = subprocess.run([PROGRAM, "-t", "-c", bad], timeout=10,
+                          capture_output=True, text=True)
+    assert done.returncode == 1
+    if "libunbound, and this weir was built without" not in done.stderr:
+        assert words in done.stderr
