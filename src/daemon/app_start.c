@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "daemon/privileges.h"
+#include "net/connect.h"
 #include "net/tls_names.h"
 #include "daemon/resolver.h"
 
@@ -170,6 +171,12 @@ app_start(struct app *app, struct buf *error)
 		return -1;
 	if (privileges_drop(c->user, needs_net_admin(c), error) != 0)
 		return -1;
+	if (!connect_mark_is_allowed(c->upstream.mark)) {
+		buf_append_str(error, "upstream.mark needs CAP_NET_ADMIN, which "
+		    "weir does not have: start it as root, or by the unit "
+		    "file, or leave the mark out and exempt weir's user");
+		return -1;
+	}
 	if (resolver_probe(c, error) != 0)
 		return -1;
 	app->shared.record = record_start(c);

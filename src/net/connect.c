@@ -254,6 +254,18 @@ connect_cancel(struct connect_attempt *a)
 		attempt_free(a);
 }
 
+bool
+connect_mark_is_allowed(uint32_t mark)
+{
+	int fd = mark == 0 ? -1 : socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool allowed = mark == 0 || (fd != -1 && setsockopt(fd, SOL_SOCKET,
+	    SO_MARK, &mark, sizeof(mark)) == 0);
+
+	if (fd != -1)
+		close(fd);
+	return allowed;
+}
+
 int
 connect_peer_uid(int fd, uint32_t *uid_r)
 {

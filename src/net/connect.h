@@ -34,6 +34,9 @@ struct connect_attempt *connect_start(struct loop *loop,
 	const struct connect_request *request, connect_fn *fn, void *ctx);
 void connect_cancel(struct connect_attempt *a);		/* NULL is fine */
 
+/* May this process mark its connections so? 0 is no mark, and always allowed. */
+bool connect_mark_is_allowed(uint32_t mark);
+
 /* The user that listens at the other end of a connected unix socket (that
  * called listen(2), to be exact). -1: not known. */
 int connect_peer_uid(int fd, uint32_t *uid_r) MUSTUSE;

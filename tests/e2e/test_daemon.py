@@ -251,6 +251,17 @@ def test_unprivileged_user_with_mark(net, scripted, weir, redirect, place):
     assert int(status["CapPrm"], 16) == 1 << 12
 
 
+def test_mark_needs_a_capability(net, weir, place):
+    """Said at the start: it began, and each client had a 421."""
+    host, _ = net.pair()
+    proxy = weir(host, usual(place), wait=False,
+                 options=("setpriv", "--bounding-set", "-all",
+                          "--inh-caps", "-all"))
+    wait_until(lambda: proxy.process.poll() is not None, "weir to give up")
+    assert proxy.process.returncode == 1
+    assert "upstream.mark needs CAP_NET_ADMIN, which weir" in proxy.log
+
+
 def test_unprivileged_reload_renames_a_listener(net, scripted, weir, place):
     """The socket was root's: nobody else may bind to that address again."""
     host, mx = net.pair()
