@@ -102,8 +102,8 @@ class Zones:
         config.write_text(text)
         (self.place / "nsd.log").touch()
         process = namespace.popen(shutil.which("nsd"), "-d", "-c", config)
-        wait_until(lambda: "started" in (self.place / "nsd.log").read_text(),
-                   "nsd")
+        wait_until(lambda: "nsd started" in
+                   (self.place / "nsd.log").read_text(), "nsd")
         return process
 
 
