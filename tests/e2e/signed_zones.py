@@ -3,6 +3,7 @@
 import hashlib
 import re
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
@@ -31,6 +32,19 @@ server:
 remote-control:
     control-enable: no
 """
+
+
+def free_port():
+    """Free for both, or nsd does not start."""
+    while True:
+        with socket.socket() as tcp, \
+                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            tcp.bind(("127.0.0.1", 0))
+            try:
+                udp.bind(tcp.getsockname())
+            except OSError:
+                continue
+            return tcp.getsockname()[1]
 
 
 def why_not():

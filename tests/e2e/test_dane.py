@@ -2,7 +2,6 @@
 
 import contextlib
 import signal
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -31,19 +30,6 @@ class Loopback:
         return subprocess.Popen(command)
 
 
-def free_port():
-    """Free for both, or nsd does not start."""
-    while True:
-        with socket.socket() as tcp, \
-                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            try:
-                udp.bind(tcp.getsockname())
-            except OSError:
-                continue
-            return tcp.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def roots():
     """Two roots, one signed: {"signed", "unsigned"} -> zones."""
@@ -55,7 +41,8 @@ def roots():
             tempfile.TemporaryDirectory(prefix="weir-dane-")))
         made = {}
         for name in ("signed", "unsigned"):
-            zones = signed_zones.Zones(place / name, port=free_port())
+            zones = signed_zones.Zones(place / name,
+                                       port=signed_zones.free_port())
             zones.anchor = zones.root(signed=name == "signed")
             process = zones.serve(Loopback)
             opened.callback(process.wait, PATIENCE)
@@ -120,7 +107,7 @@ def test_start_is_refused(roots, place, root, anchor, why):
     (place / "foreign").write_text(". IN DS 1 13 2 " + "00" * 32 + "\n")
     (place / "broken").write_text("no key\n")
     file = roots["signed"].anchor if anchor == "signed" else place / anchor
-    port = roots[root].port if root in roots else free_port()
+    port = roots[root].port if root in roots else signed_zones.free_port()
     code, said = run(place, dns=f'trust_anchor = "{file}"', port=port,
                      timeout="500ms" if root == "nobody" else "10s")
     assert code == 1 and "event=weir.serving" not in said

@@ -118,9 +118,7 @@ class World:
         opened.callback(self.web.server_close)
         opened.callback(self.web.shutdown)
         opened.callback(self.web.closing.set)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.dns_port = probe.getsockname()[1]
+        self.dns_port = signed_zones.free_port()
         self.ids = {domain: ["v=STSv1; id=1;"] for domain in DOMAINS}
         self.ids["twice"] = ["v=STSv1; id=1;", "v=STSv1; id=2;"]
         self.ids["other"] = ["v=spf1 -all"]
