@@ -152,7 +152,7 @@ fail(struct dns_mx_lookup *l, const char *what, const char *name,
     const char *why)
 {
 	tls_verdict_set(&l->wrong, false, TLS_RESULT_DNSSEC_INVALID,
-	    "no %s of %s: %s", what, name, why);
+	    "looking up the %s of %s failed: %s", what, name, why);
 }
 
 static void

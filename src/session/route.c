@@ -180,8 +180,8 @@ no_source(enum addr_family family, bool out)
 		    "the IPv6 source address that the policy chose is out" :
 		    "the IPv4 source address that the policy chose is out";
 	return family == ADDR_IPV6 ?
-	    "no IPv6 source address where the policy chose" :
-	    "no IPv4 source address where the policy chose";
+	    "what the policy chose has no IPv6 address" :
+	    "what the policy chose has no IPv4 address";
 }
 
 /* The address that a decision means, and whose it is; NULL with why_r. */

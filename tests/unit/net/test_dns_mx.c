@@ -303,9 +303,12 @@ test_failures(void **state)
 	    { NULL }, NULL, "bogus" }, END };
 	static const struct { const struct entry *zone; const char *why; }
 	    cases[] = {
-		{ mx, "no MX records of example.com: bogus" },
-		{ address, "no address of mx1.example.net: SERVFAIL" },
-		{ tlsa, "no TLSA records of mx1.example.net: bogus" },
+		{ mx, "looking up the MX records of example.com failed: "
+		    "bogus" },
+		{ address, "looking up the address of mx1.example.net "
+		    "failed: SERVFAIL" },
+		{ tlsa, "looking up the TLSA records of mx1.example.net "
+		    "failed: bogus" },
 	};
 	size_t i;
 
@@ -503,7 +506,8 @@ test_no_room(void **state)
 
 	(void)state;
 	assert_int_equal(t.status, DNS_MX_FAILED);
-	assert_string_equal(t.why, "no records of mx2.example.net: too many "
+	assert_string_equal(t.why, "looking up the records of mx2.example.net "
+	    "failed: too many "
 	    "questions");
 }
 
