@@ -64,7 +64,9 @@ rcpt_pass(struct session *s, struct pending *p)
 {
 	struct transaction *t = p->transaction;
 
-	if (t != NULL && t->refused) {
+	/* By the MX, too: it is asked no more, since it may be the wrong one, or
+	 * not have shown yet who it is. */
+	if (t != NULL && (t->refused || t->ended)) {
 		session_starttls_missed(s, p);
 		session_reply_local(s, p, 503, "5.5.1", "MAIL was refused");
 		return;
