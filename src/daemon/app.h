@@ -47,9 +47,6 @@ int app_reload(struct app *app, struct buf *error);
 /* app_start.c */
 int app_start(struct app *app, struct buf *error) MUSTUSE;
 int app_listen(struct app *app, struct buf *error) MUSTUSE;
-/* TLS with MXs, as configured; NULL with why in error. */
-struct tls_client *app_tls(const struct config *config, struct buf *error)
-	MUSTUSE;
 void app_own_addresses(struct app *app);
 void app_descriptors(const struct config *c);
 void app_stop(struct app *app);

@@ -14,28 +14,6 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* TLS sessions that are remembered for resumption. */
-#define TLS_CACHE_MAX 4096
-
-struct tls_client *
-app_tls(const struct config *config, struct buf *error)
-{
-	struct tls_client_options options = {
-		.priority = config->upstream.tls_priority,
-		.ca_file = config->upstream.tls_ca,
-		.cache_max = TLS_CACHE_MAX,
-	};
-	struct tls_client *tls;
-	char *why = NULL;
-
-	tls = tls_client_new(&options, &why);
-	if (tls == NULL)
-		buf_printf(error, "upstream TLS: %s", why == NULL ?
-		    "no memory" : why);
-	free(why);
-	return tls;
-}
-
 void
 app_own_addresses(struct app *app)
 {
@@ -113,9 +91,6 @@ workers_start(struct app *app, struct buf *error)
 		buf_append_str(error, "no memory");
 		return -1;
 	}
-	app->shared.tls = app_tls(app->config, error);
-	if (app->shared.tls == NULL)
-		return -1;
 	app->shared.tls_memory = tls_memory_new(
 	    app->config->upstream.tls_failure_memory_us);
 	app->shared.tls_names = tls_names_new();
@@ -212,7 +187,6 @@ app_stop(struct app *app)
 	for (i = 0; i < app->n_workers; i++)
 		worker_free(app->workers[i]);
 	process_finder_free(app->shared.processes);
-	tls_client_free(app->shared.tls);
 	tls_memory_free(app->shared.tls_memory);
 	tls_names_free(app->shared.tls_names);
 	record_stop(app->shared.record);

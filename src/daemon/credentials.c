@@ -1,7 +1,8 @@
 /*
- * One tls_server per listener, in the order of the configuration. Sessions
- * take a reference of their own listener's when they begin, so that a reload
- * changes nothing under them.
+ * One tls_client towards all MXs, and one tls_server per listener, in the
+ * order of the configuration. Sessions take references when they begin, so
+ * that a reload changes nothing under them. The sessions to resume belong to
+ * the tls_client: what was agreed on under another priority goes with it.
  */
 #include "daemon/credentials.h"
 
@@ -9,8 +10,12 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+/* TLS sessions that are remembered for resumption. */
+#define CACHE_MAX 4096
+
 struct credentials {
 	atomic_uint references;
+	struct tls_client *upstream;
 	size_t n;
 	struct tls_server *list[];	/* NULL: no TLS there */
 };
@@ -48,6 +53,25 @@ load_one(const struct config_listener *l, const struct credentials_seal *seal,
 	return -1;
 }
 
+static int
+load_upstream(const struct config *config, struct tls_client **client_r,
+    struct buf *error)
+{
+	struct tls_client_options options = {
+		.priority = config->upstream.tls_priority,
+		.ca_file = config->upstream.tls_ca,
+		.cache_max = CACHE_MAX,
+	};
+	char *why;
+
+	*client_r = tls_client_new(&options, &why);
+	if (*client_r != NULL)
+		return 0;
+	buf_printf(error, "upstream TLS: %s", why == NULL ? "no memory" : why);
+	free(why);
+	return -1;
+}
+
 struct credentials *
 credentials_load(const struct config *config,
     const struct credentials_seal *seal, struct buf *error)
@@ -62,6 +86,10 @@ credentials_load(const struct config *config,
 	}
 	atomic_init(&c->references, 1);
 	c->n = config->n_listeners;
+	if (load_upstream(config, &c->upstream, error) != 0) {
+		credentials_unref(c);
+		return NULL;
+	}
 	for (i = 0; i < c->n; i++)
 		if (load_one(&config->listeners[i], seal, &c->list[i],
 		    error) != 0) {
@@ -87,6 +115,7 @@ credentials_unref(struct credentials *c)
 		return;
 	for (i = 0; i < c->n; i++)
 		tls_server_unref(c->list[i]);
+	tls_client_unref(c->upstream);
 	free(c);
 }
 
@@ -95,4 +124,10 @@ credentials_of(const struct credentials *c, const struct config *config,
     const struct config_listener *listener)
 {
 	return c->list[listener - config->listeners];
+}
+
+struct tls_client *
+credentials_upstream(const struct credentials *c)
+{
+	return c->upstream;
 }

@@ -372,6 +372,7 @@ driver_end(struct driver *d)
 		    &d->destination, LOOP_GUARD_ACCEPTED);
 	config_unref(d->config);
 	tls_server_unref(d->client_tls);
+	tls_client_unref(d->upstream_tls);
 	atomic_fetch_sub(&w->shared->sessions, 1);
 	worker_left(w, d);
 	loop_defer(w->loop, free_later, d);
@@ -442,8 +443,10 @@ driver_accept(struct worker *w, int fd, const struct addr *client,
 	d->armed_us = UINT64_MAX;
 	driver_legs_init(d);
 	d->id = ulid_next(&w->ids, clock_wall_us());
+	/* A reload changes nothing for it. */
+	d->upstream_tls = tls_client_ref(credentials_upstream(w->credentials));
 	d->client_tls = credentials_of(w->credentials, w->config, listener);
-	if (d->client_tls != NULL)	/* a reload changes nothing for it */
+	if (d->client_tls != NULL)
 		tls_server_ref(d->client_tls);
 	TAILQ_INSERT_TAIL(&w->drivers, d, link);
 	w->n_drivers++;

@@ -33,6 +33,7 @@ struct driver {
 	struct session *session;
 	struct ulid id;
 	struct tls_server *client_tls;	/* the listener's; NULL: none */
+	struct tls_client *upstream_tls;
 	struct stream *client;
 	struct leg legs[2];
 	struct leg *up, *parked;	/* in use; set aside, or NULL */

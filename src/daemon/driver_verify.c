@@ -26,7 +26,7 @@ start(struct leg *leg, bool bare)
 
 	if (bare)
 		peer.address.family = ADDR_NONE;
-	stream_start_tls(leg->stream, d->worker->shared->tls, &peer,
+	stream_start_tls(leg->stream, d->upstream_tls, &peer,
 	    d->config->upstream.tls_timeout_us);
 }
 

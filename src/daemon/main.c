@@ -175,7 +175,6 @@ check(const char *file)
 {
 	const struct credentials_seal seal = { { 0 } };
 	struct credentials *credentials = NULL;
-	struct tls_client *upstream = NULL;
 	int result = OPTIONS_EXIT_FAILURE;
 	struct buf errors;
 	struct config *c;
@@ -184,15 +183,13 @@ check(const char *file)
 	c = config_load(file, &errors);
 	if (c == NULL)
 		print(STDERR_FILENO, buf_span(&errors));
-	else if (resolver_check(c, &errors) != 0 || (upstream =
-	    app_tls(c, &errors)) == NULL || (credentials =
+	else if (resolver_check(c, &errors) != 0 || (credentials =
 	    credentials_load(c, &seal, &errors)) == NULL)
 		print_error(&errors);
 	else
 		result = OPTIONS_EXIT_OK;
 	buf_release(&errors);
 	credentials_unref(credentials);
-	tls_client_free(upstream);
 	config_unref(c);
 	return result;
 }

@@ -17,10 +17,6 @@ reload_warn(const struct config *old, const struct config *new)
 		    "key=workers");
 	if (strcmp(old->user, new->user) != 0)
 		log_event(LOG_WARNING, "reload.restart_needed", "key=user");
-	if (strcmp(old->upstream.tls_ca, new->upstream.tls_ca) != 0 ||
-	    strcmp(old->upstream.tls_priority, new->upstream.tls_priority) != 0)
-		log_event(LOG_WARNING, "reload.restart_needed",
-		    "key=upstream.tls_ca,upstream.tls_priority");
 	if (old->upstream.tls_failure_memory_us !=
 	    new->upstream.tls_failure_memory_us)
 		log_event(LOG_WARNING, "reload.restart_needed",

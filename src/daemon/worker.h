@@ -45,7 +45,6 @@ struct worker_shared {
 	struct mx_health *mx;
 	struct loop_guard guard;
 	struct process_finder *processes;	/* NULL: nobody is looked up */
-	struct tls_client *tls;		/* towards MXs */
 	struct tls_memory *tls_memory;
 	struct tls_names *tls_names;	/* of MXs */
 	atomic_uint sessions;		/* open, of all workers */

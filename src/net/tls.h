@@ -19,13 +19,14 @@ struct tls_client_options {
 	const char *cert_file, *key_file;	/* PEM, shown when asked for */
 };
 
-/* One serves all threads. It outlives the streams that use it, until they are
- * given to stream_end(). NULL with *error_r in words (malloc'd; caller frees).
+/* One serves all threads; a stream that uses it has a reference of its own.
+ * Returns one reference; NULL with *error_r in words (malloc'd; caller frees).
  * priority NULL or "": NORMAL with TLS 1.2 and 1.3. Reads the trust store: some
  * milliseconds. */
 struct tls_client *tls_client_new(const struct tls_client_options *options,
 	char **error_r);
-void tls_client_free(struct tls_client *t);
+struct tls_client *tls_client_ref(struct tls_client *t);	/* any thread */
+void tls_client_unref(struct tls_client *t);		/* NULL is fine */
 
 /* Whom a handshake is with. */
 struct tls_peer {

@@ -5,12 +5,14 @@
 #include "net/tls_client.h"
 #include <gnutls/x509.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define PRIORITY "NORMAL:-VERS-TLS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 struct tls_client {
+	atomic_uint references;
 	gnutls_certificate_credentials_t credentials;
 	gnutls_priority_t priority;
 	struct tls_cache *cache;
@@ -94,6 +96,7 @@ tls_client_new(const struct tls_client_options *options, char **error_r)
 	*error_r = NULL;
 	if (t == NULL)
 		return NULL;
+	atomic_init(&t->references, 1);
 	t->cache = tls_cache_new(options->cache_max);
 	if (t->cache == NULL || gnutls_certificate_allocate_credentials(
 	    &t->credentials) != GNUTLS_E_SUCCESS)
@@ -104,14 +107,21 @@ tls_client_new(const struct tls_client_options *options, char **error_r)
 		goto err;
 	return t;
 err:
-	tls_client_free(t);
+	tls_client_unref(t);
 	return NULL;
 }
 
-void
-tls_client_free(struct tls_client *t)
+struct tls_client *
+tls_client_ref(struct tls_client *t)
 {
-	if (t == NULL)
+	atomic_fetch_add_explicit(&t->references, 1, memory_order_relaxed);
+	return t;
+}
+
+void
+tls_client_unref(struct tls_client *t)
+{
+	if (t == NULL || atomic_fetch_sub(&t->references, 1) != 1)
 		return;
 	tls_cache_free(t->cache);
 	if (t->priority != NULL)

@@ -123,7 +123,7 @@ tls_session_new(struct tls_client *client, const struct tls_peer *peer,
 
 	if (t == NULL)
 		return NULL;
-	t->client = client;
+	t->client = tls_client_ref(client);
 	t->peer = *peer;
 	t->peer.name = t->name = strdup(peer->name);
 	if (t->name == NULL || tls_client_prepare(client, t->session,
@@ -165,6 +165,7 @@ tls_session_free(struct tls_session *t)
 		return;
 	gnutls_deinit(t->session);
 	tls_server_unref(t->server);
+	tls_client_unref(t->client);
 	free(t->name);
 	gnutls_free(t->subject.data);
 	gnutls_free(t->issuer.data);

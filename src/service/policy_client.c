@@ -409,7 +409,7 @@ begin_tls(struct policy_client *c)
 	    .name = policy_tls_server_name(c->setup.block) };
 	char *why = NULL;
 
-	tls_client_free(c->tls);
+	tls_client_unref(c->tls);
 	c->tls = policy_tls_new(c->setup.block, &why);
 	if (c->tls == NULL)
 		lose(c, why == NULL ? "out of memory" : why,
@@ -548,7 +548,7 @@ free_later(void *ctx)
 {
 	struct policy_client *c = ctx;
 
-	tls_client_free(c->tls);
+	tls_client_unref(c->tls);
 	free(c);
 }
 

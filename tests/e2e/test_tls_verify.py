@@ -1,6 +1,7 @@
 """Who the MX is: levels verify and dane by decision, SNI, resumption."""
 
 import hashlib
+import signal
 import ssl
 
 import pytest
@@ -109,6 +110,44 @@ def test_resumed_is_not_verified(bench, place):
             assert client.ask("MAIL FROM:<a@b.example>")[:9] == "451 4.7.5"
             client.ask("QUIT")
     assert [e.tls.resumed for e in p.wait("tls", 3)] == [False, True, True]
+
+
+def test_a_reload_left_trust_and_priority_as_they_were(bench, place,
+                                                       authority):
+    """Both are of the configuration; open sessions keep what they had."""
+    (place / "new").mkdir()
+    other = Authority(place / "new")
+    bench.mx(tls=authority.issue("mx.example.net"))
+    p = bench.policy(notify=["tls"])
+    proxy = bench.weir(upstream=trusting(authority),
+                       more=block("mx.example.net"))
+
+    def reload(event, before, after):
+        text = proxy.config.read_text()
+        assert before in text
+        proxy.config.write_text(text.replace(before, after))
+        count = proxy.log.count(event)
+        proxy.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: proxy.log.count(event) > count, event)
+
+    with proxy.connect() as old:
+        reload("event=reload.failed", str(authority.file),
+               f"{place}/gone.crt")
+        assert "upstream TLS: cannot read certificates" in proxy.log
+        assert mail(proxy)[:3] == "250"
+        reload("event=reload.done", f"{place}/gone.crt", str(other.file))
+        wait_for(lambda: "is not trusted" in mail(proxy), "another trust")
+        assert old.ask("MAIL FROM:<a@example.org>")[:3] == "250"
+    reload("event=reload.failed", 'tls = "may"',
+           'tls = "may" tls_priority = "NORMAL:+NONSENSE"')
+    reload("event=reload.done", "+NONSENSE", "-VERS-TLS1.3")
+
+    def last():
+        assert "is not trusted" in mail(proxy)
+        return p.seen("tls")[-1].tls.version
+    assert p.wait("tls", 3)[0].tls.version == "TLS1.3"
+    wait_for(lambda: last() == "TLS1.2", "another priority")
+    assert "restart_needed" not in proxy.log
 
 
 def test_without_names_nothing_is_guessed(bench, authority):

@@ -105,18 +105,14 @@ bench_reload(struct bench *b, const char *listeners)
 static void
 bench_start(struct bench *b, const char *listeners)
 {
-	struct tls_client_options options = { .priority = "NORMAL" };
 	struct config *first = must_load(listeners);
 	struct buf error;
-	char *why = NULL;
 
 	*b = (struct bench){ .shared.instance = "test" };
 	buf_init(&error, 0);
 	pthread_rwlock_init(&b->shared.own_lock, NULL);
 	b->shared.record = record_start(first);
 	assert_non_null(b->shared.record);
-	b->shared.tls = tls_client_new(&options, &why);
-	assert_non_null(b->shared.tls);
 	b->shared.tls_memory = tls_memory_new(0);
 	assert_non_null(b->shared.tls_memory);
 	b->shared.tls_names = tls_names_new();
@@ -135,7 +131,6 @@ bench_stop(struct bench *b)
 	worker_stop(b->worker);
 	worker_join(b->worker);
 	worker_free(b->worker);
-	tls_client_free(b->shared.tls);
 	tls_memory_free(b->shared.tls_memory);
 	tls_names_free(b->shared.tls_names);
 	record_stop(b->shared.record);

@@ -130,7 +130,7 @@ teardown(void **state)
 {
 	struct test *t = *state;
 
-	tls_client_free(t->client);
+	tls_client_unref(t->client);
 	tls_server_keys_free(&t->keys);
 	loop_free(t->loop);
 	free(t);
@@ -187,7 +187,7 @@ both_versions_and_what_is_known(void **state)
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(rows); i++) {
-		tls_client_free(t->client);
+		tls_client_unref(t->client);
 		t->client = client_new("", t->keys.pem_file);
 		start(t, TLS_SERVER_ECHO, rows[i].priority);
 		assert_string_equal(t->why, "");
@@ -213,7 +213,7 @@ an_unknown_issuer_is_told_and_not_enforced(void **state)
 {
 	struct test *t = *state;
 
-	tls_client_free(t->client);
+	tls_client_unref(t->client);
 	t->client = client_new(NULL, "");
 	start(t, TLS_SERVER_ECHO, "NORMAL");
 	assert_true(t->ok);
@@ -231,7 +231,7 @@ sessions_are_resumed_once_per_ticket(void **state)
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(priorities); i++) {
-		tls_client_free(t->client);
+		tls_client_unref(t->client);
 		t->client = client_new("", t->keys.pem_file);
 		start(t, TLS_SERVER_ECHO, priorities[i]);
 		assert_false(t->resumed);
@@ -272,7 +272,7 @@ handshakes_that_fail_say_why(void **state)
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(rows); i++) {
-		tls_client_free(t->client);
+		tls_client_unref(t->client);
 		t->client = client_new(rows[i].client, "");
 		t->timeout_us = i == 0 ? 80 * MS : 5000 * MS;
 		start(t, rows[i].mode, rows[i].server);
@@ -457,7 +457,7 @@ wrong_options_are_told(void **state UNUSED)
 		assert_non_null(strstr(error, rows[i].words));
 		free(error);
 	}
-	tls_client_free(NULL);
+	tls_client_unref(NULL);
 }
 
 static void

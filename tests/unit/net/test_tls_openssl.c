@@ -171,7 +171,7 @@ openssl_is_understood_and_resumed(void **state UNUSED)
 		assert_true(t.resumed);
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
-		tls_client_free(t.client);
+		tls_client_unref(t.client);
 		loop_free(t.loop);
 	}
 	snprintf(command, sizeof(command), "rm -r %s", directory);

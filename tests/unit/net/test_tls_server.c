@@ -305,7 +305,7 @@ both_versions(void **state)
 		    "no certificate was asked for");
 		assert_true(t->side[CLIENT].verified);
 		part(t);
-		tls_client_free(client);
+		tls_client_unref(client);
 	}
 }
 
@@ -332,7 +332,7 @@ the_name_that_is_wanted_chooses_the_certificate(void **state)
 		assert_true(t->side[CLIENT].ok);
 		assert_string_equal(t->side[CLIENT].subject, rows[i].subject);
 		part(t);
-		tls_client_free(client);
+		tls_client_unref(client);
 	}
 }
 
@@ -358,7 +358,7 @@ a_client_certificate_is_asked_for_and_shown(void **state)
 	part(t);
 
 	/* Of whichever certificate weir shows. */
-	tls_client_free(with);
+	tls_client_unref(with);
 	with = client_new(t, "a.mail.other.example", t->client);
 	meet(t, server_new(t, t->ca, TLS12), with);
 	assert_string_equal(t->side[CLIENT].subject, "CN=mail.other.example");
@@ -377,8 +377,8 @@ a_client_certificate_is_asked_for_and_shown(void **state)
 	meet(t, server_new(t, "", NORMAL), with);
 	assert_string_equal(t->side[SERVER].subject, "");
 	part(t);
-	tls_client_free(with);
-	tls_client_free(without);
+	tls_client_unref(with);
+	tls_client_unref(without);
 }
 
 /* Another worker, or the credentials after a reload: only the key counts. */
@@ -408,7 +408,7 @@ a_session_resumes_wherever_the_ticket_key_is_the_same(void **state)
 		assert_true(t->side[SERVER].ok);
 		assert_false(t->side[SERVER].resumed);
 		part(t);
-		tls_client_free(client);
+		tls_client_unref(client);
 	}
 }
 
@@ -427,7 +427,7 @@ a_resumed_certificate_is_verified_anew(void **state)
 	assert_true(t->side[SERVER].ok);
 	assert_false(t->side[SERVER].verified);
 	part(t);
-	tls_client_free(client);
+	tls_client_unref(client);
 }
 
 static void
@@ -480,7 +480,7 @@ what_is_behind_the_handshake_in_one_read_counts(void **state)
 	run(t, 1);
 	assert_true(span_eq(buf_span(&t->side[SERVER].got), SPAN("words")));
 	part(t);
-	tls_client_free(client);
+	tls_client_unref(client);
 }
 
 static void

@@ -160,7 +160,7 @@ teardown(void **state)
 	size_t i;
 
 	unlink(t->ca);
-	tls_client_free(t->client);
+	tls_client_unref(t->client);
 	gnutls_free(t->ticket_key.data);
 	gnutls_certificate_free_credentials(t->credentials);
 	buf_release(&t->to_client);
