@@ -210,6 +210,7 @@ def test_hostile_text_is_text(browser, weir):
     assert "/system.slice/<img src=x onerror=" in dialog
     assert "the operator blocked <img src=x" in dialog
     assert "blocklist/<script>window.owned=1</script>" in dialog
+    assert "for <img src=x" in dialog
     assert "it refused EHLO: 550 <img src=x" in dialog
     assert "rule pool/<script>window.owned=1</script>" in dialog
     photograph(browser, "hostile")
@@ -235,7 +236,8 @@ def test_session(browser, weir):
     wait(browser, "document.querySelectorAll('.line-list li').length > 5")
     dialog = browser.find_element(By.ID, "session").text
     for part in ["ended by QUIT", "192.0.2.10:52114", "TLS1.3, AES-256-GCM",
-                 "verified", "client → MX", "weir → MX", "weir ← MX",
+                 "verified chain", "for customer.example: success (tlsa)",
+                 "client → MX", "weir → MX", "weir ← MX",
                  "client ← weir", "reputation at rcpt: relay",
                  "footer at rcpt: timeout, so relay", "no answer in 2 s",
                  "DATA", "QUIT", "49.1 kB from the client",

@@ -103,6 +103,7 @@ function fromShow(s) {
 			fromTransaction(t, s.recipients)),
 		decisions: s.decisions.map(fromDecision),
 		rehomings: s.rehomings.map(fromRehoming),
+		tlsResults: s.tls_results.filter((t) => t.domain),
 		lines: s.lines.map((l) => ({ at: toUs(l.occurred_at),
 			direction: l.direction,
 			text: withoutEnd(l.data || '') })),

@@ -162,9 +162,17 @@ function tlsText(t) {
 		return null;
 	if (t.error)
 		return 'failed: ' + t.error;
-	return [t.version, t.cipher, t.verified ? 'verified' :
-		t.subject ? 'not verified' : 'no certificate', t.resumed ? 'resumed' : null, t.subject]
+	return [t.version, t.cipher, t.verified ? 'verified chain' :
+		t.subject ? 'chain not verified' : 'no certificate',
+		t.resumed ? 'resumed' : null, t.subject]
 		.filter((part) => part).join(', ');
+}
+
+/* For whom the MX was asked to be somebody, and was it? */
+function resultsText(results) {
+	return results.map((t) => `for ${t.domain}: ${t.result}` +
+		(t.policy === 'no-policy-found' ? '' : ` (${t.policy})`))
+		.join(', ');
 }
 
 function processText(p) {
@@ -184,6 +192,7 @@ function sessionFacts(s) {
 		['From address', s.source],
 		['TLS of the client', tlsText(s.clientTls)],
 		['TLS to the MX', tlsText(s.tls) || 'none'],
+		['TLS demanded', resultsText(s.tlsResults)],
 		['Connect', s.error ? 'failed: ' + s.error :
 			s.reused ? 'reused, after session ' + s.reused :
 			duration(s.connect)],

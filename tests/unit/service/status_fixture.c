@@ -192,6 +192,10 @@ transaction(struct record_session *s, uint64_t *now, const struct story *t,
 	    .action = POLICY_RELAY, .latency_us = 2000000,
 	    .applied = true } });
 	rehomed(s, now, id, accepted);
+	fact(s, now, 10, (struct fact){ .type = FACT_TLS_RESULT,
+	    .u.tls_result = { .result = TLS_RESULT_SUCCESS, .policy = "tlsa",
+	    .domain = accepted ? SPAN("customer.example") : SPAN(MARKUP),
+	    .reason = "" } });
 	line(s, now, 8800, accepted ? FACT_MX_TO_CLIENT : FACT_WEIR_TO_CLIENT,
 	    accepted ? SPAN("250 2.1.5 Ok\r\n") :
 	    SPAN("550 5.1.1 User unknown\r\n"));
