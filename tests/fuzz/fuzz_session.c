@@ -312,6 +312,8 @@ step(struct world *w, struct input *in)
 			policy_credits(w, arg);
 			break;
 		}
+		if (!w->seats[arg & 1].ready)	/* it cannot have spoken */
+			break;
 		w->may_discard = w->may_discard_message = true;
 		w->may_edit = true;	/* who knows */
 		world_answer(w, arg & 1, take_bytes(in, arg / 2));

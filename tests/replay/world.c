@@ -105,8 +105,8 @@ feed_once(struct world *w, struct session_event *ev)
 
 	static const char *const names[SESSION_EVENT_COUNT] = { "start",
 	    "bytes", "eof", "process", "connected", "reused", "connect failed",
-	    "parked lost", "TLS done", "TLS failed", "answer", "policy lost",
-	    "policy back", "spool bytes",
+	    "parked lost", "TLS done", "TLS failed", "TLS verified", "answer",
+	    "policy lost", "policy back", "spool bytes",
 	    "spool failed", "blocked", "unblocked", "timer", "drain" };
 
 	ev->now_us = w->now_us;
