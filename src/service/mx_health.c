@@ -22,6 +22,7 @@ static_assert(sizeof(((struct mx_view *)NULL)->group) == MX_GROUP_MAX,
 
 struct name {
 	struct addr destination;	/* without its port */
+	char greeted[MX_GROUP_MAX];	/* the word that group comes from */
 	char group[MX_GROUP_MAX];
 	uint64_t used_us;
 };
@@ -130,9 +131,20 @@ make_name(struct shard *s, const struct addr *destination)
 	return n;
 }
 
+static struct span
+first_word(struct span greeting)
+{
+	const uint8_t *space = greeting.len == 0 ? NULL :
+	    memchr(greeting.data, ' ', greeting.len);
+
+	if (space != NULL)
+		greeting.len = (size_t)(space - greeting.data);
+	return greeting;
+}
+
 static void
 learn_name(struct mx_health *h, const struct addr *destination,
-    const char *group, uint64_t now_us)
+    struct span greeted, const char *group, uint64_t now_us)
 {
 	struct shard *s = shard_of_destination(h, destination);
 	struct name *n;
@@ -143,9 +155,37 @@ learn_name(struct mx_health *h, const struct addr *destination,
 		n = make_name(s, destination);
 	if (n != NULL) {
 		snprintf(n->group, sizeof(n->group), "%s", group);
+		if (greeted.len >= sizeof(n->greeted))
+			greeted.len = 0;
+		if (greeted.len > 0)
+			memcpy(n->greeted, greeted.data, greeted.len);
+		n->greeted[greeted.len] = '\0';
 		n->used_us = now_us;
 	}
 	pthread_mutex_unlock(&s->lock);
+}
+
+/* It greets as it did the last time: to ask the list of public suffixes once
+ * more would cost more than all else that is measured. */
+static bool
+recall_name(struct mx_health *h, const struct addr *destination,
+    struct span greeted, char group_r[MX_GROUP_MAX], uint64_t now_us)
+{
+	struct shard *s = shard_of_destination(h, destination);
+	struct name *n;
+	bool same;
+
+	pthread_mutex_lock(&s->lock);
+	n = find_name(s, destination);
+	same = n != NULL && greeted.len > 0 &&
+	    strlen(n->greeted) == greeted.len &&
+	    memcmp(n->greeted, greeted.data, greeted.len) == 0;
+	if (same) {
+		memcpy(group_r, n->group, MX_GROUP_MAX);
+		n->used_us = now_us;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return same;
 }
 
 static void
@@ -290,11 +330,17 @@ void
 mx_visit_greeted(struct mx_visit *v, const struct policy_reply *greeting,
     uint64_t now_us)
 {
+	struct span greeted = { 0 };
+
 	if (v == NULL || v->group[0] != '\0')
 		return;
-	if (greeting->n_lines > 0 && mx_group_by_name(v->health->list,
-	    greeting->lines[0], v->group))
-		learn_name(v->health, &v->destination, v->group, now_us);
+	if (greeting->n_lines > 0)
+		greeted = first_word(greeting->lines[0]);
+	if (recall_name(v->health, &v->destination, greeted, v->group, now_us))
+		;
+	else if (mx_group_by_name(v->health->list, greeted, v->group))
+		learn_name(v->health, &v->destination, greeted, v->group,
+		    now_us);
 	else
 		group_of(v->health, &v->destination, v->group, now_us);
 	count_open(v->health, v->group, &v->source, 1, now_us);

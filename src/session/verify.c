@@ -129,7 +129,8 @@ want_of(const struct session *s, const struct pending *p, struct want *w)
 		host_of_listener(s, route, w);
 	if (w->demand.dane ? w->demand.n_tlsa > 0 : w->demand.n_names > 0)
 		return;
-	w->domain = domain_of(p);
+	if (w->level >= CONFIG_TLS_VERIFY)
+		w->domain = domain_of(p);
 }
 
 static bool

@@ -214,6 +214,41 @@ test_mxs_of_one_organization_share(void **state)
 	mx_visit_end(c);
 }
 
+/* How a destination greeted is remembered, and taken for what it was as long
+ * as it says the same. */
+static void
+test_greets_differently(void **state)
+{
+	static const struct {
+		const char *greeting, *group;
+	} rows[] = {
+		{ "mx1.example.com ESMTP", "example.com" },
+		{ "mx1.example.com still", "example.com" },
+		{ "mx1.example.co ESMTP", "example.co" },
+		{ "mx1.example.com.br", "example.com.br" },
+		{ "mx1.example", "mx1.example" },
+		{ "busy now", "mx1.example" },	/* the last name counts */
+		{ "", "mx1.example" },
+		{ "MX1.example.com ESMTP", "example.com" },
+	};
+	struct mx_health *h = *state;
+	char longest[2 * MX_GROUP_MAX];
+	struct mx_view *w;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		mx_visit_end(visit(h, "192.0.2.1", "198.51.100.1",
+		    rows[i].greeting, START));
+		w = view(h, "198.51.100.1", START);
+		assert_non_null(w);
+		assert_string_equal(w->health.group, rows[i].group);
+		free(w);
+	}
+	memset(longest, 'a', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	mx_visit_end(visit(h, "192.0.2.1", "198.51.100.1", longest, START));
+	expect_state(h, "198.51.100.1", START, "normal");
+}
+
 /* An MX without a name counts with its network. */
 static void
 test_without_a_name(void **state)
@@ -528,6 +563,7 @@ main(void)
 		cmocka_unit_test(test_thresholds),
 		WITH(test_known_at_the_next_connect),
 		WITH(test_mxs_of_one_organization_share),
+		WITH(test_greets_differently),
 		WITH(test_without_a_name),
 		WITH(test_figures_fade),
 		WITH(test_recovers),
