@@ -81,6 +81,7 @@ turn_hour(struct mx_pair *p, uint64_t now_us)
 	if (old != NULL)
 		histogram_init(old);
 	p->hour = hour;
+	p->p50_is_old = true;
 }
 
 static void
@@ -94,8 +95,14 @@ add_data_reply(struct mx_pair *p, uint64_t us, uint64_t now_us)
 		histogram_init(p->data_reply_us[0]);
 	}
 	histogram_add(p->data_reply_us[0], us);
+	if (p->p50_holds > 0)
+		p->p50_holds--;
+	else
+		p->p50_is_old = true;
 }
 
+/* It is asked for at each CONNECT, and takes walks through all buckets: one
+ * more time among many does not move it. */
 static uint32_t
 data_reply_p50_ms(struct mx_pair *p, uint64_t now_us)
 {
@@ -103,12 +110,17 @@ data_reply_p50_ms(struct mx_pair *p, uint64_t now_us)
 	uint64_t ms;
 
 	turn_hour(p, now_us);
+	if (!p->p50_is_old)
+		return p->p50_ms;
 	histogram_init(&both);
 	for (size_t i = 0; i < 2; i++)
 		if (p->data_reply_us[i] != NULL)
 			histogram_merge(&both, p->data_reply_us[i]);
 	ms = histogram_quantile(&both, 0.5) / CLOCK_US_PER_MS;
-	return ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
+	p->p50_ms = ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
+	p->p50_holds = histogram_count_le(&both, UINT64_MAX) / 16;
+	p->p50_is_old = false;
+	return p->p50_ms;
 }
 
 void

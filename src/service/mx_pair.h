@@ -26,6 +26,9 @@ struct mx_pair {
 	struct histogram *data_reply_us[2];	/* this hour's, the last one's;
 						   NULL: none */
 	uint64_t hour;
+	uint32_t p50_ms;		/* of both */
+	uint64_t p50_holds;		/* for so many times more */
+	bool p50_is_old;
 };
 
 /* NULL: no memory. */
