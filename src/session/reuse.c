@@ -143,6 +143,7 @@ is_good(const struct session *s)
 	return k != NULL && takes_part(s) && up->open &&
 	    up->phase == UPSTREAM_COMMAND && !up->authenticated &&
 	    !up->tls_fell_back && up->tls_missing == NULL &&
+	    !session_is_elsewhere(s) &&
 	    up->tls_on == k->tls_on && buf_len(&k->ehlo) > 0 &&
 	    !buf_failed(&k->greeting) && !buf_failed(&k->hello) &&
 	    !buf_failed(&k->ehlo) && k->sessions + 1 < SESSION_REUSE_MAX &&
