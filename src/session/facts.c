@@ -95,7 +95,7 @@ fact_tls_policy(const struct session *s, const struct route *route,
 	    (route->tls == CONFIG_TLS_DANE || (!route->tls_chosen &&
 	    b != NULL && b->level == CONFIG_TLS_DANE))))
 		return "tlsa";
-	if (route->tls == CONFIG_TLS_VERIFY && route->chosen_by[0] != '\0')
+	if (route->tls == CONFIG_TLS_VERIFY && route->tls_chosen)
 		return "sts";
 	return "no-policy-found";
 }

@@ -242,6 +242,7 @@ def test_session(browser, weir):
                  "footer at rcpt: timeout, so relay", "no answer in 2 s",
                  "DATA", "QUIT", "49.1 kB from the client",
                  "queued as 4XkQ2f1Zz9",
+                 "from 192.0.2.11 to 198.51.100.10:2525",
                  "moved from any address to 198.51.100.9 port 25 as client."
                  "example.com, to 192.0.2.11 to 198.51.100.10 port 2525 as "
                  "out2.example.com, rule pool/", "took 123 ms, 6 round trips"

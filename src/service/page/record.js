@@ -79,8 +79,8 @@ function fromTransaction(t, recipients) {
 	return {
 		sender: t.sender || '', outcome: t.outcome, by: t.decided_by,
 		reply: replyText(t), size: t.size, took: number(t.duration_us),
-		way: t.source_address && `from ${t.source_address} to ` +
-			joinPort(t.upstream_address, t.upstream_port),
+		way: t.source && `from ${t.source} to ` +
+			joinPort(t.upstream, t.upstream_port),
 		recipients: recipients.filter((r) =>
 			r.transaction_id === t.id).map((r) => ({
 			address: r.address, accepted: r.accepted,
