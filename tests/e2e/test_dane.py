@@ -100,7 +100,6 @@ def test_a_first_level_dane_takes_a_restart(roots, place):
     ("unsigned", "signed", "the root zone cannot be validated"),
     ("signed", "foreign", "the root zone cannot be validated"),
     ("nobody", "signed", "no answer in time"),
-    ("signed", "missing", "cannot be read"),
     ("signed", "broken", "is the trust anchor a file of DS or DNSKEY"),
 ])
 def test_start_is_refused(roots, place, root, anchor, why):
@@ -112,4 +111,11 @@ def test_start_is_refused(roots, place, root, anchor, why):
                      timeout="500ms" if root == "nobody" else "10s")
     assert code == 1 and "event=weir.serving" not in said
     assert "weir: DNSSEC, which dns.trust_anchor needs: " in said
-    assert why in said and "dns.resolver" in said
+    assert why in said and "see section dns in weir.conf(5)" in said
+
+
+def test_an_anchor_that_is_not_there(roots, place):
+    code, said = run(place, dns=f'trust_anchor = "{place}/missing"',
+                     port=roots["signed"].port, timeout="10s")
+    assert code == 1 and "event=weir.serving" not in said
+    assert f"weir: dns.trust_anchor: {place}/missing cannot be read\n" in said

@@ -212,9 +212,9 @@ def test_silent_connections_count(net, scripted, weir, place):
 
 
 def open_sessions(host):
-    """Connections that weir has accepted, by the kernel."""
-    return host.run("ss", "-Htn", "state", "established",
-                    "( sport = :10025 )").stdout.strip()
+    """Connections that weir has accepted and not closed, by the kernel."""
+    return host.run("ss", "-Htn", "state", "established", "state",
+                    "close-wait", "( sport = :10025 )").stdout.strip()
 
 
 def test_a_reload_and_a_stop_let_them_speak(net, scripted, weir, place):
