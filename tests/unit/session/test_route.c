@@ -82,7 +82,7 @@ test_choices(void **state)
 		{ { .source_address = SPAN("203.0.113.20") },
 		    "203.0.113.20 192.0.2.1:25 ", NULL, false },
 		{ { .source_address = SPAN("2001:db8::10") }, NULL,
-		    "no IPv4 source", false },
+		    "no IPv4 address", false },
 		{ { .source_pool = SPAN("four") }, NULL, "is out", true },
 		{ { .next_hop = HOP }, "192.0.2.200 198.51.100.99:26 ", NULL,
 		    false },
@@ -93,7 +93,7 @@ test_choices(void **state)
 		    "2001:db8::10 [2001:db8::99]:25 both.example", NULL,
 		    false },
 		{ { .next_hop = SIX, .source_pool = SPAN("four") }, NULL,
-		    "no IPv6 source", false },
+		    "no IPv6 address", false },
 	};
 	const struct addr mx = address("192.0.2.1:25");
 	struct route *base = route_default(config, &mx, NULL), *r;
@@ -136,7 +136,7 @@ test_on_top_of_another_choice(void **state)
 	check(r, "203.0.113.10 198.51.100.99:26 both.example");
 	route_unref(r);
 	assert_null(chosen(first, &six, false, &why));
-	assert_non_null(strstr(why, "no IPv6 source"));
+	assert_non_null(strstr(why, "no IPv6 address"));
 	route_unref(first);
 	route_unref(base);
 }
