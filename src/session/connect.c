@@ -6,8 +6,9 @@
 #include "session/reuse.h"
 
 /* How long policies may be kept from hearing CONNECT until it is known who
- * sends. It takes far less, where it can be known. */
-#define PROCESS_WAIT_US (100 * CLOCK_US_PER_MS)
+ * sends. It takes far less; but the first look at a large tree of cgroups, on a
+ * busy machine, must not be the way around a policy that knows its tenants. */
+#define PROCESS_WAIT_US (500 * CLOCK_US_PER_MS)
 #define NAME_MAX_BYTES 255	/* of the MX, in its greeting */
 
 /* A greeting of weir's own. Enhanced codes have no place in one (RFC 2034 4),
