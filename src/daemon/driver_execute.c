@@ -117,6 +117,18 @@ execute_spool_drop(struct driver *d)
 }
 
 static void
+execute_tls_memory(struct driver *d, enum tls_result result)
+{
+	struct tls_memory *m = d->worker->shared->tls_memory;
+
+	if (result == TLS_RESULT_SUCCESS)
+		tls_memory_forget(m, &d->up->destination);
+	else
+		tls_memory_add(m, &d->up->destination, result,
+		    loop_now_us(d->worker->loop));
+}
+
+static void
 execute_count(struct driver *d, const struct session_action *a)
 {
 	metrics_add(&d->worker->metrics->session[a->u.count.counter],
@@ -203,9 +215,7 @@ execute_one(struct driver *d, const struct session_action *a)
 		execute_spool_drop(d);
 		break;
 	case SESSION_REMEMBER_TLS_FAILURE:
-		tls_memory_add(d->worker->shared->tls_memory,
-		    &d->up->destination, a->u.tls_result,
-		    loop_now_us(d->worker->loop));
+		execute_tls_memory(d, a->u.tls_result);
 		break;
 	case SESSION_MEASURE:
 		driver_measure(d->up, a);

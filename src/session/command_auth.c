@@ -12,7 +12,8 @@
 #include "smtp/sasl.h"
 
 /* Why no password may pass: never in clear where TLS was meant, where the
- * offer came through TLS, or where the client trusts its own TLS; and never to
+ * offer came through TLS, or where the client trusts its own TLS; never to one
+ * that cannot be told from another where a level asks who it is; and never to
  * an MX that the session only went to for one message. NULL: it may. */
 const char *
 session_auth_is_withheld(const struct session *s)
@@ -20,6 +21,9 @@ session_auth_is_withheld(const struct session *s)
 	if (s->up->tls_fell_back || ((s->promised_tls || s->client_tls) &&
 	    !s->up->tls_on))
 		return "AUTH is not offered: TLS with the MX is not available";
+	if (!session_verify_knows_whom(s))
+		return "AUTH is not offered: TLS that tells who the MX is must "
+		    "come first";
 	return session_is_elsewhere(s) ? "AUTH is not offered here: the "
 	    "message before went another way" : NULL;
 }
@@ -197,6 +201,7 @@ const struct session_command session_command_auth = {
 	.phase = POLICY_PHASE_AUTH,
 	.expect = EXPECT_AUTH,
 	.parse = auth_parse,
+	.ready = session_verify_auth_ready,
 	.pass = auth_pass,
 	.reply = auth_reply,
 };

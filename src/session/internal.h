@@ -537,6 +537,7 @@ void session_starttls_injected(struct session *s);
 bool session_starttls_broke(struct session *s, const char *why);
 void session_starttls_broke_later(struct session *s, const char *why);
 void session_starttls_secured(struct session *s);
+void session_starttls_demanded(struct session *s);
 void session_starttls_not(struct session *s);
 void session_starttls_missed(struct session *s, const struct pending *p);
 void session_starttls_reply(struct session *s, struct pending *p,
@@ -550,6 +551,8 @@ void session_starttls_greeted_again(struct session *s);
 enum config_tls session_tls_level(const struct session *s);
 void session_verify_greeting(struct session *s);
 bool session_verify_ready(struct session *s, struct pending *p);
+bool session_verify_auth_ready(struct session *s, struct pending *p);
+bool session_verify_knows_whom(const struct session *s);
 void session_verified(struct session *s, unsigned number,
 	const struct tls_verdict *verdict);
 const char *session_verify_name(const struct session *s);

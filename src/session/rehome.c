@@ -130,6 +130,7 @@ unfit(struct session *s, const struct pending *p, const char **enhanced_r)
 
 	*enhanced_r = "4.7.5";
 	if (route_tls(p->route) >= CONFIG_TLS_ENCRYPT && !s->up->tls_on) {
+		session_starttls_demanded(s);
 		b = session_scratch_buf(s);
 		buf_printf(b, "TLS is required and not available: %s",
 		    s->up->tls_missing != NULL ? s->up->tls_missing :

@@ -164,7 +164,8 @@ enum session_action_type {
 	SESSION_SPOOL_WRITE,	/* u.send: append to this session's spool */
 	SESSION_SPOOL_READ,	/* u.read: give these back as SPOOL_BYTES */
 	SESSION_SPOOL_DROP,	/* empty the spool */
-	SESSION_REMEMBER_TLS_FAILURE,	/* u.tls_result, of this destination */
+	SESSION_REMEMBER_TLS_FAILURE,	/* u.tls_result, of this destination;
+					   SUCCESS: forget it */
 	SESSION_MEASURE,	/* u.measure: how the MX treats what comes from
 				   here; made with or without a record */
 	SESSION_RECORD,		/* u.fact */

@@ -252,6 +252,16 @@ session_starttls_broke_later(struct session *s, const char *why)
 	    TLS_RESULT_VALIDATION_FAILURE, why);
 }
 
+/* A command demands TLS where a failure from before, at level may, let it not
+ * be tried: the next connection tries. */
+void
+session_starttls_demanded(struct session *s)
+{
+	if (s->up->tls_skip && !s->up->tls_on)
+		session_act(s, SESSION_REMEMBER_TLS_FAILURE, SESSION_UPSTREAM)->
+		    u.tls_result = TLS_RESULT_SUCCESS;
+}
+
 /* The EHLO inside TLS was answered. */
 void
 session_starttls_secured(struct session *s)

@@ -113,9 +113,8 @@ host_of_listener(const struct session *s, const struct route *route,
 }
 
 static void
-want_of(const struct session *s, const struct pending *p, struct want *w)
+want_of(const struct session *s, const struct route *route, struct want *w)
 {
-	const struct route *route = p->route;
 	const struct config_tls_block *b = raised_by(s->up, route);
 
 	*w = (struct want){ .level = route->tls, .demand = route->demand };
@@ -127,10 +126,6 @@ want_of(const struct session *s, const struct pending *p, struct want *w)
 	w->demand.dane = w->level == CONFIG_TLS_DANE;
 	if (w->level == CONFIG_TLS_VERIFY && w->demand.n_names == 0)
 		host_of_listener(s, route, w);
-	if (w->demand.dane ? w->demand.n_tlsa > 0 : w->demand.n_names > 0)
-		return;
-	if (w->level >= CONFIG_TLS_VERIFY)
-		w->domain = domain_of(p);
 }
 
 static bool
@@ -256,7 +251,8 @@ ask(struct session *s, const struct want *w)
 /* The record: once for each domain, while its recipients stand together. What
  * is good at MAIL is told when it is known whom it is good for. */
 static void
-tell(struct session *s, const struct pending *p, struct verified *v)
+tell(struct session *s, const struct pending *p, const struct route *route,
+    struct verified *v)
 {
 	struct span domain = domain_of(p);
 
@@ -268,7 +264,7 @@ tell(struct session *s, const struct pending *p, struct verified *v)
 	v->told = true;
 	buf_clear(&v->told_domain);
 	buf_append(&v->told_domain, domain);
-	session_tls_result(s, p->route, v->verdict.result,
+	session_tls_result(s, route, v->verdict.result,
 	    session_keep(s, domain), v->verdict.why);
 }
 
@@ -291,9 +287,12 @@ session_verify_ready(struct session *s, struct pending *p)
 	if (p->state != PENDING_PARSED || t == NULL || t->ended ||
 	    t->refused || t->discarded)
 		return true;
-	want_of(s, p, &w);
+	want_of(s, p->route, &w);
+	if (w.level >= CONFIG_TLS_VERIFY && !is_complete(&w))
+		w.domain = domain_of(p);
 	if (w.level >= CONFIG_TLS_ENCRYPT && !s->up->tls_on &&
 	    !is_opportunistic(&w)) {
+		session_starttls_demanded(s);
 		session_send_back(s, p, "4.7.5", "TLS is required and not "
 		    "available: the connection to the MX is in clear");
 		return true;
@@ -307,9 +306,50 @@ session_verify_ready(struct session *s, struct pending *p)
 		ask(s, &w);
 		return false;
 	}
-	tell(s, p, v);
+	tell(s, p, p->route, v);
 	if (!v->verdict.ok)
 		session_send_back(s, p, "4.7.5", v->verdict.why);
+	return true;
+}
+
+/**
+ * session_verify_knows_whom - may the MX be told a password as far as its level
+ * goes? Not in clear where TLS is a must; and where a level asks who it is, not
+ * if that is known of recipients only.
+ */
+bool
+session_verify_knows_whom(const struct session *s)
+{
+	struct want w;
+
+	want_of(s, s->up->route, &w);
+	if (w.level < CONFIG_TLS_ENCRYPT || is_opportunistic(&w))
+		return true;
+	return s->up->tls_on && (w.level == CONFIG_TLS_ENCRYPT ||
+	    is_complete(&w));
+}
+
+/* A password goes to nobody else than who is demanded. (session_command.ready
+ * of AUTH) */
+bool
+session_verify_auth_ready(struct session *s, struct pending *p)
+{
+	struct verified *v;
+	struct want w;
+
+	want_of(s, s->up->route, &w);
+	if (w.level < CONFIG_TLS_VERIFY || is_opportunistic(&w))
+		return true;
+	v = recall(s, &w);
+	if (v == NULL) {
+		ask(s, &w);
+		return false;
+	}
+	if (v->verdict.ok)
+		return true;
+	tell(s, p, s->up->route, v);
+	p->sensitive = false;
+	session_reply_local(s, p, 454, "4.7.0", v->verdict.why);
 	return true;
 }
 
