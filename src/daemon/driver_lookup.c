@@ -14,6 +14,7 @@
 #include "net/tls_names.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 struct driver_lookup {
 	struct leg *leg;
@@ -47,13 +48,19 @@ with_records(const struct driver_lookup *l, const struct dns_mx_result *r,
     struct tls_verdict *v)
 {
 	struct worker_shared *shared = l->leg->driver->worker->shared;
+	const char *asked = l->leg->driver->tls_name;
 
 	driver_verify_now(l->leg, &r->demand, v);
 	if (v->ok)
 		return;
 	tls_memory_forget(shared->tls_memory, &l->leg->destination);
-	tls_names_pin(shared->tls_names, &l->leg->destination,
-	    span_str(r->host));
+	if (asked != NULL && strcasecmp(asked, r->host) == 0)
+		/* It was, and did not help. */
+		tls_names_unpin(shared->tls_names, &l->leg->destination,
+		    asked);
+	else
+		tls_names_pin(shared->tls_names, &l->leg->destination,
+		    span_str(r->host));
 }
 
 static void

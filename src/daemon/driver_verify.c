@@ -122,6 +122,7 @@ driver_verify_now(struct leg *leg, const struct tls_demand *demand,
     struct tls_verdict *verdict_r)
 {
 	struct worker_shared *shared = leg->driver->worker->shared;
+	const char *asked = leg->driver->tls_name;
 	size_t i;
 
 	if (leg->stream == NULL)
@@ -136,6 +137,10 @@ driver_verify_now(struct leg *leg, const struct tls_demand *demand,
 			    span_str(demand->names[i]));
 			break;
 		}
+	/* A name that was pinned for somebody else's records is in the way. */
+	if (!demand->dane && asked != NULL && verdict_r->result ==
+	    TLS_RESULT_CERTIFICATE_HOST_MISMATCH)
+		tls_names_unpin(shared->tls_names, &leg->destination, asked);
 }
 
 /* What weir.conf or a policy brought is enough; the rest is looked up for the

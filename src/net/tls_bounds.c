@@ -37,13 +37,17 @@ bits(gnutls_datum_t number)
 	return (size_t)number.size * 8;
 }
 
-static bool
-is_rsa_bearable(gnutls_x509_crt_t crt)
+bool
+tls_bounds_key(gnutls_pubkey_t key)
 {
 	gnutls_datum_t modulus, exponent;
+	unsigned size = 0;
+	int algorithm = gnutls_pubkey_get_pk_algorithm(key, &size);
 	bool is;
 
-	if (gnutls_x509_crt_get_pk_rsa_raw(crt, &modulus, &exponent) !=
+	if (algorithm != GNUTLS_PK_RSA && algorithm != GNUTLS_PK_RSA_PSS)
+		return size <= TLS_BOUNDS_OTHER_BITS;
+	if (gnutls_pubkey_export_rsa_raw(key, &modulus, &exponent) !=
 	    GNUTLS_E_SUCCESS)
 		return false;
 	is = bits(modulus) <= TLS_BOUNDS_RSA_BITS &&
@@ -53,27 +57,34 @@ is_rsa_bearable(gnutls_x509_crt_t crt)
 	return is;
 }
 
+/* A key that GnuTLS cannot read it cannot calculate with, either. */
+bool
+tls_bounds_certificate(gnutls_x509_crt_t crt)
+{
+	gnutls_pubkey_t key;
+	bool is = true;
+
+	if (gnutls_pubkey_init(&key) != GNUTLS_E_SUCCESS)
+		return false;
+	if (gnutls_pubkey_import_x509(key, crt, 0) == GNUTLS_E_SUCCESS)
+		is = tls_bounds_key(key);
+	gnutls_pubkey_deinit(key);
+	return is;
+}
+
 static bool
 is_certificate_bearable(struct span der)
 {
 	gnutls_datum_t datum = { (unsigned char *)(uintptr_t)der.data,
 	    (unsigned)der.len };
 	gnutls_x509_crt_t crt;
-	unsigned size = 0;
 	bool is = true;
-	int algorithm;
 
 	if (gnutls_x509_crt_init(&crt) != GNUTLS_E_SUCCESS)
 		return false;
 	if (gnutls_x509_crt_import(crt, &datum, GNUTLS_X509_FMT_DER) ==
-	    GNUTLS_E_SUCCESS) {
-		algorithm = gnutls_x509_crt_get_pk_algorithm(crt, &size);
-		if (algorithm == GNUTLS_PK_RSA ||
-		    algorithm == GNUTLS_PK_RSA_PSS)
-			is = is_rsa_bearable(crt);
-		else
-			is = size <= TLS_BOUNDS_OTHER_BITS;
-	}
+	    GNUTLS_E_SUCCESS)
+		is = tls_bounds_certificate(crt);
 	gnutls_x509_crt_deinit(crt);
 	return is;
 }

@@ -6,6 +6,7 @@
  */
 #include "net/tls_dane.h"
 
+#include "net/tls_bounds.h"
 #include "net/tls_der.h"
 #include "net/tls_name.h"
 #include "net/tls_verify.h"
@@ -78,22 +79,26 @@ is_certificate(struct span der)
 {
 	struct tls_der parts;
 	gnutls_x509_crt_t crt = certificate_of(der);
+	bool is;
 
 	if (crt == NULL)
 		return false;
+	is = tls_bounds_certificate(crt) && tls_der_read(der, &parts);
 	gnutls_x509_crt_deinit(crt);
-	return tls_der_read(der, &parts);
+	return is;
 }
 
 static bool
 is_key(struct span der)
 {
 	gnutls_pubkey_t key = key_of(der);
+	bool is;
 
 	if (key == NULL)
 		return false;
+	is = tls_bounds_key(key);
 	gnutls_pubkey_deinit(key);
-	return true;
+	return is;
 }
 
 bool

@@ -132,16 +132,31 @@ tls_names_pin(struct tls_names *n, const struct addr *destination,
 	remember(n, destination, name, true);
 }
 
-void
-tls_names_forget(struct tls_names *n, const struct addr *destination,
-    const char *name)
+static void
+leave(struct tls_names *n, const struct addr *destination, const char *name,
+    bool pinned)
 {
 	uint64_t id = address_hash(destination);
 	struct entry *old;
 
 	pthread_mutex_lock(&n->lock);
 	old = idtable_get(n->names, id);
-	if (old != NULL && !old->pinned && strcasecmp(old->name, name) == 0)
+	if (old != NULL && (pinned || !old->pinned) &&
+	    strcasecmp(old->name, name) == 0)
 		forget(n->names, id, old);
 	pthread_mutex_unlock(&n->lock);
+}
+
+void
+tls_names_forget(struct tls_names *n, const struct addr *destination,
+    const char *name)
+{
+	leave(n, destination, name, false);
+}
+
+void
+tls_names_unpin(struct tls_names *n, const struct addr *destination,
+    const char *name)
+{
+	leave(n, destination, name, true);
 }

@@ -30,8 +30,11 @@ void tls_names_put(struct tls_names *n, const struct addr *destination,
 void tls_names_pin(struct tls_names *n, const struct addr *destination,
 	struct span name);
 
-/* It was wrong. Only if it is still this one, and not pinned. */
+/* It was wrong. Only if it is still this one, and not pinned; or pinned, too:
+ * whoever owns a domain can have his MX's name pinned to any address. */
 void tls_names_forget(struct tls_names *n, const struct addr *destination,
+	const char *name);
+void tls_names_unpin(struct tls_names *n, const struct addr *destination,
 	const char *name);
 
 #endif

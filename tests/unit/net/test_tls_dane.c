@@ -262,6 +262,50 @@ without_a_usable_record_encryption_is_enough(void **state)
 	assert_true(verify(chain, 0, NULL, 0, demanded).ok);
 }
 
+/* DER from its end: what stands before at, n bytes, becomes one element. */
+static uint8_t *
+enclose(uint8_t *at, uint8_t tag, size_t n)
+{
+	*--at = (uint8_t)n;
+	*--at = (uint8_t)(n >> 8);
+	*--at = 0x82;
+	*--at = tag;
+	return at;
+}
+
+static void
+a_key_of_a_record_that_takes_hours_was_calculated_with(void **state)
+{
+	static const uint8_t rsa[] = { 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86,
+	    0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00 };
+	static const int chain[] = { SERVER, MIDDLE };
+	static const size_t number = 2501;	/* bytes, the first one 0 */
+	static uint8_t der[8192];
+	uint8_t *end = der + sizeof(der), *at = end;
+	struct tls_tlsa record = { 2, 1, 0, { NULL, 0 } };
+	struct tls_verdict v;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {		/* exponent, modulus */
+		memset(at - number, 0xff, number);
+		at -= number;
+		at[0] = 0;
+		at = enclose(at, 0x02, number);
+	}
+	at = enclose(at, 0x30, (size_t)(end - at));
+	*--at = 0;
+	at = enclose(at, 0x03, (size_t)(end - at));
+	at -= sizeof(rsa);
+	memcpy(at, rsa, sizeof(rsa));
+	at = enclose(at, 0x30, (size_t)(end - at));
+	record.data = span_of(at, (size_t)(end - at));
+	assert_false(tls_dane_is_usable(&record));
+	v = verify(chain, 2, &record, 1, demanded);
+	assert_int_equal(v.result, TLS_RESULT_TLSA_INVALID);
+	assert_true(v.ok);
+}
+
 static void
 an_unusable_record_does_not_excuse_a_wrong_one(void **state)
 {
@@ -347,6 +391,8 @@ main(void)
 		cmocka_unit_test(
 		    usage_2_in_full_needs_no_authority_in_the_chain),
 		cmocka_unit_test(without_a_usable_record_encryption_is_enough),
+		cmocka_unit_test(
+		    a_key_of_a_record_that_takes_hours_was_calculated_with),
 		cmocka_unit_test(
 		    an_unusable_record_does_not_excuse_a_wrong_one),
 		cmocka_unit_test(only_the_strongest_digest_counts),

@@ -63,6 +63,22 @@ only_names_are_remembered(void **state UNUSED)
 
 /* What the server has to be asked for is not what its certificate carries. */
 static void
+a_pinned_name_was_wrong_for_ever(void **state UNUSED)
+{
+	struct tls_names *n = tls_names_new();
+	struct addr a = { .family = ADDR_IPV4, .ip = { 192, 0, 2, 7 } };
+	char text[TLS_NAMES_SIZE];
+
+	assert_non_null(n);
+	tls_names_pin(n, &a, SPAN("mx.example"));
+	tls_names_unpin(n, &a, "other.example");
+	assert_string_equal(tls_names_get(n, &a, text), "mx.example");
+	tls_names_unpin(n, &a, "MX.example");
+	assert_string_equal(tls_names_get(n, &a, text), "");
+	tls_names_free(n);
+}
+
+static void
 a_pinned_name_stays(void **state UNUSED)
 {
 	struct tls_names *n = tls_names_new();
@@ -108,6 +124,7 @@ main(void)
 		cmocka_unit_test(the_last_name_counts_until_it_is_wrong),
 		cmocka_unit_test(only_names_are_remembered),
 		cmocka_unit_test(a_pinned_name_stays),
+		cmocka_unit_test(a_pinned_name_was_wrong_for_ever),
 		cmocka_unit_test(a_full_one_begins_anew),
 	};
 
