@@ -7,6 +7,8 @@
 #include "net/tls_dane.h"
 #include "net/tls_name.h"
 
+#include <gnutls/x509.h>
+
 static const char *
 status_words(unsigned status)
 {
@@ -18,6 +20,8 @@ status_words(unsigned status)
 		return "a certificate of the MX was revoked";
 	if (status & GNUTLS_CERT_INSECURE_ALGORITHM)
 		return "a certificate of the MX is signed insecurely";
+	if (status & GNUTLS_CERT_PURPOSE_MISMATCH)
+		return "a certificate of the MX is not for servers";
 	return "the certificate of the MX is not trusted";
 }
 
@@ -55,6 +59,17 @@ tls_verify_names(struct span certificate, const struct tls_demand *demand,
 	    demand->n_names > 1 ? " or another that is demanded" : "");
 }
 
+/* Whoever has a certificate for clients, or for mail of his own, is no server:
+ * the authority has not looked whether the name is his. */
+static int
+verify_server(gnutls_session_t session, unsigned *status_r)
+{
+	gnutls_typed_vdata_st purpose = { .type = GNUTLS_DT_KEY_PURPOSE_OID,
+	    .data = (unsigned char *)GNUTLS_KP_TLS_WWW_SERVER };
+
+	return gnutls_certificate_verify_peers(session, &purpose, 1, status_r);
+}
+
 void
 tls_verify_session(gnutls_session_t session, const struct tls_demand *demand,
     struct tls_verdict *v)
@@ -67,8 +82,7 @@ tls_verify_session(gnutls_session_t session, const struct tls_demand *demand,
 	else if (chain == NULL || n == 0)
 		tls_verdict_set(v, false, TLS_RESULT_CERTIFICATE_NOT_TRUSTED,
 		    "the MX has no certificate");
-	else if (gnutls_certificate_verify_peers2(session, &status) !=
-	    GNUTLS_E_SUCCESS)
+	else if (verify_server(session, &status) != GNUTLS_E_SUCCESS)
 		tls_verdict_set(v, false, TLS_RESULT_VALIDATION_FAILURE,
 		    "the certificate of the MX cannot be verified");
 	else if (status != 0)

@@ -211,10 +211,21 @@ upstream_reply_to_client(struct session *s, struct pending *p,
 	p->reply_is_mx = true;
 }
 
+/* What goes through a tunnel nobody looks at: none to where only one message
+ * had to go, and none that goes by the TLS that is demanded. */
+static bool
+upstream_may_tunnel(const struct session *s)
+{
+	enum config_tls level = session_tls_level(s);
+
+	return !session_is_elsewhere(s) && (level <= CONFIG_TLS_MAY ||
+	    (level == CONFIG_TLS_ENCRYPT && s->up->tls_on)) &&
+	    s->up->route->tls != CONFIG_TLS_DANE;
+}
+
 /* A reply that cannot be one to what it is for: whoever passed it on would
  * read the rest of the dialogue otherwise than the MX does. A 3yz wants more
- * input, and only some commands have any (a tunnel to where only one message
- * had to go would take along the rest); "*" ends AUTH whatever the MX thinks
+ * input, and only some commands have any; "*" ends AUTH whatever the MX thinks
  * of it; and a transaction that RSET did not undo would take the recipients of
  * the next one. */
 static bool
@@ -235,7 +246,7 @@ upstream_makes_sense(const struct session *s, const struct expected *e,
 	case EXPECT_COMMAND:
 		return class != 3 || e->pending == NULL ||
 		    (e->pending->command == &session_command_unknown &&
-		    !session_is_elsewhere(s));
+		    upstream_may_tunnel(s));
 	default:
 		return class != 3;
 	}

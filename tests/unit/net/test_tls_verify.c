@@ -11,7 +11,7 @@
 #define TLS12 "NORMAL:-VERS-TLS-ALL:+VERS-TLS1.2"
 #define TLS13 "NORMAL:-VERS-TLS-ALL:+VERS-TLS1.3"
 
-enum { ROOT, MIDDLE, SERVER, EXPIRED, STRANGER, LINKS };
+enum { ROOT, MIDDLE, SERVER, EXPIRED, STRANGER, CLIENT, LINKS };
 
 static struct tls_chain_link links[LINKS];
 static const char *const server_names[] = { "mx.example.net", NULL };
@@ -116,13 +116,16 @@ static int
 setup(void **state)
 {
 	static const struct tls_chain_want wants[LINKS] = {
-		[ROOT] = { "CN=Root", NULL, true, -9, 9, NULL },
-		[MIDDLE] = { "CN=Middle", NULL, true, -9, 9, &links[ROOT] },
+		[ROOT] = { "CN=Root", NULL, true, -9, 9, NULL, NULL },
+		[MIDDLE] = { "CN=Middle", NULL, true, -9, 9, &links[ROOT],
+		    NULL },
 		[SERVER] = { "CN=mx", server_names, false, -9, 9,
-		    &links[MIDDLE] },
+		    &links[MIDDLE], GNUTLS_KP_TLS_WWW_SERVER },
 		[EXPIRED] = { "CN=mx", server_names, false, -9, -1,
-		    &links[MIDDLE] },
-		[STRANGER] = { "CN=mx", server_names, false, -9, 9, NULL },
+		    &links[MIDDLE], NULL },
+		[STRANGER] = { "CN=mx", server_names, false, -9, 9, NULL, NULL },
+		[CLIENT] = { "CN=mx", server_names, false, -9, 9,
+		    &links[MIDDLE], GNUTLS_KP_TLS_WWW_CLIENT },
 	};
 	struct test *t = calloc(1, sizeof(*t));
 	struct tls_client_options options = { .cache_max = 8 };
@@ -319,15 +322,16 @@ what_was_not_trusted_is_not_when_it_is_resumed(void **state)
 	static const struct { int server; enum tls_result result; } rows[] = {
 		{ STRANGER, TLS_RESULT_CERTIFICATE_NOT_TRUSTED },
 		{ EXPIRED, TLS_RESULT_CERTIFICATE_EXPIRED },
+		{ CLIENT, TLS_RESULT_CERTIFICATE_NOT_TRUSTED },
 	};
 	static const char *const priorities[] = { TLS12, TLS13 };
 	static const char *const names[] = { "a.example", "b.example",
-	    "c.example", "d.example" };
+	    "c.example", "d.example", "e.example", "f.example" };
 	struct test *t = *state;
 	struct tls_verdict v;
 	size_t i, turn;
 
-	for (i = 0; i < 4; i++) {
+	for (i = 0; i < 2 * ARRAY_LEN(rows); i++) {
 		server_chain(t, rows[i / 2].server);
 		for (turn = 0; turn < 2; turn++) {
 			assert_int_equal(connect_to(t, priorities[i % 2],

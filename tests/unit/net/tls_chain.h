@@ -27,6 +27,7 @@ struct tls_chain_want {
 	bool is_authority;
 	int from_days, to_days;		/* valid, seen from now */
 	const struct tls_chain_link *issuer;	/* NULL: itself */
+	const char *purpose;			/* GNUTLS_KP_*; NULL: any */
 };
 
 static inline struct tls_chain_link
@@ -56,6 +57,8 @@ tls_chain_make(const struct tls_chain_want *want)
 		    GNUTLS_SAN_DNSNAME, want->names[i],
 		    (unsigned)strlen(want->names[i]), GNUTLS_FSAN_APPEND);
 	gnutls_x509_crt_set_basic_constraints(l.crt, want->is_authority, -1);
+	if (want->purpose != NULL)
+		gnutls_x509_crt_set_key_purpose_oid(l.crt, want->purpose, 0);
 	gnutls_x509_crt_set_key(l.crt, l.key);
 	assert_int_equal(gnutls_x509_crt_sign2(l.crt,
 	    by == NULL ? l.crt : by->crt, by == NULL ? l.key : by->key,
