@@ -7,7 +7,8 @@
  * greeting, if it leads back to this address. A certificate
  * that the trust store vouches for and that carries the name of the MX's
  * greeting, or a name that was demanded, is remembered; a name that the MX does
- * not know, or that its certificate does not carry, is forgotten.
+ * not know, or that its certificate does not carry, is forgotten. Where a name
+ * is demanded and another certificate was shown, it is asked for next time.
  */
 #include "daemon/driver_internal.h"
 
@@ -15,6 +16,7 @@
 #include "net/tls_names.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 /* d->tls_name may be NULL: no memory for it. */
 static void
@@ -116,13 +118,33 @@ driver_tls_learn(struct driver *d, const struct tls_info *info)
 		tls_names_put(names, &d->up->destination, span_str(greeting));
 }
 
+/* The certificate was another one's: a server of many names shows the right one
+ * only when it is asked for. A name that was pinned for somebody else's records
+ * is in the way. */
+static void
+teach(struct leg *leg, const struct tls_demand *demand)
+{
+	struct tls_names *names = leg->driver->worker->shared->tls_names;
+	const char *asked = leg->driver->tls_name;
+	size_t i;
+
+	if (asked != NULL)
+		tls_names_unpin(names, &leg->destination, asked);
+	for (i = 0; i < demand->n_names; i++)
+		if (demand->names[i][0] != '*' && (asked == NULL ||
+		    strcasecmp(asked, demand->names[i]) != 0)) {
+			tls_names_put(names, &leg->destination,
+			    span_str(demand->names[i]));
+			break;
+		}
+}
+
 /* All that is demanded is known. */
 void
 driver_verify_now(struct leg *leg, const struct tls_demand *demand,
     struct tls_verdict *verdict_r)
 {
 	struct worker_shared *shared = leg->driver->worker->shared;
-	const char *asked = leg->driver->tls_name;
 	size_t i;
 
 	if (leg->stream == NULL)
@@ -137,10 +159,9 @@ driver_verify_now(struct leg *leg, const struct tls_demand *demand,
 			    span_str(demand->names[i]));
 			break;
 		}
-	/* A name that was pinned for somebody else's records is in the way. */
-	if (!demand->dane && asked != NULL && verdict_r->result ==
+	if (!demand->dane && verdict_r->result ==
 	    TLS_RESULT_CERTIFICATE_HOST_MISMATCH)
-		tls_names_unpin(shared->tls_names, &leg->destination, asked);
+		teach(leg, demand);
 }
 
 /* What weir.conf or a policy brought is enough; the rest is looked up for the

@@ -234,6 +234,28 @@ def test_a_certificate_teaches_the_name(bench, authority):
     assert names == [None, "mx.example.net"]
 
 
+def test_a_wrong_certificate_teaches_the_name(bench, authority):
+    """A server of many names shows its right certificate to who asks for it:
+    the name that was demanded in vain is asked for next time."""
+    server = bench.mx(tls=authority.issue("many.example.com"))
+    right = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    right.load_cert_chain(authority.issue("mx.example.net"))
+    names = []
+
+    def choose(tls_socket, name, _context):
+        names.append(name)
+        if name == "mx.example.net":
+            tls_socket.context = right
+    server.tls.sni_callback = choose
+    wanted = outbound(pb.TLS_LEVEL_VERIFY,
+                      names=["*.example.net", "mx.example.net"])
+    bench.policy(["mail"], answer=lambda *_: wanted,
+                 keys={"grants": '{"outbound"}'})
+    proxy = bench.weir(upstream=trusting(authority))
+    assert [mail(proxy)[:3] for _ in range(3)] == ["451", "250", "250"]
+    assert names == [None, "mx.example.net", "mx.example.net"]
+
+
 def test_a_name_that_is_refused_costs_no_encryption(bench, authority):
     """The MX ends the handshake for its own name: once more without one."""
     server = bench.mx(tls=authority.issue("mx.example.net"))

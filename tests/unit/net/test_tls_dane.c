@@ -19,20 +19,23 @@ static int
 make_links(void **state)
 {
 	static const struct tls_chain_want wants[LINKS] = {
-		[ROOT] = { "CN=Root", NULL, true, -9, 9, NULL },
-		[MIDDLE] = { "CN=Middle", NULL, true, -9, 9, &links[ROOT] },
+		[ROOT] = { "CN=Root", NULL, true, -9, 9, NULL, NULL },
+		[MIDDLE] = { "CN=Middle", NULL, true, -9, 9, &links[ROOT],
+		    NULL },
 		[SERVER] = { "CN=mx", server_names, false, -9, 9,
-		    &links[MIDDLE] },
-		[OTHER_ROOT] = { "CN=Other root", NULL, true, -9, 9, NULL },
+		    &links[MIDDLE], NULL },
+		[OTHER_ROOT] = { "CN=Other root", NULL, true, -9, 9, NULL,
+		    NULL },
 		[OTHER] = { "CN=mx", server_names, false, -9, 9,
-		    &links[OTHER_ROOT] },
+		    &links[OTHER_ROOT], NULL },
 		[EXPIRED] = { "CN=mx", server_names, false, -9, -1,
-		    &links[MIDDLE] },
-		[OLD_MIDDLE] = { "CN=Old", NULL, true, -9, -1, &links[ROOT] },
+		    &links[MIDDLE], NULL },
+		[OLD_MIDDLE] = { "CN=Old", NULL, true, -9, -1, &links[ROOT],
+		    NULL },
 		[OF_OLD] = { "CN=mx", server_names, false, -9, 9,
-		    &links[OLD_MIDDLE] },
+		    &links[OLD_MIDDLE], NULL },
 		[DIRECT] = { "CN=mx", server_names, false, -9, 9,
-		    &links[ROOT] },
+		    &links[ROOT], NULL },
 	};
 	size_t i;
 

@@ -66,8 +66,8 @@ static const struct {
 	{ { .type = POLICY_EVENT_CANCEL, .session = 3, .u.cancel = { 9 } },
 	    "session:3 cancel{seq:9}" },
 	{ { .type = POLICY_PHASE_CONNECT, .session = 1, .seq = 2,
-	    .deadline_ms = 2000, .u.connect = { "01J", "outbound", CLIENT,
-	    MX, false } },
+	    .deadline_ms = 2000, .u.connect = { .connection_id = "01J",
+	    .listener = "outbound", .client = CLIENT, .destination = MX } },
 	    "session:1 seq:2 deadline_ms:2000 connect{connection_id:\"01J\" "
 	    "listener:\"outbound\" client{address:\"192.0.2.1\" port:4711} "
 	    "destination{address:\"2001:db8::1\" port:25}}" },
