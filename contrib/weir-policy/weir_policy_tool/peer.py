@@ -91,6 +91,9 @@ class Peer:
         except TimeoutError:
             raise Problem(f"{self.endpoint}: the policy server does not read"
                           " what is sent") from None
+        except (BrokenPipeError, ConnectionResetError):
+            raise Problem(f"{self.endpoint}: the server closed the connection"
+                          ) from None
         except OSError as error:
             raise Problem(f"{self.endpoint}: the connection broke: {error}"
                           ) from None
