@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "service/mx_pair.h"
+#include "mx/pair.h"
 
 #define SHARDS 16
 #define SHARD_PAIRS (MX_HEALTH_PAIRS / SHARDS)

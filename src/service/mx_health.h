@@ -1,6 +1,6 @@
 /*
  * What weir measures of the MXs, per source address and group of MXs
- * (mx_group.h): the evidence in Connect.health.
+ * (mx/group.h): the evidence in Connect.health.
  *
  *	a connection:  begin -> greeted -> judged ... -> end     (any worker)
  *	CONNECT:       view                                      (any worker)
@@ -23,7 +23,6 @@
 #include "policy/event.h"
 
 #define MX_HEALTH_PAIRS 4096
-#define MX_HEALTH_HALF_LIFE_US (UINT64_C(3600) * CLOCK_US_PER_S)
 #define MX_HEALTH_SOURCES_MAX 64	/* of one group, in one view */
 
 struct mx_health;

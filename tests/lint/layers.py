@@ -14,7 +14,7 @@ OWNERS = {
     "gnutls/": {"net"}, "event2/": {"net"},
     "unbound.h": {"net"},
     "sqlite3.h": {"service"}, "microhttpd.h": {"service"},
-    "libpsl.h": {"service"},
+    "libpsl.h": {"mx"},
     "protobuf-c/": {"policy"}, "proto/": {"policy"},
     "confuse.h": {"config"}, "uthash.h": {"base"},
 }

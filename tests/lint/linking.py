@@ -15,9 +15,10 @@ FLAGS = lint.make_variable("CFLAGS") + lint.make_variable("SANITIZER_FLAGS") \
 # In the order in which the layers may use them.
 LIBRARIES = {
     "base": [], "smtp": [], "policy": ["PROTOBUF_C_LIBS"],
+    "mx": ["LIBPSL_LIBS"],
     "config": ["CONFUSE_LIBS"], "session": [],
     "net": ["LIBEVENT_LIBS", "GNUTLS_LIBS", "UNBOUND_LIBS"],
-    "service": ["SQLITE_LIBS", "MICROHTTPD_LIBS", "LIBPSL_LIBS"],
+    "service": ["SQLITE_LIBS", "MICROHTTPD_LIBS"],
 }
 
 

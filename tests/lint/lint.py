@@ -8,8 +8,8 @@ TOP = os.path.abspath(os.environ.get("top_srcdir", "."))
 BUILD = os.path.abspath(os.environ.get("top_builddir", "."))
 
 # doc/ARCHITECTURE.md: each may include only itself and those before it.
-LAYERS = ["base", "smtp", "policy", "config", "session", "net", "service",
-          "daemon"]
+LAYERS = ["base", "smtp", "policy", "mx", "config", "session", "net",
+          "service", "daemon"]
 
 WARNINGS = ["-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wshadow",
             "-Wconversion", "-Wstrict-prototypes", "-Wvla", "-Werror"]

@@ -8,11 +8,11 @@
 #include <pthread.h>
 
 #include "base/compiler.h"
-#include "service/mx_group.h"
+#include "mx/group.h"
 #include "service/mx_health.h"
-#include "service/mx_state.h"
+#include "mx/state.h"
 
-#define HOUR MX_HEALTH_HALF_LIFE_US
+#define HOUR MX_HALF_LIFE_US
 #define START (1000 * HOUR)
 
 static struct addr

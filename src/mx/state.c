@@ -2,7 +2,7 @@
  * Thresholds that an operator can check in the head. They know no baseline: a
  * receiver that defers a fifth of everybody's mail makes everybody suspect.
  */
-#include "service/mx_state.h"
+#include "mx/state.h"
 
 #include <assert.h>
 

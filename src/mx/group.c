@@ -2,7 +2,7 @@
  * The organizational domain is the registrable one, by the public suffix list:
  * where customers register below "co.uk", no two of them are one group.
  */
-#include "service/mx_group.h"
+#include "mx/group.h"
 
 #include <libpsl.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /*
  * What an MX's refusal is about, by its code and its words.
  */
-#ifndef WEIR_SERVICE_MX_REPLY_H
-#define WEIR_SERVICE_MX_REPLY_H
+#ifndef WEIR_MX_REPLY_H
+#define WEIR_MX_REPLY_H
 
 #include "policy/types.h"
 

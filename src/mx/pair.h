@@ -1,16 +1,17 @@
 /*
  * One source address and one group of MXs: what was seen of the two together.
- * Of mx_health.c, which holds the lock.
+ * Pure; of service/mx_health, which holds the lock.
  */
-#ifndef WEIR_SERVICE_MX_PAIR_H
-#define WEIR_SERVICE_MX_PAIR_H
+#ifndef WEIR_MX_PAIR_H
+#define WEIR_MX_PAIR_H
 
+#include "base/addr.h"
 #include "base/buf.h"
 #include "base/histogram.h"
-#include "service/mx_group.h"
-#include "service/mx_health.h"
-#include "service/mx_reply.h"
-#include "service/mx_state.h"
+#include "mx/group.h"
+#include "mx/reply.h"
+#include "mx/state.h"
+#include "policy/event.h"
 
 struct mx_pair {
 	uint64_t hash;			/* of the group */

@@ -3,7 +3,7 @@
  * words are what large receivers write, in lower case. The order matters: an
  * URL on a blocklist is content, though the text names a blocklist.
  */
-#include "service/mx_reply.h"
+#include "mx/reply.h"
 
 #include <assert.h>
 

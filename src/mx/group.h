@@ -1,9 +1,9 @@
 /*
  * Which MXs belong together: what one of them has learned about a sender, the
- * others know. (libpsl stays in mx_group.c.)
+ * others know. (libpsl stays in group.c.)
  */
-#ifndef WEIR_SERVICE_MX_GROUP_H
-#define WEIR_SERVICE_MX_GROUP_H
+#ifndef WEIR_MX_GROUP_H
+#define WEIR_MX_GROUP_H
 
 #include "base/addr.h"
 

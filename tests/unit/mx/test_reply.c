@@ -5,7 +5,7 @@
 #include <cmocka.h>
 
 #include "base/compiler.h"
-#include "service/mx_reply.h"
+#include "mx/reply.h"
 
 static void
 test_categories(void **state)
@@ -92,6 +92,6 @@ main(void)
 		cmocka_unit_test(test_what_is_about_the_source),
 	};
 
-	return cmocka_run_group_tests_name("service/mx_reply", tests, NULL,
+	return cmocka_run_group_tests_name("mx/reply", tests, NULL,
 	    NULL);
 }

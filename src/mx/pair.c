@@ -2,7 +2,7 @@
  * Figures fade by an exponential, whenever they are looked at. The clocks of
  * two workers' turns differ by a little: time that goes back is no time.
  */
-#include "service/mx_pair.h"
+#include "mx/pair.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -42,7 +42,7 @@ fade(struct mx_pair *p, uint64_t now_us)
 	if (now_us <= p->faded_us)
 		return;
 	by = exp2(-(double)(now_us - p->faded_us) /
-	    (double)MX_HEALTH_HALF_LIFE_US);
+	    (double)MX_HALF_LIFE_US);
 	p->figures.delivered *= by;
 	p->figures.deferred *= by;
 	p->figures.rejected *= by;
@@ -58,7 +58,7 @@ static enum mx_state
 state_of(struct mx_pair *p, uint64_t now_us)
 {
 	enum mx_state state = mx_state_of(&p->figures, p->bad_us != 0 &&
-	    now_us < p->bad_us + MX_HEALTH_HALF_LIFE_US);
+	    now_us < p->bad_us + MX_HALF_LIFE_US);
 
 	if (state == MX_THROTTLED || state == MX_BLOCKED)
 		p->bad_us = now_us;
@@ -69,7 +69,7 @@ state_of(struct mx_pair *p, uint64_t now_us)
 static void
 turn_hour(struct mx_pair *p, uint64_t now_us)
 {
-	uint64_t hour = now_us / MX_HEALTH_HALF_LIFE_US;
+	uint64_t hour = now_us / MX_HALF_LIFE_US;
 	struct histogram *old = p->data_reply_us[1];
 
 	if (hour <= p->hour)

@@ -1,10 +1,14 @@
 /*
  * How one source address stands with one group of MXs, by its figures.
  */
-#ifndef WEIR_SERVICE_MX_STATE_H
-#define WEIR_SERVICE_MX_STATE_H
+#ifndef WEIR_MX_STATE_H
+#define WEIR_MX_STATE_H
 
 #include <stdbool.h>
+
+#include "base/clock.h"
+
+#define MX_HALF_LIFE_US (UINT64_C(3600) * CLOCK_US_PER_S)
 
 enum mx_state {
 	MX_NORMAL, MX_SUSPECT, MX_THROTTLED, MX_BLOCKED, MX_RECOVERING,
@@ -14,7 +18,7 @@ enum mx_state {
 const char *mx_state_name(enum mx_state s);	/* "normal" */
 
 /* Transactions and refused connections, each counting half after an hour
- * (MX_HEALTH_HALF_LIFE_US). Refusals that are not about the address (content,
+ * (MX_HALF_LIFE_US). Refusals that are not about the address (content,
  * authentication, mailbox, greylisting) are not in here. */
 struct mx_figures {
 	double delivered, deferred, rejected;
