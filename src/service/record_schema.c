@@ -262,20 +262,47 @@ static const char *const version_3[] = {
 };
 
 static int
-to_version_3(sqlite3 *db)
+run_all(sqlite3 *db, const char *const texts[], size_t n)
 {
 	size_t i;
 
-	for (i = 0; i < ARRAY_LEN(version_3); i++)
-		if (sqlite3_exec(db, version_3[i], NULL, NULL, NULL) !=
-		    SQLITE_OK)
+	for (i = 0; i < n; i++)
+		if (sqlite3_exec(db, texts[i], NULL, NULL, NULL) != SQLITE_OK)
 			return -1;
 	return 0;
 }
 
+static int
+to_version_3(sqlite3 *db)
+{
+	return run_all(db, version_3, ARRAY_LEN(version_3));
+}
+
+/* What was lost when weir was killed is known when it starts again. */
+static const char version_4_runs[] =
+"CREATE TABLE runs (	-- weir, from its start to its end\n"
+"	id INTEGER PRIMARY KEY,\n"
+"	instance TEXT,		-- the name of this weir\n"
+"	version TEXT,		-- of the program\n"
+"	started_at TEXT,\n"
+"	ended_at TEXT,		-- NULL: it runs, or was killed\n"
+"	sessions_lost INTEGER	-- known at the next start: that it saw end\n"
+"				-- and that are not here\n"
+");\n";
+
+static const char *const version_4[] = {
+	version_4_runs,
+};
+
+static int
+to_version_4(sqlite3 *db)
+{
+	return run_all(db, version_4, ARRAY_LEN(version_4));
+}
+
 /* migrations[n] makes version n + 1 of version n. */
 static int (*const migrations[])(sqlite3 *) = { to_version_1,
-	to_version_2, to_version_3 };
+	to_version_2, to_version_3, to_version_4 };
 static_assert(ARRAY_LEN(migrations) == RECORD_SCHEMA_VERSION,
     "one migration per version");
 
@@ -312,7 +339,7 @@ migrate_one(sqlite3 *db, int version)
 }
 
 enum record_schema_result
-record_schema_migrate(sqlite3 *db, int *version_r)
+record_schema_migrate(sqlite3 *db, int to, int *version_r)
 {
 	int version;
 
@@ -321,7 +348,7 @@ record_schema_migrate(sqlite3 *db, int *version_r)
 	if (*version_r > RECORD_SCHEMA_VERSION)
 		return RECORD_SCHEMA_NEWER;
 	for (version = *version_r < 0 ? 0 : *version_r;
-	    version < RECORD_SCHEMA_VERSION; version++)
+	    version < to; version++)
 		if (migrate_one(db, version) != 0)
 			return RECORD_SCHEMA_FAILED;
 	return RECORD_SCHEMA_OK;

@@ -8,7 +8,7 @@
 
 #include "base/compiler.h"
 
-#define RECORD_SCHEMA_VERSION 3		/* PRAGMA user_version */
+#define RECORD_SCHEMA_VERSION 4		/* PRAGMA user_version */
 
 enum record_schema_result {
 	RECORD_SCHEMA_OK,
@@ -16,9 +16,10 @@ enum record_schema_result {
 	RECORD_SCHEMA_FAILED,		/* SQLite's error stands in db */
 };
 
-/* Brings db to RECORD_SCHEMA_VERSION, in one transaction per version.
- * version_r: what it was found with. */
-enum record_schema_result record_schema_migrate(sqlite3 *db, int *version_r)
-	MUSTUSE;
+/* Brings db to version `to`, in one transaction per version. version_r: what
+ * it was found with. (Tests make old databases with it; all others want
+ * RECORD_SCHEMA_VERSION.) */
+enum record_schema_result record_schema_migrate(sqlite3 *db, int to,
+	int *version_r) MUSTUSE;
 
 #endif

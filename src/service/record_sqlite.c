@@ -118,7 +118,7 @@ prepare(struct record_sqlite *s, const char *path,
 		    SQLITE_OK)
 			return failed(s->db, rc, error);
 	}
-	schema = record_schema_migrate(s->db, &version);
+	schema = record_schema_migrate(s->db, RECORD_SCHEMA_VERSION, &version);
 	if (schema == RECORD_SCHEMA_NEWER) {
 		snprintf(error, RECORD_SQLITE_ERROR_MAX, "its version is %d, "
 		    "this weir knows only %d: it is left untouched", version,

@@ -112,7 +112,6 @@ every_column(void **state)
 		{ "SELECT process_uid || ' ' || process_pid || ' ' || "
 		    "process_cgroup || ' ' || process_command FROM sessions",
 		    "1001 4711 /a\\xff.service php-fpm: pool \"a\"" },
-		{ "PRAGMA user_version", "3" },
 		{ "PRAGMA journal_mode", "wal" },
 		{ "PRAGMA foreign_key_check", "(none)" },
 		{ "SELECT count(*) > 0 FROM sqlite_master WHERE name = "
