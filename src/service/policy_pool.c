@@ -2,10 +2,19 @@
  * The policy servers of one worker, from one configuration to the next. A
  * session keeps the servers that it joined, so one that left the configuration
  * stays until its last session has left.
+ *
+ * A policy that a reload changes has a new connection, and until its handshake
+ * is done new sessions are put to the server as it was: a reload defers no
+ * mail. If it is not done within SUCCESSION_MAX_US, it is on_error's.
  */
 #include "service/policy_pool_internal.h"
 
 #include <stdlib.h>
+
+#include "base/clock.h"
+
+#define SUCCESSION_MAX_US CLOCK_US_PER_S
+#define SUCCESSION_STEP_US (10 * CLOCK_US_PER_MS)
 
 static void
 free_server(void *server)
@@ -40,10 +49,81 @@ find_same(struct policy_pool *p, const struct config *config,
 	return NULL;
 }
 
+/* ------------------------------------------------------------ succession */
+
+struct policy_server *
+policy_pool_server(const struct policy_pool *p, size_t i)
+{
+	struct policy_server *s = p->servers[i];
+
+	return s->before != NULL && !policy_server_is_ready(s) &&
+	    policy_server_is_ready(s->before) ? s->before : s;
+}
+
+static void
+let_go(struct policy_pool *p, struct policy_server *s)
+{
+	struct policy_server *before = s->before;
+
+	s->before = NULL;
+	if (before != NULL)
+		policy_pool_leave_server(p, before);
+}
+
+static void
+on_succession(void *ctx)
+{
+	struct policy_pool *p = ctx;
+	uint64_t now_us = loop_now_us(p->loop);
+	bool waits = false;
+
+	for (size_t i = 0; i < p->config->n_policies; i++) {
+		struct policy_server *s = p->servers[i];
+
+		if (policy_server_is_ready(s) ||
+		    now_us >= p->succession_until_us)
+			let_go(p, s);
+		waits = waits || s->before != NULL;
+	}
+	if (waits)
+		loop_timer_start(p->succession, now_us + SUCCESSION_STEP_US);
+}
+
+/* The one that serves this policy now; NULL: none does, or it is new. */
+static struct policy_server *
+find_ready(struct policy_pool *p, const char *name)
+{
+	struct policy_server *s;
+
+	for (size_t i = 0; i < p->config->n_policies; i++) {
+		s = policy_pool_server(p, i);
+		if (strcmp(p->config->policies[i].name, name) == 0 &&
+		    policy_server_is_ready(s))
+			return s;
+	}
+	return NULL;
+}
+
+/* Before any of the old ones retires. */
+static void
+succeed(struct policy_pool *p, struct policy_server *s)
+{
+	s->before = find_ready(p, s->block->name);
+	if (s->before == NULL)
+		return;
+	s->before->sessions++;
+	p->succession_until_us = loop_now_us(p->loop) + SUCCESSION_MAX_US;
+	loop_timer_start(p->succession, p->succession_until_us -
+	    SUCCESSION_MAX_US + SUCCESSION_STEP_US);
+}
+
+/* ---------------------------------------------------------------- reload */
+
 /* Without sessions it goes, else it waits for the last of them to leave. */
 static void
 retire(struct policy_pool *p, struct policy_server *s)
 {
+	let_go(p, s);
 	if (s->sessions == 0) {
 		policy_server_free(s);
 		return;
@@ -78,6 +158,9 @@ policy_pool_reload(struct policy_pool *p, struct config *config)
 	}
 	if (metrics_move_policies(p->metrics, p->config, config) != 0)
 		goto undo;
+	for (i = 0; i < config->n_policies; i++)
+		if (!kept[i])
+			succeed(p, servers[i]);
 	for (size_t k = 0; k < p->config->n_policies; k++) {
 		bool found = false;
 
@@ -121,7 +204,9 @@ policy_pool_new(struct loop *loop, struct config *config,
 	p->metrics = metrics;
 	p->handlers = handlers;
 	p->discarded = calloc(1, sizeof(*p->discarded));
-	if (p->instance == NULL || p->discarded == NULL)
+	p->succession = loop_timer_new(loop, on_succession, p);
+	if (p->instance == NULL || p->discarded == NULL ||
+	    p->succession == NULL)
 		goto err;
 	for (size_t i = 0; i < config->n_policies; i++) {
 		p->servers[i] = new_server(p, config, i);
@@ -147,6 +232,7 @@ policy_pool_free(struct policy_pool *p)
 		p->retired = s->next_retired;
 		policy_server_free(s);
 	}
+	loop_timer_free(p->succession);
 	config_unref(p->config);
 	free(p->discarded);
 	free(p->instance);
@@ -168,7 +254,7 @@ policy_pool_is_ready(const struct policy_pool *p)
 {
 	for (size_t i = 0; i < p->config->n_policies; i++)
 		if (p->config->policies[i].required &&
-		    !policy_server_is_ready(p->servers[i]))
+		    !policy_server_is_ready(policy_pool_server(p, i)))
 			return false;
 	return true;
 }

@@ -43,7 +43,9 @@ struct policy_pool *policy_pool_new(struct loop *loop,
 	const struct policy_pool_handlers *handlers);
 
 /* For new sessions from now on: policies whose block did not change keep
- * their connections; removed ones stay until their last session has left.
+ * their connections; removed ones stay until their last session has left;
+ * changed ones serve as they were until they are ready as they are now, for a
+ * second at most.
  * Figures in metrics move with a policy's name. -1 without memory: all is as
  * before. */
 int policy_pool_reload(struct policy_pool *p, struct config *config) MUSTUSE;

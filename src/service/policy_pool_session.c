@@ -246,8 +246,8 @@ policy_pool_join(struct policy_pool *p, void *session,
 	for (unsigned i = 0; i < n; i++) {
 		m->slots[i].member = m;
 		m->slots[i].policy = i;
-		m->slots[i].server = p->servers[i];
-		p->servers[i]->sessions++;
+		m->slots[i].server = policy_pool_server(p, i);
+		m->slots[i].server->sessions++;
 		join_slot(&m->slots[i], &policies_r[i]);
 	}
 	return m;

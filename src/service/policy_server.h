@@ -54,6 +54,9 @@ struct policy_server {
 	size_t sessions;			/* that may still name it */
 	struct policy_slot_list away;		/* of them: lost a connection */
 	struct loop_timer *back;		/* calls on_back */
+	struct policy_server *before;	/* the same policy as it was configured
+					   so far, until this one is ready;
+					   the pool's */
 	struct policy_server *next_retired;
 };
 

@@ -436,9 +436,41 @@ test_reload(void **state)
 		peer_run(&w.peer, is_connected_second, &w);
 	assert_true(w.peer.fds[1] >= 0);
 
-	reload(&w, other, " timeout = 4s\n");	/* nobody is on it */
+	/* nobody is on it: it goes as soon as it is not needed any more */
+	reload(&w, other, " timeout = 4s\n");
 	while (w.peer.fds[1] >= 0)
 		peer_run(&w.peer, is_connected_second, &w);
+	end(&w);
+}
+
+/* Between a reload and the handshake of a changed policy, mail was deferred by
+ * its on_error. */
+static void
+test_reload_leaves_no_gap(void **state)
+{
+	struct guest during, after;
+	struct world w;
+
+	(void)state;
+	start(&w, "", " required = true\n");
+	shake_hands(&w, 0, is_connected);
+	reload(&w, "", " required = true timeout = 3s\n");
+	join(&w, &during);
+	assert_true(during.policies[0].ready);
+	assert_true(policy_pool_is_ready(w.pool));
+	reload(&w, "", " required = true timeout = 4s\n");	/* in between */
+	policy_pool_leave(during.member);
+	join(&w, &during);
+	assert_true(during.policies[0].ready);
+	assert_int_equal(ask(&during, 1), POLICY_OK);
+	peer_expect(&w.peer, 0, TO(MAIL), 1);
+	policy_pool_leave(during.member);
+	while (w.peer.fds[0] >= 0)	/* a second, and nobody shook hands */
+		peer_run(&w.peer, is_connected, &w);
+	join(&w, &after);
+	assert_false(after.policies[0].ready);
+	assert_false(policy_pool_is_ready(w.pool));
+	policy_pool_leave(after.member);
 	end(&w);
 }
 
@@ -457,6 +489,7 @@ main(void)
 		cmocka_unit_test(test_drain),
 		cmocka_unit_test(test_many_asked),
 		cmocka_unit_test(test_reload),
+		cmocka_unit_test(test_reload_leaves_no_gap),
 	};
 
 	return cmocka_run_group_tests_name("service/policy_pool", tests, NULL,
