@@ -57,6 +57,7 @@ struct mx_sample {
 	enum mx_result result;
 	enum mx_category category;	/* of the reply that decided it */
 	unsigned code;			/* of that reply; 0: there was none */
+	struct span enhanced;		/* its enhanced code, "5.7.1"; or empty */
 	struct span text;		/* of its first line, behind the codes */
 	uint64_t size;			/* octets of content that it was sent */
 	/* 0: not in this sample. Phases up to TLS are in a connection's first
