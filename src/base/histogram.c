@@ -76,6 +76,16 @@ histogram_merge(struct histogram *into, const struct histogram *from)
 		    LOAD(&into->buckets[i]) + LOAD(&from->buckets[i]));
 }
 
+void
+histogram_since(struct histogram *h, const struct histogram *now)
+{
+	STORE(&h->count, LOAD(&now->count) - LOAD(&h->count));
+	STORE(&h->sum, LOAD(&now->sum) - LOAD(&h->sum));
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
+		STORE(&h->buckets[i],
+		    LOAD(&now->buckets[i]) - LOAD(&h->buckets[i]));
+}
+
 /* How many values buckets 0 to last hold. Not h->count, which may be one
  * ahead of or behind the buckets while the writer writes. */
 static uint64_t

@@ -21,6 +21,10 @@ void histogram_init(struct histogram *h);
 void histogram_add(struct histogram *h, uint64_t value);
 void histogram_merge(struct histogram *into, const struct histogram *from);
 
+/* Makes a snapshot of before into what has come since: now, less what h had.
+ * h is the caller's alone. */
+void histogram_since(struct histogram *h, const struct histogram *now);
+
 /* The upper bound of the bucket that holds quantile q (0..1); 0 when empty. */
 uint64_t histogram_quantile(const struct histogram *h, double q);
 

@@ -20,10 +20,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "service/event_ring.h"
 #include "service/status_api.h"
 #include "service/status_guard.h"
 #include "service/status_page.h"
+#include "service/status_series.h"
 #include "service/status_socket.h"
 
 #define STATUS_CONNECTIONS_MAX 64
@@ -38,6 +41,11 @@ struct status {
 	char *control_path;
 	struct status_socket_unix control_socket;
 	pthread_mutex_t lock;
+	struct status_series *series;
+	struct event_ring *events;	/* whose wake ends the ticker's wait */
+	pthread_t ticker;
+	bool ticking;
+	atomic_bool stopping;
 };
 
 static const struct {
@@ -57,7 +65,7 @@ static const struct {
 /* Takes the response. */
 static enum MHD_Result
 queue(struct MHD_Connection *c, unsigned code, const char *type,
-    const char *allow, struct MHD_Response *response)
+    const char *allow, const char *tag, struct MHD_Response *response)
 {
 	enum MHD_Result rc = MHD_YES;
 	size_t i;
@@ -71,6 +79,8 @@ queue(struct MHD_Connection *c, unsigned code, const char *type,
 		rc = MHD_add_response_header(response, "Content-Type", type);
 	if (rc == MHD_YES && allow != NULL)
 		rc = MHD_add_response_header(response, "Allow", allow);
+	if (rc == MHD_YES && tag != NULL)
+		rc = MHD_add_response_header(response, "ETag", tag);
 	if (rc == MHD_YES && code == MHD_HTTP_UNAUTHORIZED)
 		rc = MHD_add_response_header(response, "WWW-Authenticate",
 		    "Bearer realm=\"weir\"");
@@ -80,17 +90,30 @@ queue(struct MHD_Connection *c, unsigned code, const char *type,
 	return rc;
 }
 
+static const char *
+header(struct MHD_Connection *c, const char *name)
+{
+	return MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
+}
+
+/* may_tag: the client may have it already. */
 static enum MHD_Result
 queue_answer(struct MHD_Connection *c, struct status_api_answer *a,
-    const char *allow)
+    const char *allow, bool may_tag)
 {
+	char tag[STATUS_API_TAG_MAX];
 	enum MHD_Result rc;
 	struct span body;
 
-	if (buf_failed(&a->body))
-		status_api_error(a, 500, "the answer is too large");
+	may_tag = may_tag && a->code == MHD_HTTP_OK;
 	body = buf_span(&a->body);
-	rc = queue(c, a->code, a->type, allow,
+	if (may_tag)
+		status_api_tag(body, tag);
+	if (may_tag && status_api_has_tag(header(c, "If-None-Match"), tag)) {
+		a->code = MHD_HTTP_NOT_MODIFIED;
+		body.len = 0;
+	}
+	rc = queue(c, a->code, a->type, allow, may_tag ? tag : NULL,
 	    MHD_create_response_from_buffer(body.len, (void *)body.data,
 	    MHD_RESPMEM_MUST_COPY));
 	buf_release(&a->body);
@@ -105,26 +128,28 @@ queue_error(struct MHD_Connection *c, unsigned code, const char *why,
 
 	buf_init(&a.body, 0);
 	status_api_error(&a, code, why);
-	return queue_answer(c, &a, allow);
+	return queue_answer(c, &a, allow, false);
 }
 
-static const char *
-header(struct MHD_Connection *c, const char *name)
-{
-	return MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
-}
+struct arguments {
+	struct status_api_argument list[STATUS_API_ARGUMENTS_MAX];
+	size_t n;
+};
 
-static struct span
-argument(struct MHD_Connection *c, const char *name)
+static enum MHD_Result
+on_argument(void *ctx, enum MHD_ValueKind kind, const char *key, size_t len,
+    const char *value, size_t value_len)
 {
-	const char *value = NULL;
-	size_t len = 0;
+	struct arguments *a = ctx;
 
-	if (MHD_lookup_connection_value_n(c, MHD_GET_ARGUMENT_KIND, name,
-	    strlen(name), &value, &len) != MHD_YES)
-		return (struct span){ NULL, 0 };
-	/* "?q" without a value is given, and empty. */
-	return span_of(value == NULL ? "" : value, len);
+	(void)kind;
+	if (a->n == ARRAY_LEN(a->list))
+		return MHD_NO;
+	a->list[a->n++] = (struct status_api_argument){
+		.name = span_of(key, len),
+		.value = span_of(value == NULL ? "" : value, value_len),
+	};
+	return MHD_YES;
 }
 
 static const struct status_page_file *
@@ -142,19 +167,22 @@ static enum MHD_Result
 answer_route(struct status *s, struct MHD_Connection *c,
     const struct status_api_route *route, const char *path)
 {
+	struct status_api_answer a = { 200, "application/json", { 0 } };
+	struct arguments arguments = { .n = 0 };
 	struct status_api_request request = {
 		.path = span_str(path),
-		.q = argument(c, "q"),
-		.limit = argument(c, "limit"),
-		.before = argument(c, "before"),
+		.arguments = arguments.list,
+		.series = s->series,
 	};
-	struct status_api_answer a = { 200, "application/json", { 0 } };
 
+	MHD_get_connection_values_n(c, MHD_GET_ARGUMENT_KIND, on_argument,
+	    &arguments);
+	request.n_arguments = arguments.n;
 	buf_init(&a.body, STATUS_API_ANSWER_MAX);
 	pthread_mutex_lock(&s->lock);
-	route->answer(&s->source, &request, &a);
+	status_api_answer(&s->source, route, &request, &a);
 	pthread_mutex_unlock(&s->lock);
-	return queue_answer(c, &a, NULL);
+	return queue_answer(c, &a, NULL, !route->post);
 }
 
 static enum MHD_Result
@@ -190,7 +218,7 @@ answer(struct status *s, struct MHD_Connection *c, bool trusted,
 		    "only POST here", post ? "GET, HEAD" : "POST");
 	if (route != NULL)
 		return answer_route(s, c, route, path);
-	return queue(c, 200, file->type, NULL,
+	return queue(c, 200, file->type, NULL, NULL,
 	    MHD_create_response_from_buffer(file->len, (void *)file->data,
 	    MHD_RESPMEM_PERSISTENT));
 }
@@ -321,6 +349,38 @@ start_control(struct status *s)
 	buf_release(&error);
 }
 
+/* Once a second, for whoever wants a look at the figures. */
+static void *
+tick(void *ctx)
+{
+	struct status *s = ctx;
+	uint64_t next_us = clock_mono_us();
+
+	while (!atomic_load(&s->stopping)) {
+		status_series_sample(s->series, s->source.workers,
+		    s->source.n_workers, clock_wall_us());
+		next_us += CLOCK_US_PER_S;
+		while (!atomic_load(&s->stopping) && clock_mono_us() < next_us)
+			event_ring_wait(s->events,
+			    event_ring_newest(s->events), next_us);
+	}
+	return NULL;
+}
+
+static int
+start_ticker(struct status *s, struct buf *error)
+{
+	s->series = status_series_new();
+	s->events = event_ring_new(s->source.started_wall_us);
+	if (s->series != NULL && s->events != NULL &&
+	    pthread_create(&s->ticker, NULL, tick, s) == 0) {
+		s->ticking = true;
+		return 0;
+	}
+	buf_append_str(error, "status: no memory");
+	return -1;
+}
+
 struct status *
 status_start(const struct status_source *source, const struct config *config,
     struct buf *error)
@@ -335,7 +395,7 @@ status_start(const struct status_source *source, const struct config *config,
 	}
 	s->source = *source;
 	pthread_mutex_init(&s->lock, NULL);
-	if (status_guard_init(&s->guard, &config->status.address,
+	if (start_ticker(s, error) != 0 || status_guard_init(&s->guard, &config->status.address,
 	    config->status.token_file, error) != 0 ||
 	    start_tcp(s, &config->status, error) != 0) {
 		status_stop(s);
@@ -362,6 +422,13 @@ status_stop(struct status *s)
 		MHD_stop_daemon(s->control);
 		status_socket_unlink(&s->control_socket);
 	}
+	if (s->ticking) {
+		atomic_store(&s->stopping, true);
+		event_ring_wake(s->events);
+		pthread_join(s->ticker, NULL);
+	}
+	status_series_free(s->series);
+	event_ring_free(s->events);
 	status_guard_release(&s->guard);
 	pthread_mutex_destroy(&s->lock);
 	free(s->control_path);

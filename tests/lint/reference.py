@@ -100,10 +100,10 @@ def api_members(code, query):
 
 
 def routes(api):
-    return {("POST " if post == "true" else "GET ") + path +
+    return {("POST " if ".post = true" in rest else "GET ") + path +
             ("ID" if path.endswith("/") else "")
-            for path, post in re.findall(r'\{ "(/[\w/]+)", (true|false)',
-                                         api)}
+            for path, rest in re.findall(r'\{ \.path = "(/[\w/-]+)"(.*?)\}',
+                                         api, re.S)}
 
 
 def events(code):
@@ -174,7 +174,7 @@ threats = text("doc/THREAT-MODEL.md")
 columns = schema(lint.read("service/record_schema.c"))
 json_code = lint.read("service/record_json.c")
 metrics_table = lint.read("service/metrics_table.c")
-api_code = lint.read("service/status_api.c")
+api_code = sources("src/service/status_*.c")
 made = replies(sources("src/session/*.c"))
 # the one whose text is put together elsewhere, and those of the worker
 made |= {"421 " + e for e in re.findall(

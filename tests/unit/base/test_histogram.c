@@ -91,6 +91,24 @@ test_merge(void **state)
 	assert_int_equal(other.count, 2);
 }
 
+static void
+test_since(void **state)
+{
+	struct histogram before;
+
+	(void)state;
+	histogram_init(&h);
+	histogram_add(&h, 1000000);
+	before = h;
+	histogram_add(&h, 7);
+	histogram_add(&h, 9);
+	histogram_since(&before, &h);
+	assert_int_equal(before.count, 2);
+	assert_int_equal(before.sum, 16);
+	assert_int_equal(histogram_quantile(&before, 1), 9);
+	assert_int_equal(h.count, 3);
+}
+
 int
 main(void)
 {
@@ -99,6 +117,7 @@ main(void)
 		cmocka_unit_test(test_quantiles),
 		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_merge),
+		cmocka_unit_test(test_since),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

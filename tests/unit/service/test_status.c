@@ -247,6 +247,13 @@ test_routes(void **state)
 		    200, "[{\"limit\":500,\"before\":17,\"q\":\"a@b c\"}]" },
 		{ "GET", "/api/v1/sessions?q=%22%3Cscript%00x", 200,
 		    "\"q\":\"\\\"<script\\u0000x\"" },
+		{ "GET", "/api/v1/sessions?qq=1", 400,
+		    "no query argument qq; this path takes: q limit" },
+		{ "GET", "/api/v1/status?q=1", 400, "takes none" },
+		{ "GET", "/api/v1/series", 200, "{\"step_s\":10,\"from\":" },
+		{ "GET", "/api/v1/series?minutes=1440", 200,
+		    "{\"step_s\":60,\"from\":" },
+		{ "GET", "/api/v1/series?minutes=1441", 400, "1 to 1440" },
 		{ "GET", "/api/v1/sessions?q", 200, "\"q\":\"\"" },
 		{ "GET", "/api/v1/sessions?limit=501", 400, "1 to 500" },
 		{ "GET", "/api/v1/sessions?limit=0", 400, "1 to 500" },
@@ -325,6 +332,37 @@ test_head(void **state)
 	assert_true(strlen(body_of(get)) > 1000);
 	free(head);
 	free(get);
+	end(&s);
+}
+
+/* Who has the answer already gets none. */
+static void
+test_etag(void **state)
+{
+	struct setup s;
+	char head[256], *answer, *tag;
+
+	(void)state;
+	begin(&s, "127.0.0.1:0", NULL);
+	answer = ask(&s, false, "GET", "/api/v1/sessions", "");
+	tag = strstr(answer, "\r\nETag: W/\"");
+	assert_non_null(tag);
+	snprintf(head, sizeof head, "If-None-Match: %.20s\r\n", tag + 8);
+	free(answer);
+	assert_answer(&s, false, "HEAD", "/api/v1/sessions", head, 304, "");
+	answer = ask(&s, false, "GET", "/api/v1/sessions", head);
+	assert_int_equal(code_of(answer), 304);
+	assert_non_null(strstr(answer, "\r\nETag: W/\""));
+	assert_string_equal(body_of(answer), "");
+	free(answer);
+	assert_answer(&s, false, "GET", "/api/v1/sessions?q=x", head, 200,
+	    "\"q\":\"x\"");
+	assert_answer(&s, true, "POST", "/api/v1/reload",
+	    "If-None-Match: *\r\n", 200, "true");
+	answer = ask(&s, false, "GET", "/nothing", "If-None-Match: *\r\n");
+	assert_int_equal(code_of(answer), 404);
+	assert_null(strstr(answer, "ETag"));
+	free(answer);
 	end(&s);
 }
 
@@ -663,6 +701,7 @@ main(void)
 		cmocka_unit_test(test_routes),
 		cmocka_unit_test(test_headers),
 		cmocka_unit_test(test_head),
+		cmocka_unit_test(test_etag),
 		cmocka_unit_test(test_host_and_token),
 		cmocka_unit_test(test_outside),
 		cmocka_unit_test(test_ipv6),
