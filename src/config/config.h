@@ -201,7 +201,10 @@ struct config {
 	struct config_status status;
 	struct config_limits limits;
 	struct config_dns dns;
-	void *memory;			/* config/'s own */
+	const char *text;		/* of the file, as it was read */
+	uint64_t loaded_wall_us;	/* set by who loads it; 0: not told */
+	const struct config_part *parts;	/* config/'s own, as is */
+	void *memory;
 };
 
 /**
@@ -227,7 +230,10 @@ void config_unref(struct config *c);		/* frees the last; NULL is fine */
  * key, "section.key<TAB>type<TAB>unit<TAB>range<TAB>default<TAB>text". */
 void config_describe(struct buf *out);
 
-/* The configuration in force, every key with its value, as JSON. */
+/* The configuration in force, every key with its value, as JSON; and as an
+ * array of keys ("limits.connections", "policy \"p\".timeout") with value,
+ * default as weir.conf has it, is_default and line (null: not in the file). */
 void config_json(const struct config *c, struct buf *out);
+void config_keys_json(const struct config *c, struct buf *out);
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include "base/escape.h"
 #include "config/build.h"
+#include "config/json.h"
 #include "config/value.h"
 
 static void
@@ -170,8 +171,9 @@ destination_json(const struct config_listener *l, struct buf *out)
 	buf_release(&name);
 }
 
-static void
-value_json(const struct config_key *key, const void *base, struct buf *out)
+void
+config_json_value(const struct config_key *key, const void *base,
+    struct buf *out)
 {
 	const char *field = (const char *)base + key->offset;
 	const void *at = field;
@@ -244,24 +246,43 @@ members_json(enum config_section section, const void *base,
 		if (config_schema[i].section != section)
 			continue;
 		buf_printf(out, "%s\"%s\":", comma, config_schema[i].name);
-		value_json(&config_schema[i], base, out);
+		config_json_value(&config_schema[i], base, out);
 		comma = ",";
 	}
 }
 
+bool
+config_json_section(const struct config *c, enum config_section section,
+    size_t i, const char **title_r)
+{
+	size_t n = 1;
+
+	*title_r = "";
+	if (section == CONFIG_LISTENER)
+		n = c->n_listeners;
+	else if (section == CONFIG_TLS)
+		n = c->n_tls_blocks;
+	else if (section == CONFIG_POOL)
+		n = c->n_pools;
+	else if (section == CONFIG_POLICY)
+		n = c->n_policies;
+	if (i < n && config_schema_is_titled(section))
+		*title_r = section == CONFIG_LISTENER ? c->listeners[i].name :
+		    section == CONFIG_TLS ? c->tls_blocks[i].name :
+		    section == CONFIG_POOL ? c->pools[i].name :
+		    c->policies[i].name;
+	return i < n;
+}
+
 static void
-sections_json(const struct config *c, enum config_section section, size_t n,
+sections_json(const struct config *c, enum config_section section,
     struct buf *out)
 {
+	const char *name;
 	size_t i;
 
 	buf_printf(out, ",\"%s\":[", config_schema_section_name(section));
-	for (i = 0; i < n; i++) {
-		const char *name = section == CONFIG_LISTENER ?
-		    c->listeners[i].name : section == CONFIG_TLS ?
-		    c->tls_blocks[i].name : section == CONFIG_POOL ?
-		    c->pools[i].name : c->policies[i].name;
-
+	for (i = 0; config_json_section(c, section, i, &name); i++) {
 		buf_printf(out, "%s{\"name\":", i == 0 ? "" : ",");
 		string(out, name);
 		members_json(section, config_section_base(c, section, i), ",",
@@ -279,10 +300,10 @@ config_json(const struct config *c, struct buf *out)
 	buf_append_str(out, "{\"file\":");
 	string(out, c->file);
 	members_json(CONFIG_TOP, c, ",", out);
-	sections_json(c, CONFIG_LISTENER, c->n_listeners, out);
-	sections_json(c, CONFIG_TLS, c->n_tls_blocks, out);
-	sections_json(c, CONFIG_POOL, c->n_pools, out);
-	sections_json(c, CONFIG_POLICY, c->n_policies, out);
+	sections_json(c, CONFIG_LISTENER, out);
+	sections_json(c, CONFIG_TLS, out);
+	sections_json(c, CONFIG_POOL, out);
+	sections_json(c, CONFIG_POLICY, out);
 	for (s = 1; s < CONFIG_SECTION_COUNT; s++) {
 		enum config_section section = (enum config_section)s;
 

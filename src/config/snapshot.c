@@ -30,6 +30,8 @@ load(const char *name, struct span text, struct buf *errors)
 	}
 	config_settle(c, memory);
 	c->file = config_memory_string(memory, span_str(name));
+	c->text = config_memory_string(memory, text);
+	c->parts = parts;
 	c->memory = memory;
 	atomic_init(&c->references, 1);
 	return c;

@@ -159,6 +159,11 @@ app_start(struct app *app, struct buf *error)
 		buf_append_str(error, "no memory for the record");
 		return -1;
 	}
+	app->shared.events = event_ring_new(app->started_wall_us);
+	if (app->shared.events == NULL) {
+		buf_append_str(error, "no memory for the events");
+		return -1;
+	}
 	app->shared.processes = process_finder_new();
 	if (app_sources_start(app, error) != 0 || workers_start(app, error) != 0)
 		return -1;
@@ -191,6 +196,7 @@ app_stop(struct app *app)
 	tls_names_free(app->shared.tls_names);
 	record_stop(app->shared.record);
 	app_sources_stop(app);
+	event_ring_free(app->shared.events);
 	sockets_release(&app->sockets, true);
 	free(app->workers);
 	free(app->metrics);

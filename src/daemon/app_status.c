@@ -191,6 +191,7 @@ app_status_source(struct app *app, struct status_source *source_r)
 		.record = app->shared.record,
 		.sources = app->shared.sources,
 		.mx = app->shared.mx,
+		.events = app->shared.events,
 		.instance = app->instance,
 		.started_wall_us = app->started_wall_us,
 		.config = status_config,

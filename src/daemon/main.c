@@ -142,6 +142,7 @@ app_run(const char *file)
 		print(STDERR_FILENO, buf_span(&error));
 		goto end;
 	}
+	app->config->loaded_wall_us = app->started_wall_us;
 	log_set_level(app->config->log_level);
 	if (resolve_config(app->config, &error) != 0 ||
 	    app_start(app, &error) != 0)

@@ -3,6 +3,8 @@
  * before anything changes; open sessions keep the snapshot they began with.
  */
 #include "daemon/app.h"
+
+#include "base/clock.h"
 #include "daemon/resolve.h"
 #include "daemon/resolver.h"
 
@@ -74,6 +76,7 @@ reload_try(struct app *app, struct buf *error)
 	config = config_load(app->file, error);
 	if (config == NULL)
 		return -1;
+	config->loaded_wall_us = clock_wall_us();
 	if (resolve_config(config, error) != 0 ||
 	    resolver_reload(app->config, config, error) != 0)
 		goto err;

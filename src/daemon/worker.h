@@ -43,6 +43,7 @@ struct worker_shared {
 	struct record *record;
 	struct source_health *sources;
 	struct mx_health *mx;
+	struct event_ring *events;	/* for who watches */
 	struct loop_guard guard;
 	struct process_finder *processes;	/* NULL: nobody is looked up */
 	struct tls_memory *tls_memory;

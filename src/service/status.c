@@ -42,7 +42,6 @@ struct status {
 	struct status_socket_unix control_socket;
 	pthread_mutex_t lock;
 	struct status_series *series;
-	struct event_ring *events;	/* whose wake ends the ticker's wait */
 	pthread_t ticker;
 	bool ticking;
 	atomic_bool stopping;
@@ -361,8 +360,8 @@ tick(void *ctx)
 		    s->source.n_workers, clock_wall_us());
 		next_us += CLOCK_US_PER_S;
 		while (!atomic_load(&s->stopping) && clock_mono_us() < next_us)
-			event_ring_wait(s->events,
-			    event_ring_newest(s->events), next_us);
+			event_ring_wait(s->source.events,
+			    event_ring_newest(s->source.events), next_us);
 	}
 	return NULL;
 }
@@ -371,8 +370,7 @@ static int
 start_ticker(struct status *s, struct buf *error)
 {
 	s->series = status_series_new();
-	s->events = event_ring_new(s->source.started_wall_us);
-	if (s->series != NULL && s->events != NULL &&
+	if (s->series != NULL &&
 	    pthread_create(&s->ticker, NULL, tick, s) == 0) {
 		s->ticking = true;
 		return 0;
@@ -424,11 +422,10 @@ status_stop(struct status *s)
 	}
 	if (s->ticking) {
 		atomic_store(&s->stopping, true);
-		event_ring_wake(s->events);
+		event_ring_wake(s->source.events);
 		pthread_join(s->ticker, NULL);
 	}
 	status_series_free(s->series);
-	event_ring_free(s->events);
 	status_guard_release(&s->guard);
 	pthread_mutex_destroy(&s->lock);
 	free(s->control_path);

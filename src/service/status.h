@@ -5,6 +5,7 @@
 #ifndef WEIR_SERVICE_STATUS_H
 #define WEIR_SERVICE_STATUS_H
 
+#include "service/event_ring.h"
 #include "service/mx_health.h"
 #include "service/record.h"
 #include "service/source_health.h"
@@ -16,6 +17,7 @@ struct status_source {
 	struct record *record;
 	struct mx_health *mx;		/* NULL: nothing is measured */
 	struct source_health *sources;	/* NULL: nobody looks after them */
+	struct event_ring *events;	/* what /events tells; never NULL */
 	const char *instance;		/* of this process */
 	uint64_t started_wall_us;
 	/* The configuration in force, with a reference for the caller. */

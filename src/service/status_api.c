@@ -13,8 +13,8 @@
 #include "base/escape.h"
 
 static const struct status_api_route *const table_of_tables[] = {
-	status_overview_routes, status_sessions_routes, status_series_routes,
-	status_mx_routes, status_orders_routes,
+	status_overview_routes, status_config_routes, status_sessions_routes,
+	status_series_routes, status_mx_routes, status_orders_routes,
 };
 
 static bool

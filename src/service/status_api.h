@@ -50,6 +50,7 @@ struct status_api_route {
 
 /* Each table ends with a path of NULL. */
 extern const struct status_api_route status_overview_routes[];
+extern const struct status_api_route status_config_routes[];
 extern const struct status_api_route status_sessions_routes[];
 extern const struct status_api_route status_series_routes[];
 extern const struct status_api_route status_mx_routes[];

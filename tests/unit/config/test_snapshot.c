@@ -330,6 +330,46 @@ test_json(void **state)
 	config_unref(c);
 }
 
+/* Where each value comes from. */
+static void
+test_keys(void **state)
+{
+	static const char *const parts[] = {
+		"{\"key\":\"workers\",\"value\":3,\"default\":\"0\","
+		    "\"is_default\":false,\"line\":1}",
+		"{\"key\":\"user\",\"value\":\"weir\",\"default\":"
+		    "\"\\\"weir\\\"\",\"is_default\":true,\"line\":null}",
+		"{\"key\":\"listener \\\"a\\\".allow\",\"value\":"
+		    "[\"127.0.0.0/8\",\"::1/128\"],\"default\":"
+		    "\"{\\\"127.0.0.0/8\\\", \\\"::1/128\\\"}\","
+		    "\"is_default\":true,\"line\":3}",
+		"{\"key\":\"policy \\\"late\\\".stage\",\"value\":90,"
+		    "\"default\":\"10\",\"is_default\":false,\"line\":5}",
+		"{\"key\":\"policy \\\"soon\\\".stage\",\"value\":10,"
+		    "\"default\":\"10\",\"is_default\":true,\"line\":null}",
+		"{\"key\":\"dns.timeout\",",
+	};
+	struct config *c = must_load("workers = 3\nlistener \"a\" {\n"
+	    "  allow = {\"127.0.0.0/8\", \"::1/128\"}\n}\n"
+	    "policy \"late\" { stage = 90 endpoint = \"unix:/a\" }\n"
+	    "policy \"soon\" { endpoint = \"unix:/b\" }\n");
+	struct buf out;
+	const char *json;
+
+	(void)state;
+	buf_init(&out, 0);
+	config_keys_json(c, &out);
+	buf_append_byte(&out, '\0');
+	json = (const char *)buf_span(&out).data;
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		if (strstr(json, parts[i]) == NULL)
+			fail_msg("%s is not in %s", parts[i], json);
+	assert_string_equal(c->policies[0].name, "soon");
+	assert_memory_equal(c->text, "workers = 3\n", 12);
+	buf_release(&out);
+	config_unref(c);
+}
+
 static void
 test_the_word_client_among_sources(void **state)
 {
@@ -367,6 +407,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_policy_defaults),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_schema),

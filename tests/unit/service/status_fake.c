@@ -114,6 +114,9 @@ status_fake_init(struct status_fake *f, const char *text,
 	f->mx = mx_health_new();
 	if (f->mx == NULL)
 		abort();
+	f->events = event_ring_new(1);
+	if (f->events == NULL)
+		abort();
 	f->sources = fake_sources(f);
 	f->source = (struct status_source){
 		.workers = f->workers, .n_workers = STATUS_FAKE_WORKERS,
@@ -121,7 +124,8 @@ status_fake_init(struct status_fake *f, const char *text,
 		.started_wall_us = clock_wall_us() - 3661 * CLOCK_US_PER_S,
 		.config = fake_config, .ready = fake_ready,
 		.listener = fake_listener, .reload = fake_reload,
-		.drain = fake_drain, .sources = f->sources, .mx = f->mx, .ctx = f,
+		.drain = fake_drain, .sources = f->sources, .mx = f->mx,
+		.events = f->events, .ctx = f,
 	};
 }
 
@@ -134,5 +138,6 @@ status_fake_release(struct status_fake *f)
 		free(f->workers[i]);
 	source_health_free(f->sources);
 	mx_health_free(f->mx);
+	event_ring_free(f->events);
 	config_unref(f->config);
 }

@@ -14,6 +14,7 @@ struct status_fake {
 	struct config *config;
 	struct status_source source;
 	struct mx_health *mx;
+	struct event_ring *events;
 	struct source_health *sources;	/* 203.0.113.11 is out */
 	const char *why_not;	/* NULL: ready */
 	const char *reload_error;	/* NULL: reloads */
