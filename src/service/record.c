@@ -51,6 +51,26 @@ record_push(struct record *r, struct record_chunk *chunk)
 	return -1;
 }
 
+int
+record_put(struct record *r, record_write_fn *write, struct span data)
+{
+	struct record_chunk *chunk = record_chunk_grow(NULL, data.len);
+
+	if (chunk == NULL) {
+		atomic_fetch_add_explicit(&r->pushes_dropped, 1,
+		    memory_order_relaxed);
+		return -1;
+	}
+	chunk->write = write;
+	chunk->len = data.len;
+	if (data.len > 0)
+		memcpy(chunk->data, data.data, data.len);
+	if (record_push(r, chunk) == 0)
+		return 0;
+	free(chunk);
+	return -1;
+}
+
 /* ----------------------------------------------------------------- writer */
 
 /* Under the queue's lock. */
@@ -291,11 +311,9 @@ reader(struct record *r)
 	return r->reader;
 }
 
-typedef int query_fn(sqlite3 *db, struct buf *out, const void *arg);
-
-/* Asks the database, or, if it cannot answer, the recent sessions. */
-static int
-ask(struct record *r, struct buf *out, query_fn *fn, const void *arg)
+int
+record_ask(struct record *r, struct buf *out, record_ask_fn *fn,
+    const void *arg)
 {
 	struct record_sqlite *recent;
 	sqlite3 *db;
@@ -332,7 +350,7 @@ record_list(struct record *r, struct buf *out, const struct record_query *query,
 {
 	struct list_query q = { query, limit };
 
-	return ask(r, out, list, &q);
+	return record_ask(r, out, list, &q);
 }
 
 static int
@@ -346,5 +364,5 @@ show(sqlite3 *db, struct buf *out, const void *arg)
 int
 record_show(struct record *r, struct buf *out, struct span id)
 {
-	return ask(r, out, show, &id);
+	return record_ask(r, out, show, &id);
 }

@@ -21,8 +21,16 @@
 #define RECORD_CHUNK_ANNOTATIONS_MAX 32
 #define RECORD_CHUNK_HARD_MAX (1024 * 1024)
 
+/* Writes rows out of a chunk's bytes, in the writer thread and within its
+ * transaction. SQLite's codes. It may be called again with the same bytes, after
+ * a failure. */
+struct sqlite3;
+typedef int record_write_fn(struct sqlite3 *db, struct span data);
+
 struct record_chunk {
 	struct record_chunk *next;
+	record_write_fn *write;		/* what it holds is no session's; NULL:
+					   facts */
 	unsigned references;		/* writer thread only */
 	char id[ULID_TEXT_LEN + 1];	/* of the session */
 	bool last;			/* of its session */

@@ -14,6 +14,18 @@
  * caller's, and is counted. */
 int record_push(struct record *r, struct record_chunk *chunk) MUSTUSE;
 
+/* A chunk that is no session's, with a copy of data, likewise. */
+int record_put(struct record *r, record_write_fn *write, struct span data)
+	MUSTUSE;
+
+/* Asks the database through the readers' connection, or, if it cannot answer,
+ * the recent sessions. fn: 0; -1, the database cannot answer; 1, it has no such
+ * thing. 0, or -1 without an answer: out is then as before, if fn sees to
+ * that. */
+typedef int record_ask_fn(sqlite3 *db, struct buf *out, const void *arg);
+int record_ask(struct record *r, struct buf *out, record_ask_fn *fn,
+	const void *arg) MUSTUSE;
+
 /* What is wrong with a sink, and when to try it again. Backs off from 100 ms
  * to 5 s; logs a cause once a minute. Times are monotonic. */
 struct record_trouble {

@@ -218,7 +218,9 @@ enum record_sqlite_result
 record_sqlite_write(struct record_sqlite *s, const struct record_chunk *chunk,
     char error[RECORD_SQLITE_ERROR_MAX])
 {
-	return finish(s, record_rows_write(&s->rows, chunk), error);
+	return finish(s, chunk->write != NULL ?
+	    chunk->write(s->db, span_of(chunk->data, chunk->len)) :
+	    record_rows_write(&s->rows, chunk), error);
 }
 
 enum record_sqlite_result

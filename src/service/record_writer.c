@@ -134,7 +134,8 @@ json_run(struct record_writer *w, const struct record_list *list, bool force,
 		return;
 	}
 	for (chunk = list->head; ok && chunk != NULL; chunk = chunk->next) {
-		record_json_add(&w->json, chunk);
+		if (chunk->write == NULL)
+			record_json_add(&w->json, chunk);
 		held++;
 		if (buf_len(&w->json.out) < JSON_WRITE_BYTES)
 			continue;
@@ -303,7 +304,7 @@ record_writer_run(struct record_writer *w, struct record_list *list, bool force,
 		json_run(w, list, force, now_us);
 	while ((chunk = record_list_take(list)) != NULL) {
 		record_chunk_ref(chunk);
-		if (w->recent != NULL)
+		if (w->recent != NULL && chunk->write == NULL)
 			record_recent_add(w->recent, chunk);
 		if (w->sqlite_path != NULL &&
 		    !record_list_is_full(&w->waiting, w->max, chunk)) {

@@ -4,7 +4,7 @@
  */
 #include "record_fixture.h"
 
-#include "service/record_chunk.h"
+#include "service/record_internal.h"
 #include "service/record_schema.h"
 
 #include <sys/mount.h>
@@ -352,12 +352,53 @@ logs_once(void **state)
 	fixture_free(f);
 }
 
+static int
+write_number(sqlite3 *db, struct span data)
+{
+	char sql[128];
+
+	if (data.len == 0)
+		return SQLITE_CONSTRAINT;
+	snprintf(sql, sizeof(sql), "CREATE TABLE IF NOT EXISTS numbers (n);"
+	    "INSERT INTO numbers VALUES (%u)", data.data[0]);
+	return sqlite3_exec(db, sql, NULL, NULL, NULL);
+}
+
+/* Rows that are no session's go the same way, and what SQLite refuses takes
+ * nothing else with it. */
+static void
+other_rows(void **state)
+{
+	struct fixture *f = fixture_new("/tmp");
+	struct record_status status;
+	struct record *r;
+
+	(void)state;
+	f->config.record.json = f->json;
+	r = record_start(&f->config);
+	put_session(r, f, WALL_US, NULL);
+	assert_int_equal(record_put(r, write_number, SPAN("\x07")), 0);
+	assert_int_equal(record_put(r, write_number, SPAN("")), 0);
+	assert_int_equal(record_put(r, write_number, SPAN("\x05")), 0);
+	put_session(r, f, WALL_US, NULL);
+	record_flush(r);
+	expect(f->db, "SELECT group_concat(n, ' ') FROM numbers", "7 5");
+	expect(f->db, "SELECT count(*) FROM connections", "2");
+	record_get_status(r, &status);
+	assert_int_equal(status.failed, 1);
+	assert_int_equal(status.dropped, 0);
+	assert_true(status.json_ok);
+	record_stop(r);
+	fixture_free(f);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(locked),
 		cmocka_unit_test(bounded),
+		cmocka_unit_test(other_rows),
 		cmocka_unit_test(bounded_in_bytes),
 		cmocka_unit_test(corrupt),
 		cmocka_unit_test(damaged_page),
