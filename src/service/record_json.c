@@ -314,6 +314,7 @@ fact(struct record_json *j, const struct fact *f)
 		fact_process(j, f);
 		break;
 	case FACT_LINE:
+		number(j, "number", j->cursor.line);
 		string(j, "direction",
 		    fact_direction_text(f->u.line.direction));
 		span(j, "data", f->u.line.data);
