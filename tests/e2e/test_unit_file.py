@@ -61,3 +61,22 @@ def test_only_one_capability(units):
                        ("ProtectSystem", "strict"), ("User", "weir"),
                        ("SystemCallFilter", "@system-service")]:
         assert re.findall(rf"^{key}=(.*)$", text, re.M) == [value]
+
+
+EXPORTERS = sorted((ROOT / "contrib" / "exporters").glob("*.service.in"))
+
+
+@pytest.mark.parametrize("path", EXPORTERS, ids=lambda path: path.stem)
+def test_systemd_accepts_the_exporters_and_they_are_hardened(units, path):
+    name = path.stem
+    command = f"@pkglibexecdir@/exporters/{name.removesuffix('.service')}"
+    text = path.read_text()
+    assert command in text
+    (units / name).write_text(text.replace(command, TRUE)
+                              .replace("@docdir@", "/usr/share/doc/weir"))
+    done = analyze(units, "verify", "--man=no", f"./{name}")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    done = analyze(units, "security", "--offline=true", "--no-pager",
+                   f"./{name}")
+    level = re.search(r"exposure level for \S+: ([0-9.]+)", done.stdout)
+    assert level and float(level[1]) <= 1.5, done.stdout

@@ -1,0 +1,143 @@
+"""How every exporter runs: its options, its log, when it tries again, and how
+it ends."""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import traceback
+from pathlib import Path
+
+from .lines import Lines, Locked
+
+POLL_S = 0.2
+FIRST_S, LONGEST_S = 1.0, 60.0      # between attempts when the target is away
+USAGE, TEMPFAIL = 64, 75
+
+
+class Away(Exception):
+    """The target does not take anything now; in words for the operator."""
+
+
+class Wrong(Exception):
+    """What is configured cannot work; in words for the operator."""
+
+
+def say(text):
+    """To standard error, which systemd gives to the journal."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def secret(file, variable):
+    """From a file or the environment, and never from the command line, which
+    everybody on the machine can read."""
+    if file is None:
+        return os.environ.get(variable)
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeError) as error:
+        raise Wrong(f"{file}: {error}") from None
+
+
+def options(name, description, epilog=None):
+    """The options of every reader of lines."""
+    parser = argparse.ArgumentParser(
+        prog=name, description=description, epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False)
+    group = parser.add_argument_group("what to read")
+    group.add_argument(
+        "--json", metavar="FILE", default="/var/lib/weir/record.json",
+        help="record.json of weir.conf (default: %(default)s)")
+    group.add_argument(
+        "--state", metavar="FILE", default=f"/var/lib/{name}/state",
+        help="remembers how far it has come (default: %(default)s)")
+    group.add_argument(
+        "--once", action="store_true",
+        help="stop at the end of the file, for cron: exit code 75 when the "
+             "target is away, and the next run goes on from there")
+    return parser
+
+
+class Stop:
+    """Set by SIGTERM and SIGINT, between two steps of work."""
+
+    def __init__(self):
+        self.event = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.event.set())
+
+    def __bool__(self):
+        return self.event.is_set()
+
+    def wait(self, seconds):
+        return self.event.wait(seconds)
+
+
+class Retry:
+    """Calls until it works, waiting longer each time."""
+
+    def __init__(self, stop, once=False):
+        self.stop, self.once = stop, once
+
+    def __call__(self, call, *arguments):
+        """True: done. False: told to stop before it was."""
+        pause = FIRST_S
+        while True:
+            try:
+                call(*arguments)
+            except Away as error:
+                if self.once:
+                    raise
+                say(f"{error}; trying again in {pause:.0f} s")
+                if self.stop.wait(pause):
+                    return False
+                pause = min(2 * pause, LONGEST_S)
+            else:
+                if pause > FIRST_S:
+                    say("it works again")
+                return True
+
+
+def follow(args, target, from_end=False):
+    """Gives all events to target until the end.
+
+    target.resume(carried)   what carried() has said before a restart, or None
+    target.prepare(events)   makes of them what is to be sent
+    target.send(prepared)    may raise Away; then it gets the same again
+    target.idle()            each time that there is nothing to read
+    target.carried()         what the state file is to keep, as JSON
+    """
+    stop = Stop()
+    lines = Lines(args.json, args.state, say, from_end)
+    retry = Retry(stop, args.once)
+    target.resume(lines.carried)
+    while not stop:
+        events = lines.read()
+        if events and not retry(target.send, target.prepare(events)):
+            break       # not committed, so it comes again
+        if not events and not retry(target.idle):
+            break
+        lines.commit(target.carried())
+        if not events and (args.once or stop.wait(POLL_S)):
+            break
+
+
+def main(work, *arguments):
+    """Runs work(...) and turns what went wrong into words and exit codes."""
+    try:
+        work(*arguments)
+    except Wrong as error:
+        say(f"{error}")
+        sys.exit(USAGE)
+    except (Away, Locked) as error:
+        say(f"{error}")
+        sys.exit(TEMPFAIL)
+    except OSError as error:
+        say(f"{error}")
+        sys.exit(TEMPFAIL)
+    except Exception:       # a bug: the journal gets all of it
+        traceback.print_exc()
+        sys.exit(1)
+    sys.exit(0)

@@ -1,0 +1,173 @@
+"""weir-export-mariadb, with real sessions and a real mariadbd."""
+
+import tempfile
+from pathlib import Path
+
+import exporters
+import pytest
+from blackbox import wait_for
+
+NAME = "weir-export-mariadb"
+SECRET = {"WEIR_MARIADB_PASSWORD": "secret<&"}
+CONNECTIONS = "SELECT id, mail_from, mail_to, occurred_at, elapse FROM " \
+    "connections ORDER BY id"
+COMMUNICATIONS = "SELECT id, connection_id, direction, data, occurred_at " \
+    "FROM communications ORDER BY id"
+
+
+@pytest.fixture(scope="module")
+def server():
+    with tempfile.TemporaryDirectory(prefix="weir-exporters-") as place:
+        made = exporters.MariaDB(Path(place)).start()
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def mariadb(server):
+    if server.process.poll() is not None:
+        server.start()
+    return server.fresh()
+
+
+def as_sqlite(rows):
+    """With times as weir writes them."""
+    return [tuple(value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+                  if hasattr(value, "strftime") else value for value in row)
+            for row in rows]
+
+
+def mail(proxy, sender=b"a@b.example", recipients=(b"c@d.example",),
+         body=b"Subject: x\r\n\r\nbody\r\n"):
+    with proxy.connect() as client:
+        client.raw(b"MAIL FROM:<" + sender + b">\r\n")
+        for recipient in recipients:
+            client.raw(b"RCPT TO:<" + recipient + b">\r\n")
+        assert client.ask("DATA")[:3] == "354"
+        client.raw(body + b".\r\n")
+        client.ask("QUIT")
+
+
+def strange_sessions(proxy):
+    mail(proxy)
+    mail(proxy, b"", [b"x" * 60 + b"%d@" % n + b"y" * 180 + b".example"
+                      for n in range(300)])
+    mail(proxy, body="Subject: \U0001f980 \u202e \ufffd\r\n".encode()
+         + b"X: \xff\xfe '\\'; DROP TABLE connections; -- %s %(a)s\r\n\r\n.\r\n")
+    with proxy.connect() as client:     # nothing was sent
+        client.ask("QUIT")
+    with proxy.connect() as client:     # two transactions: the first counts
+        client.envelope("first@b.example", "c@d.example")
+        client.ask("RSET")
+        client.envelope("second@b.example", "e@d.example")
+        client.ask("QUIT")
+    return 5
+
+
+def test_the_tables_are_those_of_weirs_own_database(bench, place, mariadb):
+    bench.mx()
+    proxy = bench.weir()
+    count = strange_sessions(proxy)
+    exporters.wait_closed(place / "weir.json", count)
+    proxy.wait_rows("SELECT * FROM connections", count=count)
+    own = [proxy.rows(query) for query in (CONNECTIONS, COMMUNICATIONS)]
+
+    def look():
+        return [as_sqlite(mariadb.rows(query))
+                for query in (CONNECTIONS, COMMUNICATIONS)]
+    run = (place, NAME, *mariadb.options)
+    exporters.once(*run, json=place / "weir.json", **SECRET)
+    expected = [[tuple(row.values()) for row in rows] for rows in own]
+    assert look() == expected
+    assert len(expected[0]) == count
+    # again, and from the beginning
+    exporters.once(*run, json=place / "weir.json", **SECRET)
+    (place / f"{NAME}.state").unlink()
+    exporters.once(*run, json=place / "weir.json", **SECRET)
+    assert look() == expected
+    # the query that users of the older tool have
+    session = expected[0][0][0]
+    said = mariadb.rows("SELECT direction, data FROM communications "
+                        "WHERE connection_id = %s ORDER BY occurred_at",
+                        session)
+    assert said == [row[2:4] for row in expected[1] if row[1] == session]
+    assert ("->", "MAIL FROM:<a@b.example>\\r\\n") in said
+
+
+def test_columns_are_exactly_those_listed(place, mariadb):
+    (place / "weir.json").write_text("")
+    (place / "password").write_text("secret<&\n")
+    exporters.once(place, NAME, *mariadb.options, "--password-file",
+                   place / "password", json=place / "weir.json")
+    # tables are made with the first row; none has come
+    assert mariadb.rows("SHOW TABLES") == []
+    event(place / "weir.json", 0)
+    exporters.once(place, NAME, *mariadb.options, "--password-file",
+                   place / "password", json=place / "weir.json")
+    assert [row[0] for row in mariadb.rows("SHOW COLUMNS FROM connections")
+            ] == ["id", "mail_from", "mail_to", "occurred_at", "elapse"]
+    assert [row[0] for row in mariadb.rows("SHOW COLUMNS FROM communications")
+            ] == ["id", "connection_id", "direction", "data", "occurred_at"]
+
+
+def event(path, number, data="QUIT"):
+    with open(path, "a", encoding="utf-8") as file:
+        file.write('{"time":"2026-11-22T01:20:33.%06dZ","session":'
+                   '"01M80DEDF5675KB33T0VEV60FE","event":"line","number":%d,'
+                   '"direction":"->","data":"%s"}\n' % (number, number, data))
+
+
+def test_goes_on_after_the_server_and_itself_were_killed(place, mariadb):
+    path = place / "weir.json"
+    event(path, 0)
+    running = exporters.Exporter(place, NAME, *mariadb.options, json=path,
+                                 **SECRET)
+    try:
+        count = "SELECT count(*), count(DISTINCT id) FROM communications"
+        wait_for(lambda: mariadb.rows("SHOW TABLES LIKE 'communications'")
+                 and mariadb.rows(count) == [(1, 1)], "the first row")
+        mariadb.kill()
+        for number in range(1, 300):
+            event(path, number)
+        running.wait_log("trying again in 1 s")
+        mariadb.start()
+        wait_for(lambda: mariadb.rows(count) == [(300, 300)], "300 rows",
+                 exporters.PATIENCE)
+        running.wait_log("it works again")
+        running.kill()
+        for number in range(300, 400):
+            event(path, number)
+        running = exporters.Exporter(place, NAME, *mariadb.options, json=path,
+                                     **SECRET)
+        wait_for(lambda: mariadb.rows(count) == [(400, 400)], "400 rows",
+                 exporters.PATIENCE)
+        running.stop()
+    finally:
+        running.close()
+
+
+def test_says_why_it_is_refused_and_keeps_its_place(place, mariadb):
+    path = place / "weir.json"
+    event(path, 0)
+    run = (place, NAME, *mariadb.options)
+    said = exporters.once(*run, json=path, code=75,
+                          WEIR_MARIADB_PASSWORD="wrong")
+    assert "MariaDB: Access denied for user 'weir'@'localhost'" in said
+    said = exporters.once(*run, "--password-file", "/nonexistent", json=path,
+                          code=64)
+    assert "/nonexistent" in said
+    exporters.once(*run, json=path, **SECRET)
+    assert len(mariadb.rows("SELECT id FROM communications")) == 1
+
+
+def test_a_row_that_a_table_cannot_hold_stops_no_other(place, mariadb):
+    path = place / "weir.json"
+    mariadb.rows("CREATE TABLE communications (id CHAR(35) PRIMARY KEY, "
+                 "connection_id CHAR(26), direction CHAR(2), "
+                 "data VARCHAR(20), occurred_at DATETIME(6))")
+    for number, data in enumerate(("a", "b" * 21, "c")):
+        event(path, number, data)
+    said = exporters.once(place, NAME, *mariadb.options, json=path, **SECRET)
+    assert "refuses row '01M80DEDF5675KB33T0VEV60FE-00000001'" in said
+    assert mariadb.rows("SELECT data FROM communications ORDER BY id") == [
+        ("a",), ("c",)]
