@@ -16,8 +16,8 @@ struct leg {
 	struct driver *driver;
 	struct stream *stream;
 	struct connect_attempt *attempt;
-	struct addr destination, local;	/* as dialled, and our end */
-	struct addr source;		/* as asked for; NONE: not known */
+	struct addr destination, local;	/* as dialled, and our end, or where it
+					   would be; NONE: not known */
 	struct mx_visit *visit;		/* what is measured of it */
 	struct driver_lookup *lookup;	/* what TLS is to show; or NULL */
 	struct dns_confirm_query *confirm;	/* its name, before TLS; or NULL */
@@ -99,7 +99,7 @@ void driver_tls_client(void *ctx, const struct tls_info *info,
 const struct policy_health *driver_measured(struct driver *d,
 	const struct session_policy *policies);
 void driver_bind_failed(void *leg, const struct addr *source);
-void driver_measure_failed(struct leg *leg);
+enum mx_result driver_measure_failed(int error);
 void driver_measure_begin(struct leg *leg);
 void driver_measure(struct leg *leg, const struct session_action *a);
 void driver_measure_end(struct leg *leg);

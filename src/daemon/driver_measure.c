@@ -5,6 +5,8 @@
  */
 #include "daemon/driver_internal.h"
 
+#include <errno.h>
+
 static struct worker_shared *
 shared_of(const struct leg *leg)
 {
@@ -39,14 +41,24 @@ driver_bind_failed(void *ctx, const struct addr *source)
 	struct leg *leg = ctx;
 
 	source_health_failed(shared_of(leg)->sources, source);
-	leg->source = (struct addr){ .family = ADDR_NONE };
 }
 
-void
-driver_measure_failed(struct leg *leg)
+/* What it says about the MX that connect(2) came to this errno. */
+enum mx_result
+driver_measure_failed(int error)
 {
-	mx_health_unreached(shared_of(leg)->mx, &leg->source,
-	    &leg->destination, now_us(leg));
+	switch (error) {
+	case ETIMEDOUT:
+		return MX_RESULT_TIMED_OUT;
+	case ECONNREFUSED:
+	case ECONNRESET:
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+	case ENOPROTOOPT:	/* ICMP: protocol unreachable */
+		return MX_RESULT_REFUSED;
+	default:		/* our own ports, memory, firewall */
+		return MX_RESULT_NONE;
+	}
 }
 
 void
@@ -60,12 +72,26 @@ driver_measure_begin(struct leg *leg)
 void
 driver_measure(struct leg *leg, const struct session_action *a)
 {
-	if (a->u.measure.what == SESSION_MEASURE_GREETING)
-		mx_visit_greeted(leg->visit, a->u.measure.reply, now_us(leg));
-	else
-		mx_visit_judged(leg->visit, a->u.measure.reply,
-		    a->u.measure.what == SESSION_MEASURE_CONTENT,
-		    a->u.measure.data_reply_us, now_us(leg));
+	struct mx_sample *m = a->u.measure.sample;
+	struct mx_health *h = shared_of(leg)->mx;
+	char group[MX_GROUP_MAX];
+
+	if (a->u.measure.greeting != NULL) {
+		mx_visit_greeted(leg->visit, a->u.measure.greeting,
+		    now_us(leg));
+		return;
+	}
+	if (m->source.family == ADDR_NONE)
+		m->source = leg->local;
+	if (h == NULL || m->source.family == ADDR_NONE)
+		return;		/* from where? */
+	m->group = mx_visit_group(leg->visit);
+	if (m->group[0] == '\0') {
+		mx_health_group(h, &m->destination, group, m->now_us);
+		m->group = group;
+	}
+	m->min_rtt_us = stream_min_rtt_us(leg->stream);
+	mx_health_learn(h, m);
 }
 
 void

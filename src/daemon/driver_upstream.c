@@ -143,7 +143,8 @@ leg_proxy_header(struct leg *leg)
 }
 
 static void
-leg_connected(void *ctx, int fd, const struct addr *local, const char *why)
+leg_connected(void *ctx, int fd, const struct addr *local, const char *why,
+    int error)
 {
 	struct leg *leg = ctx;
 	struct driver *d = leg->driver;
@@ -172,8 +173,11 @@ leg_connected(void *ctx, int fd, const struct addr *local, const char *why)
 		    loop_now_us(d->worker->loop));
 		histogram_add(&d->worker->metrics->connect_us,
 		    ev.u.connected.took_us);
-	} else if (fd < 0)
-		driver_measure_failed(leg);
+	} else if (fd < 0) {
+		if (local->family != ADDR_NONE)
+			leg->local = *local;
+		ev.u.failed.result = driver_measure_failed(error);
+	}
 	driver_feed(d, &ev);
 }
 
@@ -220,7 +224,7 @@ driver_connect(struct driver *d, const struct session_action *a)
 	if (a->u.connect.reuse && leg_found(d->up))
 		return;
 	d->up->destination = request.destination;
-	d->up->source = request.source;
+	d->up->local = request.source;
 	d->up->dialled_us = loop_now_us(d->worker->loop);
 	/* What the client meant was looked at when it came. */
 	if (!addr_eq(&request.destination, &d->destination) &&

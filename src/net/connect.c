@@ -30,6 +30,7 @@ struct connect_attempt {
 	void *ctx;
 	int fd;
 	bool settled;		/* on_settled is under way */
+	int error;		/* what the network said; 0: nothing */
 	char why[160];		/* "": connected */
 };
 
@@ -50,17 +51,16 @@ tell(struct connect_attempt *a)
 	struct sockaddr_storage ss = { .ss_family = AF_UNSPEC };
 	socklen_t len = sizeof(ss);
 	struct addr local = { .family = ADDR_NONE };
+	bool connected = a->why[0] == '\0';
 
-	if (a->why[0] != '\0') {
-		attempt_free(a);
-		copy.fn(copy.ctx, -1, &local, copy.why);
-		return;
-	}
-	if (getsockname(a->fd, (struct sockaddr *)&ss, &len) == 0)
+	if ((connected || a->error != 0) &&
+	    getsockname(a->fd, (struct sockaddr *)&ss, &len) == 0)
 		local = addr_from_sockaddr((struct sockaddr *)&ss);
-	a->fd = -1;
+	if (connected)
+		a->fd = -1;
 	attempt_free(a);
-	copy.fn(copy.ctx, copy.fd, &local, "");
+	copy.fn(copy.ctx, connected ? copy.fd : -1, &local, copy.why,
+	    copy.error);
 }
 
 static void
@@ -87,6 +87,7 @@ on_event(evutil_socket_t fd, short what, void *ctx)
 		error = errno;
 	if (error != 0)
 		snprintf(a->why, sizeof(a->why), "%s", reason_errno(error));
+	a->error = error;
 	tell(a);
 }
 
@@ -211,6 +212,7 @@ begin(struct connect_attempt *a, const struct connect_request *r)
 		return 1;
 	if (errno == EINPROGRESS)
 		return 0;
+	a->error = errno;
 	fail(a, "", errno);
 	return -1;
 }

@@ -25,9 +25,11 @@ struct connect_attempt;
 
 /* fd: connected, non-blocking, TCP_NODELAY, the receiver's to close; or -1,
  * and why in words ("connection refused", "source address 192.0.2.7 cannot be
- * bound: ..."). The attempt is gone when this is called. */
+ * bound: ..."), and as the errno that answered our SYN; 0: none was sent.
+ * local: NONE only where the kernel has chosen none. The attempt is gone when
+ * this is called. */
 typedef void connect_fn(void *ctx, int fd, const struct addr *local,
-	const char *why);
+	const char *why, int error);
 
 /* Never calls fn before it returns. NULL: no memory. */
 struct connect_attempt *connect_start(struct loop *loop,

@@ -23,6 +23,9 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -429,6 +432,22 @@ on_timer(void *ctx)
 	} else if (s->blocked) {
 		stream_tell_eof(s, "write timed out");
 	}
+}
+
+uint32_t
+stream_min_rtt_us(const struct stream *s)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+	const socklen_t need = offsetof(struct tcp_info, tcpi_min_rtt) +
+	    sizeof(info.tcpi_min_rtt);
+
+	/* ~0 in the kernel where it has seen none */
+	if (s == NULL || s->fd == -1 || getsockopt(s->fd, IPPROTO_TCP,
+	    TCP_INFO, &info, &len) != 0 || len < need ||
+	    info.tcpi_min_rtt == UINT32_MAX)
+		return 0;
+	return info.tcpi_min_rtt;
 }
 
 bool

@@ -111,6 +111,9 @@ bool stream_tls_offered_too_much(const struct stream *s);
  * they came; empty: none. */
 struct span stream_tls_first(const struct stream *s);
 
+/* The least round-trip time that TCP has seen on it; 0: not known. */
+uint32_t stream_min_rtt_us(const struct stream *s);	/* NULL: 0 */
+
 /* In on_eof: TLS itself went wrong, and not only the connection beneath. */
 bool stream_tls_broke(const struct stream *s);
 

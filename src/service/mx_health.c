@@ -188,14 +188,17 @@ recall_name(struct mx_health *h, const struct addr *destination,
 	return same;
 }
 
-static void
-group_of(struct mx_health *h, const struct addr *destination,
+void
+mx_health_group(struct mx_health *h, const struct addr *destination,
     char group_r[MX_GROUP_MAX], uint64_t now_us)
 {
-	struct shard *s = shard_of_destination(h, destination);
+	struct shard *s;
 	struct name *n;
 
 	mx_group_by_address(destination, group_r);
+	if (h == NULL)
+		return;
+	s = shard_of_destination(h, destination);
 	pthread_mutex_lock(&s->lock);
 	n = find_name(s, destination);
 	if (n != NULL) {
@@ -312,20 +315,6 @@ mx_visit_end(struct mx_visit *v)
 	free(v);
 }
 
-static void
-judge(struct mx_health *h, const char *group, const struct addr *source,
-    unsigned class, enum mx_category category, uint64_t data_reply_us,
-    uint64_t now_us)
-{
-	uint64_t hash;
-	struct shard *s = lock_group(h, group, &hash);
-	struct mx_pair *p = get_pair(s, hash, group, source, now_us);
-
-	if (p != NULL)
-		mx_pair_count(p, class, category, data_reply_us, now_us);
-	pthread_mutex_unlock(&s->lock);
-}
-
 void
 mx_visit_greeted(struct mx_visit *v, const struct policy_reply *greeting,
     uint64_t now_us)
@@ -342,31 +331,33 @@ mx_visit_greeted(struct mx_visit *v, const struct policy_reply *greeting,
 		learn_name(v->health, &v->destination, greeted, v->group,
 		    now_us);
 	else
-		group_of(v->health, &v->destination, v->group, now_us);
+		mx_health_group(v->health, &v->destination, v->group, now_us);
 	count_open(v->health, v->group, &v->source, 1, now_us);
-	if (greeting->code / 100 != 2)
-		mx_visit_judged(v, greeting, false, 0, now_us);
 }
 
-void
-mx_visit_judged(struct mx_visit *v, const struct policy_reply *reply,
-    bool heard, uint64_t data_reply_us, uint64_t now_us)
+const char *
+mx_visit_group(const struct mx_visit *v)
 {
-	if (v != NULL && v->group[0] != '\0')
-		judge(v->health, v->group, &v->source, reply->code / 100,
-		    mx_reply_category(reply, heard), data_reply_us, now_us);
+	return v == NULL ? "" : v->group;
 }
 
-void
-mx_health_unreached(struct mx_health *h, const struct addr *source,
-    const struct addr *destination, uint64_t now_us)
-{
-	char group[MX_GROUP_MAX];
+/* --------------------------------------------------------------- learning */
 
-	if (h == NULL || source->family == ADDR_NONE)
+void
+mx_health_learn(struct mx_health *h, const struct mx_sample *m)
+{
+	uint64_t hash;
+	struct shard *s;
+	struct mx_pair *p;
+
+	if (h == NULL || m->result == MX_RESULT_NONE)
 		return;
-	group_of(h, destination, group, now_us);
-	judge(h, group, source, 4, MX_OTHER, 0, now_us);
+	s = lock_group(h, m->group, &hash);
+	p = get_pair(s, hash, m->group, &m->source, m->now_us);
+	if (p != NULL)
+		mx_pair_count(p, m->result == MX_RESULT_REJECTED ? 5 : 4,
+		    m->category, m->phase_us[MX_PHASE_DATA], m->now_us);
+	pthread_mutex_unlock(&s->lock);
 }
 
 /* ---------------------------------------------------------------- reading */
@@ -407,7 +398,7 @@ mx_health_view(struct mx_health *h, const struct addr *destination,
 
 	if (h == NULL || destination->family == ADDR_NONE)
 		return NULL;
-	group_of(h, destination, group, now_us);
+	mx_health_group(h, destination, group, now_us);
 	s = lock_group(h, group, &hash);
 	n = collect(s, hash, group, list);
 	if (n > 0)

@@ -2,7 +2,7 @@
  * What weir measures of the MXs, per source address and group of MXs
  * (mx/group.h): the evidence in Connect.health.
  *
- *	a connection:  begin -> greeted -> judged ... -> end     (any worker)
+ *	a connection:  begin -> greeted -> learn ... -> end      (any worker)
  *	CONNECT:       view                                      (any worker)
  *
  * One table for all workers, in shards by group, each behind a mutex that is
@@ -20,6 +20,8 @@
 #include "base/addr.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "mx/group.h"
+#include "mx/sample.h"
 #include "policy/event.h"
 
 #define MX_HEALTH_PAIRS 4096
@@ -41,20 +43,21 @@ struct mx_visit *mx_visit_begin(struct mx_health *h,
 	const struct addr *source, const struct addr *destination);
 
 /* The MX's greeting: from now on the session is open, and the destination is
- * of the group that it names. A refusal counts as a refused transaction. */
+ * of the group that it names. */
 void mx_visit_greeted(struct mx_visit *v, const struct policy_reply *greeting,
 	uint64_t now_us);
 
-/* The MX has decided on a transaction. heard: it had the content. */
-void mx_visit_judged(struct mx_visit *v, const struct policy_reply *reply,
-	bool heard, uint64_t data_reply_us, uint64_t now_us);
+/* The group's name, while the visit lasts; "": not greeted yet, or v is NULL. */
+const char *mx_visit_group(const struct mx_visit *v);
 
 void mx_visit_end(struct mx_visit *v);
 
-/* There was no connection: counts as a deferral, for the group that is known
- * or its network. source NONE: nobody knows from where, nothing is counted. */
-void mx_health_unreached(struct mx_health *h, const struct addr *source,
-	const struct addr *destination, uint64_t now_us);
+/* What is known of a destination: its group, or else its network. */
+void mx_health_group(struct mx_health *h, const struct addr *destination,
+	char group_r[MX_GROUP_MAX], uint64_t now_us);
+
+/* What a transaction or a connection taught, whole. h may be NULL. */
+void mx_health_learn(struct mx_health *h, const struct mx_sample *m);
 
 /* What is known of a destination. health points into it: one free(). */
 struct mx_view {

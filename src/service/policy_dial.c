@@ -35,11 +35,13 @@ tell(struct policy_dial *d, int fd, const char *why)
 }
 
 static void
-on_connected(void *ctx, int fd, const struct addr *local, const char *why)
+on_connected(void *ctx, int fd, const struct addr *local, const char *why,
+    int error)
 {
 	struct policy_dial *d = ctx;
 
 	(void)local;
+	(void)error;
 	d->attempt = NULL;
 	if (fd >= 0 || d->tried >= d->n_addresses || try_next(d) != 0)
 		tell(d, fd, why);

@@ -210,18 +210,3 @@ session_count(struct session *s, enum session_counter counter, uint64_t n)
 	a->u.count.counter = counter;
 	a->u.count.add = n;
 }
-
-/* The reply's lines are kept already: its own memory is not. */
-void
-session_measure(struct session *s, enum session_measure what,
-    const struct policy_reply *reply, uint64_t data_reply_us)
-{
-	struct session_action *a = session_act(s, SESSION_MEASURE,
-	    SESSION_UPSTREAM);
-	struct policy_reply *kept = session_alloc(s, sizeof(*kept));
-
-	*kept = *reply;
-	a->u.measure.what = what;
-	a->u.measure.reply = kept;
-	a->u.measure.data_reply_us = data_reply_us;
-}

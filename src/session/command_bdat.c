@@ -130,6 +130,8 @@ bdat_pass(struct session *s, struct pending *p)
 	if (c == NULL && (c = session_content_new(s, p)) == NULL)
 		return;
 	c->chunked = true;
+	if (t->measured.body_since_us == 0)
+		t->measured.body_since_us = s->now_us;
 	session_forward(s, p, span_of(p->line, p->line_len));
 	session_chunk_begin(s, p);
 }

@@ -184,6 +184,7 @@ ehlo_reply(struct session *s, struct pending *p, const struct mx_reply *reply)
 		ehlo_taken(s, p, p->command == &session_command_ehlo, reply);
 		return;
 	}
+	session_measure_ehlo_refused(s, reply);
 	session_reply_raw(s, p, reply->raw);
 	p->reply_is_mx = true;
 }
@@ -208,6 +209,7 @@ session_ehlo_again_reply(struct session *s, const struct mx_reply *reply)
 	session_hello_parse(s, &hello);
 	session_fact_lines(s, FACT_MX_TO_WEIR, reply->raw);
 	if (reply->code / 100 != 2) {
+		session_measure_ehlo_refused(s, reply);
 		session_rehome_refused(s, "EHLO", reply);
 		return;
 	}

@@ -139,6 +139,7 @@ mail_reply(struct session *s, struct pending *p, const struct mx_reply *reply)
 {
 	struct transaction *t = p->transaction;
 
+	session_phase(t, MX_PHASE_MAIL, reply->took_us);
 	session_reply_raw(s, p, reply->raw);
 	p->reply_is_mx = true;
 	if (reply->code / 100 == 2) {

@@ -60,6 +60,15 @@ rcpt_parse(struct session *s, struct pending *p)
 }
 
 static void
+rcpt_is_first(struct transaction *t, const struct pending *p)
+{
+	struct smtp_path path;
+
+	if (smtp_path_parse(p->parsed.args, SPAN("TO"), &path) == 0)
+		session_measure_recipient(t, path.address);
+}
+
+static void
 rcpt_pass(struct session *s, struct pending *p)
 {
 	struct transaction *t = p->transaction;
@@ -78,6 +87,8 @@ rcpt_pass(struct session *s, struct pending *p)
 		return;
 	}
 	if (t != NULL) {
+		if (t->n_sent == 0)
+			rcpt_is_first(t, p);
 		t->recipients[p->index].sent = true;
 		t->n_sent++;
 		t->n_unsettled++;
@@ -140,6 +151,7 @@ rcpt_reply(struct session *s, struct pending *p, const struct mx_reply *reply)
 	p->reply_is_mx = true;
 	if (t == NULL)
 		return;
+	session_phase(t, MX_PHASE_RCPT, reply->took_us);
 	t->n_unsettled--;
 	t->recipients[p->index].accepted = accepted;
 	if (accepted) {

@@ -31,6 +31,7 @@ session_dial(struct session *s)
 	struct session_action *a;
 
 	session_enter_upstream(s, UPSTREAM_CONNECTING);
+	session_measure_anew(s->up);
 	s->up->dialled_us = s->now_us;
 	a = session_act(s, SESSION_CONNECT, SESSION_UPSTREAM);
 	a->u.connect.destination = s->up->route->destination;
@@ -171,7 +172,7 @@ connect_rule(struct session *s)
 	else if (q->merge.outbound >= 0 &&
 	    (why = connect_outbound(s, q)) != NULL) {
 		s->up->dialled_us = s->now_us;
-		session_connect_failed(s, why);
+		session_connect_failed(s, why, MX_RESULT_NONE);
 	} else
 		session_dial(s);
 	session_inquiry_free(s, q);
@@ -215,6 +216,8 @@ session_connected(struct session *s, const struct session_event *ev)
 	s->up->tls_failed_before = ev->u.connected.tls_failed_before;
 	s->up->tls_skip |= s->up->tls_failed_before != TLS_RESULT_SUCCESS;
 	s->up->connect_us = ev->u.connected.took_us;
+	session_phase_of_connection(s->up, MX_PHASE_CONNECT,
+	    s->up->connect_us);
 	s->up->local = ev->u.connected.local;
 	s->up->reply_since_us = s->now_us;
 	s->up->round_trips++;
@@ -261,12 +264,14 @@ connect_failed_fact(struct session *s, const char *why)
 }
 
 void
-session_connect_failed(struct session *s, const char *why)
+session_connect_failed(struct session *s, const char *why,
+    enum mx_result result)
 {
 	char where[ADDR_TEXT_MAX];
 	struct buf *b = session_scratch_buf(s);
 	struct span line;
 
+	session_measure_unreached(s, result);
 	session_count(s, SESSION_COUNTER_CONNECT_FAILED, 1);
 	addr_format_port(&s->up->route->destination, where);
 	buf_printf(b, "%s %s: %s", s->config->hostname, where, why);
@@ -320,8 +325,9 @@ session_connect_reused(struct session *s, struct session_kept *k)
 	up->local = k->local;
 	buf_append(&up->name, buf_span(&k->name));
 	s->elapse_ms = -2;
+	up->measured.told = true;		/* in the session that dialled it */
 	session_reply_split(s, greeting.raw, &r);
-	session_measure(s, SESSION_MEASURE_GREETING, &r, 0);
+	session_measure_greeting(s, &r);
 	session_verify_greeting(s);
 	session_enter_upstream(s, UPSTREAM_GREETING);
 	session_enter_upstream(s, UPSTREAM_COMMAND);
@@ -345,7 +351,10 @@ session_greeting(struct session *s, const struct mx_reply *reply)
 
 	session_enter_upstream(s, UPSTREAM_COMMAND);
 	session_reply_split(s, reply->raw, &r);
-	session_measure(s, SESSION_MEASURE_GREETING, &r, 0);
+	session_phase_of_connection(s->up, MX_PHASE_GREETING, reply->took_us);
+	session_measure_greeting(s, &r);
+	if (reply->code / 100 != 2)
+		session_measure_refused(s, &r, 0);
 	if (buf_len(&s->up->name) == 0)
 		buf_append(&s->up->name, span_take(span_take(reply->text,
 		    span_find(reply->text, ' ')), NAME_MAX_BYTES));

@@ -56,6 +56,21 @@ session_content_free(struct session *s, struct content *c)
 	session_later(s, free, c);
 }
 
+/* The MX has all of it. */
+void
+session_content_said(struct session *s, struct transaction *t)
+{
+	t->dot_us = s->now_us;
+	session_phase(t, MX_PHASE_BODY, s->now_us - t->measured.body_since_us);
+}
+
+/* What the MX was given of it. */
+uint64_t
+session_content_sent(const struct content *c)
+{
+	return c == NULL || (c->was_held && !c->data_accepted) ? 0 : c->size;
+}
+
 uint64_t
 session_content_size(const struct content *c)
 {
@@ -114,11 +129,11 @@ session_content_go(struct session *s, struct pending *p)
 }
 
 /* Has the MX a part of it, or may it take what comes next for one? */
-static bool
-content_is_with_mx(const struct content *c)
+bool
+session_content_is_with_mx(const struct content *c)
 {
-	return (c->mode == CONTENT_STREAM && !c->complete) ||
-	    (c->mode == CONTENT_RELEASE && c->data_asked);
+	return c != NULL && ((c->mode == CONTENT_STREAM && !c->complete) ||
+	    (c->mode == CONTENT_RELEASE && c->data_asked));
 }
 
 /* The reply is made; nothing more of this message goes anywhere. */
@@ -128,7 +143,7 @@ session_content_swallow(struct session *s, struct pending *p)
 	struct transaction *t = p->transaction;
 	struct content *c = t->content;
 
-	if (content_is_with_mx(c) && t->mail_sent) {
+	if (session_content_is_with_mx(c) && t->mail_sent) {
 		/* The MX is in the middle of it: no octet more. */
 		session_upstream_abort(s);
 		t->mail_sent = false;
@@ -235,7 +250,7 @@ content_end(struct session *s, struct pending *p)
 		return;
 	}
 	if (c->mode == CONTENT_STREAM) {
-		t->dot_us = s->now_us;
+		session_content_said(s, t);
 		session_send(s, SESSION_UPSTREAM, SPAN(".\r\n"));
 		session_expect(s, EXPECT_FINAL, p,
 		    s->config->upstream.data_done_timeout_us);
@@ -286,7 +301,7 @@ chunk_end(struct session *s, struct pending *p)
 		return;
 	}
 	if (p->chunk_last) {
-		p->transaction->dot_us = s->now_us;
+		session_content_said(s, p->transaction);
 		session_count(s, SESSION_COUNTER_CONTENT_BYTES, c->size);
 		content_complete(s, p);
 	}
@@ -331,11 +346,13 @@ session_content_early_reply(struct session *s, const struct mx_reply *reply)
 	struct content *c = p == NULL || p->state != PENDING_SENT ||
 	    p->transaction == NULL ? NULL : p->transaction->content;
 
-	if (c == NULL || reply->code < 400 || !content_is_with_mx(c))
+	if (reply->code < 400 || !session_content_is_with_mx(c))
 		return false;
 	session_fact_event(s, "the MX answered before the end of the message");
 	session_transaction_note(p->transaction, "mx", reply->code,
 	    reply->raw);
+	session_measure_transaction(s, p->transaction,
+	    session_outcome_of(reply->code), NULL);
 	if (c->mode == CONTENT_RELEASE) {	/* leaves behind the dot */
 		session_reply_raw(s, p, reply->raw);
 		p->reply_is_mx = true;
@@ -357,6 +374,7 @@ session_content_data_reply(struct session *s, struct pending *p,
 	struct transaction *t = p->transaction;
 	struct content *c = t->content;
 
+	session_phase(t, MX_PHASE_DATA, reply->took_us);
 	session_notify_reply(s, POLICY_PHASE_DATA, reply, 0);
 	/* A 354 to a transaction whose MAIL it refused would take the message
 	 * for whatever transaction the MX has instead. */
@@ -370,7 +388,7 @@ session_content_data_reply(struct session *s, struct pending *p,
 		return;
 	}
 	if (reply->code / 100 == 3) {
-		t->data_us = s->now_us;
+		t->data_us = t->measured.body_since_us = s->now_us;
 		t->data_reply_us = reply->latency_us;
 		if (s->elapse_ms == -2)
 			s->elapse_ms = (int64_t)((s->now_us - s->start_us) /
@@ -406,6 +424,8 @@ session_content_final_reply(struct session *s, struct pending *p,
 	struct transaction *t = p->transaction;
 	struct content *c = t->content;
 
+	if (t->dot_us > 0)
+		session_phase(t, MX_PHASE_FINAL, reply->took_us);
 	session_notify_reply(s, POLICY_PHASE_END_OF_MESSAGE, reply, 0);
 	session_reply_raw(s, p, reply->raw);
 	p->reply_is_mx = true;

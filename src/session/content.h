@@ -128,6 +128,9 @@ bool session_content_early_reply(struct session *s,
 void session_content_clock_reset(struct session *s);
 bool session_content_waits(const struct session *s);
 uint64_t session_content_size(const struct content *c);
+uint64_t session_content_sent(const struct content *c);
+void session_content_said(struct session *s, struct transaction *t);
+bool session_content_is_with_mx(const struct content *c);	/* NULL: no */
 bool session_content_was_held(const struct content *c);
 
 /* command_data.c, for BDAT too */

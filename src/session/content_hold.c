@@ -390,7 +390,7 @@ release_done(struct session *s, struct pending *p)
 	c->pass.live = true;
 	if (!c->complete)
 		return;		/* the rest comes straight from the client */
-	p->transaction->dot_us = s->now_us;
+	session_content_said(s, p->transaction);
 	session_send(s, SESSION_UPSTREAM, SPAN(".\r\n"));
 	session_expect(s, EXPECT_FINAL, p,
 	    s->config->upstream.data_done_timeout_us);

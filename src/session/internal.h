@@ -18,6 +18,7 @@
 #include <sys/queue.h>
 
 #include "session/inquiry.h"
+#include "session/measure.h"
 #include "session/session.h"
 #include "smtp/command.h"
 #include "smtp/ehlo.h"
@@ -118,6 +119,7 @@ struct upstream {
 	struct session_kept *kept;	/* what is remembered, for reuse */
 	bool remembered;		/* it was found: EHLO was told before */
 	bool fresh;			/* and has heard nothing since */
+	struct measured_connection measured;
 };
 
 /* ------------------------------------------------------------ transaction */
@@ -162,6 +164,7 @@ struct transaction {
 	bool by_inquiry;	/* policies decided it, not the MX or weir */
 	uint64_t begin_us, data_us, dot_us;
 	uint64_t data_reply_us;	/* how long the 354 took */
+	struct measured_transaction measured;
 };
 
 /* ---------------------------------------------------------------- pending */
@@ -207,7 +210,9 @@ struct mx_reply {
 	unsigned code;
 	struct span raw;	/* all lines with their ends */
 	struct span text;	/* of the first line, behind the code */
-	uint64_t latency_us;
+	uint64_t latency_us;	/* since the command was sent */
+	uint64_t took_us;	/* since it was its turn, too: not before the
+				   reply to the command before it */
 };
 
 /* One command of SMTP. */
@@ -368,8 +373,6 @@ void session_give_memory(struct session *s, struct buf *b);	/* likewise;
 							   b begins anew */
 void session_send(struct session *s, enum session_side side, struct span b);
 void session_count(struct session *s, enum session_counter c, uint64_t n);
-void session_measure(struct session *s, enum session_measure what,
-	const struct policy_reply *reply, uint64_t data_reply_us);
 
 /* facts.c */
 void session_fact_open(struct session *s);
@@ -468,7 +471,8 @@ struct route_sources session_route_sources(const struct session *s,
 bool session_connect_progress(struct session *s);
 void session_connected(struct session *s, const struct session_event *ev);
 void session_connect_reused(struct session *s, struct session_kept *k);
-void session_connect_failed(struct session *s, const char *why);
+void session_connect_failed(struct session *s, const char *why,
+	enum mx_result result);
 void session_greeting(struct session *s, const struct mx_reply *reply);
 void session_dial(struct session *s);
 uint64_t session_connect_deadline_us(const struct session *s);
@@ -586,6 +590,8 @@ void session_transaction_discard(struct session *s, struct transaction *t,
 void session_transaction_end(struct session *s, struct transaction *t,
 	enum policy_outcome outcome);
 enum policy_outcome session_outcome_of(unsigned code);
+enum policy_outcome session_transaction_outcome(const struct transaction *t,
+	enum policy_outcome outcome);
 void session_transaction_undo(struct session *s, struct transaction *t);
 void session_recipient_fact(struct session *s, struct pending *p,
 	bool accepted, const char *by, const struct mx_reply *reply);

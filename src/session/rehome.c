@@ -296,11 +296,14 @@ session_rehome_mail_reply(struct session *s, const struct mx_reply *reply)
 
 	session_fact_lines(s, FACT_MX_TO_WEIR, reply->raw);
 	if (reply->code / 100 == 2) {
+		session_phases_forget(s->rehome->pending->transaction);
+		session_phase(s->rehome->pending->transaction, MX_PHASE_MAIL,
+		    reply->took_us);
 		rehome_done(s);
 		return;
 	}
 	session_reply_split(s, reply->raw, &r);
-	session_measure(s, SESSION_MEASURE_REFUSED, &r, 0);
+	session_measure_refused(s, &r, reply->took_us);
 	session_rehome_refused(s, "MAIL", reply);
 }
 
@@ -334,6 +337,7 @@ rehome_begin(struct session *s, struct pending *p)
 		session_send_back(s, p, "4.3.0", "no memory");
 		return;
 	}
+	session_measure_connection(s);
 	r->pending = p;
 	r->since_us = s->now_us;
 	s->rehome = r;

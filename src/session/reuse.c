@@ -208,6 +208,7 @@ session_reuse_reply(struct session *s, struct pending *p,
 	k->local = s->up->local;
 	k->sessions++;
 	k->last = s->id;
+	session_measure_over(s);
 	s->up->kept = NULL;
 	s->up->open = false;
 	session_enter_upstream(s, UPSTREAM_GONE);

@@ -206,6 +206,7 @@ session_free(struct session *s)
 void
 session_upstream_abort(struct session *s)
 {
+	session_measure_over(s);
 	if (s->up->open) {
 		session_act(s, SESSION_ABORT, SESSION_UPSTREAM);
 		s->up->open = false;
@@ -220,6 +221,7 @@ session_end(struct session *s, const char *cause)
 	if (s->cause != NULL)
 		return;
 	s->cause = cause;
+	session_measure_over(s);
 	if (s->up->open) {
 		session_act(s, SESSION_CLOSE, SESSION_UPSTREAM)->u.why = cause;
 		s->up->open = false;
@@ -404,6 +406,7 @@ session_on_timer(struct session *s)
 		session_count(s, SESSION_COUNTER_TIMEOUT_UPSTREAM, 1);
 		if (session_starttls_broke(s, "timed out"))
 			return;
+		session_measure_lost(s, MX_RESULT_TIMED_OUT);
 		session_upstream_broken(s, "upstream_timeout", "4.4.2",
 		    "timeout while waiting for the MX");
 	}
@@ -446,7 +449,8 @@ session_dispatch(struct session *s, const struct session_event *ev)
 		session_connect_reused(s, ev->u.kept);
 		break;
 	case SESSION_CONNECT_FAILED:
-		session_connect_failed(s, ev->u.failed.why);
+		session_connect_failed(s, ev->u.failed.why,
+		    ev->u.failed.result);
 		break;
 	case SESSION_PARKED_LOST:
 		session_parked_lost(s, ev->u.eof.error);

@@ -33,6 +33,7 @@
 #include "base/ulid.h"
 #include "config/config.h"
 #include "config/pool.h"
+#include "mx/sample.h"
 #include "policy/codec.h"
 #include "session/fact.h"
 
@@ -101,7 +102,12 @@ struct session_event {
 							remembered; SUCCESS: not */
 		} connected;
 		struct session_kept *kept;
-		struct { const char *why; } failed;	/* in words */
+		struct {
+			const char *why;	/* in words */
+			enum mx_result result;	/* CONNECT_FAILED: REFUSED or
+						   TIMED_OUT; any other: nothing
+						   that concerns the MX */
+		} failed;
 		struct session_tls tls;
 		struct {
 			const char *why;
@@ -167,7 +173,8 @@ enum session_action_type {
 	SESSION_REMEMBER_TLS_FAILURE,	/* u.tls_result, of this destination;
 					   SUCCESS: forget it */
 	SESSION_MEASURE,	/* u.measure: how the MX treats what comes from
-				   here; made with or without a record */
+				   here; made with or without a record, while
+				   the connection that it is about stands */
 	SESSION_RECORD,		/* u.fact */
 	SESSION_COUNT,		/* u.count: a counter of service/metrics */
 	SESSION_ACTION_COUNT
@@ -207,14 +214,6 @@ enum session_counter {
 	SESSION_COUNTER_COUNT
 };
 
-enum session_measure {
-	SESSION_MEASURE_GREETING,
-	SESSION_MEASURE_REFUSED,	/* a transaction, before its content
-					   was heard */
-	SESSION_MEASURE_CONTENT,	/* one whose content was heard: accepted
-					   or refused */
-};
-
 struct session_action {
 	enum session_action_type type;
 	enum session_side side;
@@ -251,10 +250,12 @@ struct session_action {
 			would_change;
 		struct { uint64_t offset; size_t length; } read;
 		enum tls_result tls_result;
-		struct {
-			enum session_measure what;
-			const struct policy_reply *reply;	/* the MX's */
-			uint64_t data_reply_us;	/* DATA to the 354; 0: none */
+		struct {	/* one of the two */
+			const struct policy_reply *greeting;	/* the MX's:
+						   the session is open */
+			struct mx_sample *sample;	/* the executor adds
+						   group and min_rtt_us, and the
+						   source where it is NONE */
 		} measure;
 		const struct fact *fact;
 		struct { enum session_counter counter; uint64_t add; } count;

@@ -127,6 +127,7 @@ session_starttls(struct session *s, struct pending *p,
 		session_starttls_injected(s);
 		return;
 	}
+	s->up->measured.starttls_us = s->now_us;
 	session_send_own(s, EXPECT_STARTTLS, p,
 	    s->config->upstream.command_timeout_us, SPAN("STARTTLS\r\n"));
 }
@@ -192,6 +193,8 @@ session_tls_done(struct session *s, const struct session_tls *tls)
 	struct pending *p = s->up->tls_pending;
 
 	s->up->tls_on = true;
+	session_phase_of_connection(s->up, MX_PHASE_TLS,
+	    s->now_us - s->up->measured.starttls_us);
 	s->up->round_trips += strcmp(tls->version, "TLS1.3") == 0 ||
 	    tls->resumed ? 1 : 2;
 	session_count(s, SESSION_COUNTER_TLS_UPSTREAM, 1);

@@ -192,18 +192,6 @@ transaction_fact(struct session *s, const struct transaction *t,
 	f->u.transaction.held = session_content_was_held(t->content);
 }
 
-/* What weir or a policy decided says nothing about the MX. */
-static void
-transaction_measure(struct session *s, const struct transaction *t,
-    enum policy_outcome outcome, const struct policy_reply *r)
-{
-	if (outcome == POLICY_OUTCOME_ABORTED ||
-	    strcmp(t->decided_by, "mx") != 0)
-		return;
-	session_measure(s, t->dot_us > 0 ? SESSION_MEASURE_CONTENT :
-	    SESSION_MEASURE_REFUSED, r, t->data_reply_us);
-}
-
 static void
 transaction_count(struct session *s, enum policy_outcome outcome)
 {
@@ -220,8 +208,9 @@ transaction_count(struct session *s, enum policy_outcome outcome)
 
 /* A client that gives up after every recipient was refused did not abort: the
  * last refusal is the outcome. */
-static enum policy_outcome
-transaction_outcome(const struct transaction *t, enum policy_outcome outcome)
+enum policy_outcome
+session_transaction_outcome(const struct transaction *t,
+    enum policy_outcome outcome)
 {
 	if (outcome == POLICY_OUTCOME_ABORTED && t->content == NULL &&
 	    t->n_recipients > 0 && t->n_accepted == 0 && t->n_unsettled == 0 &&
@@ -242,7 +231,7 @@ session_transaction_end(struct session *s, struct transaction *t,
 	if (t->ended)
 		return;
 	t->ended = true;
-	outcome = transaction_outcome(t, outcome);
+	outcome = session_transaction_outcome(t, outcome);
 	session_content_cancel(s, t);
 	session_observers_end(s, t);
 	if (outcome == POLICY_OUTCOME_ABORTED) {
@@ -251,7 +240,7 @@ session_transaction_end(struct session *s, struct transaction *t,
 	} else
 		session_reply_split(s, buf_span(&t->last_reply), &r);
 	transaction_fact(s, t, outcome, &r);
-	transaction_measure(s, t, outcome, &r);
+	session_measure_transaction(s, t, outcome, &r);
 	transaction_count(s, outcome);
 	ev.u.transaction_end.transaction_id = t->id.text;
 	ev.u.transaction_end.outcome = outcome;

@@ -97,6 +97,7 @@ session_upstream_leave(struct session *s, bool flush)
 {
 	struct expected *e;
 
+	session_measure_connection(s);
 	if (s->up->open)
 		session_act(s, flush ? SESSION_CLOSE : SESSION_ABORT,
 		    SESSION_UPSTREAM)->u.why = "left";
@@ -276,6 +277,8 @@ upstream_dispatch(struct session *s, struct expected *e,
 		session_content_data_reply(s, p, reply);
 		break;
 	case EXPECT_EHLO:
+		session_phase_of_connection(s->up, MX_PHASE_EHLO,
+		    reply->took_us);
 		if (p == NULL)
 			session_ehlo_again_reply(s, reply);
 		else
@@ -311,6 +314,7 @@ upstream_surplus(struct session *s, const struct mx_reply *reply)
 		return;
 	/* The MX takes its leave; the client hears it in the MX's words, if
 	 * it is not in the middle of something. */
+	session_measure_leave(s, reply);
 	if (s->n_pending > 0) {
 		session_fact_lines(s, FACT_MX_TO_WEIR, reply->raw);
 		session_upstream_broken(s, "upstream_gone", "4.4.2",
@@ -340,8 +344,10 @@ upstream_reply(struct session *s, const struct smtp_reply_event *last,
 	smtp_reply_next(&parser, raw, &first);
 	reply.text = first.text;
 	s->up->round_trips++;
+	s->up->measured.said_421 = reply.code == 421;
+	reply.took_us = s->now_us - s->up->reply_since_us;
 	if (s->up->phase == UPSTREAM_GREETING) {
-		reply.latency_us = s->now_us - s->up->reply_since_us;
+		reply.latency_us = reply.took_us;
 		session_greeting(s, &reply);
 		return;
 	}
@@ -475,9 +481,11 @@ session_upstream_gone(struct session *s, const char *error)
 	if (session_starttls_broke(s, *error != '\0' ? error :
 	    "connection closed by peer"))
 		return;
+	session_measure_lost(s, MX_RESULT_CLOSED);
 	if (session_rehome_failed(s, "4.4.2", *error != '\0' ? error :
 	    "the MX closed the connection"))
 		return;
+	session_measure_over(s);
 	s->up->open = false;
 	session_act(s, SESSION_ABORT, SESSION_UPSTREAM);
 	session_enter_upstream(s, UPSTREAM_GONE);

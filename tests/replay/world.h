@@ -141,6 +141,7 @@ void told_release(struct told *t);
 
 /* tell.c: events and facts as text, in the form of a note's */
 void tell_event(struct buf *out, const struct policy_event *ev);
+void tell_measure(struct buf *b, const struct session_action *a);
 void tell_fact(struct buf *out, const struct fact *f);
 void tell_escaped(struct buf *out, struct span bytes);
 

@@ -146,6 +146,18 @@ watch_outcome(struct world *w, const struct fact *f)
 }
 
 static void
+note_measure(struct world *w, const struct session_action *a)
+{
+	struct buf b = { 0 };
+
+	if (!w->keep_notes)
+		return;
+	tell_measure(&b, a);
+	note_add(w, &b);
+	buf_release(&b);
+}
+
+static void
 note_fact(struct world *w, const struct fact *f)
 {
 	struct buf b = { 0 };
@@ -412,11 +424,7 @@ world_act(struct world *w, const struct session_action *a)
 		note_text(w, text);
 		break;
 	case SESSION_MEASURE:
-		snprintf(text, sizeof(text), "measure\nwhat=%s\ncode=%u\n",
-		    a->u.measure.what == SESSION_MEASURE_GREETING ? "greeting" :
-		    a->u.measure.what == SESSION_MEASURE_REFUSED ? "refused" :
-		    "content", a->u.measure.reply->code);
-		note_text(w, text);
+		note_measure(w, a);
 		break;
 	case SESSION_RECORD:
 		note_fact(w, a->u.fact);

@@ -14,17 +14,20 @@ struct result {
 	unsigned calls;
 	int fd;
 	struct addr local;
+	int error;
 	char why[160];
 };
 
 static void
-on_connect(void *ctx, int fd, const struct addr *local, const char *why)
+on_connect(void *ctx, int fd, const struct addr *local, const char *why,
+    int error)
 {
 	struct result *r = ctx;
 
 	r->calls++;
 	r->fd = fd;
 	r->local = *local;
+	r->error = error;
 	snprintf(r->why, sizeof(r->why), "%s", why);
 	loop_stop(r->loop);
 }

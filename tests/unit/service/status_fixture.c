@@ -315,21 +315,25 @@ treatment(struct mx_health *h)
 {
 	struct policy_reply hello = { .code = 220, .n_lines = 1,
 	    .lines = { SPAN("mx1.big-provider.example ESMTP") } };
-	struct policy_reply slow = { .code = 421, .n_lines = 1,
-	    .lines = { SPAN("too many messages") } };
-	struct policy_reply fine = { .code = 250 };
 	uint64_t now_us = clock_mono_us();
+	struct mx_sample m = { .now_us = now_us,
+	    .phase_us = { [MX_PHASE_DATA] = 40000 } };
 	struct addr from, to;
 	struct mx_visit *v;
 
 	if (addr_parse(SPAN("203.0.113.10"), &from) != 0 ||
 	    addr_parse(SPAN("198.51.100.9"), &to) != 0)
 		abort();
+	m.source = from;
 	v = mx_visit_begin(h, &from, &to);
 	mx_visit_greeted(v, &hello, now_us);
-	for (int i = 0; i < 12; i++)
-		mx_visit_judged(v, i % 4 == 0 ? &slow : &fine, false, 40000,
-		    now_us);
+	m.group = mx_visit_group(v);
+	for (int i = 0; i < 12; i++) {
+		m.result = i % 4 == 0 ? MX_RESULT_DEFERRED :
+		    MX_RESULT_DELIVERED;
+		m.category = i % 4 == 0 ? MX_THROTTLE : MX_ACCEPTED;
+		mx_health_learn(h, &m);
+	}
 	mx_visit_end(v);
 }
 
