@@ -1,11 +1,11 @@
 /*
  * The record as the rest of weir sees it: the queue, the thread that empties
- * it, and the HTTP thread's way to what was written.
+ * it, and the way of others to what was written.
  *
  * Three threads meet here. Workers touch only the queue. The writer thread
  * owns `writer`; after each run it copies its state to `status`, under the
- * queue's lock. The HTTP thread reads `status` and has a database connection
- * of its own.
+ * queue's lock. The HTTP server's threads read `status` and have database
+ * connections of their own.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "service/record_internal.h"
 #include "service/record_query.h"
+#include "service/record_reader.h"
 
 struct reload {				/* from record_reopen() to the writer */
 	bool wanted;
@@ -37,9 +38,7 @@ struct record {
 	uint64_t opens;
 	char *reader_path;		/* NULL: no database */
 
-	pthread_mutex_t reader_lock;
-	sqlite3 *reader;		/* under reader_lock */
-	uint64_t reader_opens;		/* what it was opened for */
+	struct record_readers readers;
 };
 
 int
@@ -159,14 +158,14 @@ start_thread(struct record *r)
 {
 	if (pthread_cond_init(&r->done, NULL) != 0)
 		return -1;
-	if (pthread_mutex_init(&r->reader_lock, NULL) != 0)
+	if (record_readers_init(&r->readers) != 0)
 		goto err_done;
 	if (pthread_create(&r->thread, NULL, run, r) != 0)
-		goto err_lock;
+		goto err_readers;
 	return 0;
 
-err_lock:
-	pthread_mutex_destroy(&r->reader_lock);
+err_readers:
+	record_readers_destroy(&r->readers);
 err_done:
 	pthread_cond_destroy(&r->done);
 	return -1;
@@ -215,11 +214,10 @@ record_stop(struct record *r)
 	if (r->writer.waiting.n > 0)
 		log_event(LOG_ERROR, "record.lost", "chunks=%u",
 		    r->writer.waiting.n);
-	sqlite3_close(r->reader);
+	record_readers_destroy(&r->readers);
 	record_writer_release(&r->writer);
 	record_recent_destroy(&r->recent);
 	record_queue_destroy(&r->queue);
-	pthread_mutex_destroy(&r->reader_lock);
 	pthread_cond_destroy(&r->done);
 	if (r->reload.wanted) {
 		free(r->reload.sqlite_path);
@@ -280,11 +278,12 @@ record_get_status(struct record *r, struct record_status *status_r)
 
 /* ----------------------------------------------------------------- reader */
 
-/* The HTTP thread's connection, or NULL when the list of recent sessions has
- * to do. Under reader_lock. */
-static sqlite3 *
+/* A connection to the database, or NULL when the list of recent sessions has
+ * to do. */
+static struct record_reader *
 reader(struct record *r)
 {
+	struct record_reader *one = NULL;
 	char *path = NULL;
 	uint64_t opens;
 
@@ -293,37 +292,24 @@ reader(struct record *r)
 	if (r->reader_path != NULL && r->status.sqlite_ok)
 		path = strdup(r->reader_path);
 	pthread_mutex_unlock(&r->queue.lock);
-	if (r->reader != NULL && (path == NULL || r->reader_opens != opens)) {
-		sqlite3_close(r->reader);
-		r->reader = NULL;
-	}
-	if (r->reader == NULL && path != NULL) {
-		r->reader_opens = opens;
-		if (sqlite3_open_v2(path, &r->reader, SQLITE_OPEN_READONLY |
-		    SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
-			sqlite3_close(r->reader);
-			r->reader = NULL;
-		} else {
-			sqlite3_busy_timeout(r->reader, 200);
-		}
-	}
+	if (path != NULL)
+		one = record_readers_take(&r->readers, path, opens);
 	free(path);
-	return r->reader;
+	return one;
 }
 
 int
 record_ask(struct record *r, struct buf *out, record_ask_fn *fn,
     const void *arg)
 {
+	struct record_reader *one = reader(r);
 	struct record_sqlite *recent;
-	sqlite3 *db;
 	int result = -1;
 
-	pthread_mutex_lock(&r->reader_lock);
-	db = reader(r);
-	if (db != NULL)
-		result = fn(db, out, arg);
-	pthread_mutex_unlock(&r->reader_lock);
+	if (one != NULL) {
+		result = fn(one->db, out, arg);
+		record_readers_give(&r->readers, one);
+	}
 	if (result != -1 || buf_failed(out))
 		return result == 0 ? 0 : -1;
 	recent = record_recent_load(&r->recent);

@@ -64,10 +64,10 @@ void record_flush(struct record *r);
  * record_list(r, out, query, limit) - the last sessions, newest first, as a
  * JSON array; record_show(r, out, id) - one whole, with transcript,
  * transactions, recipients and decisions, as a JSON object. From SQLite through
- * a connection of the HTTP thread's own, or, without it, from the list of the
+ * one of some connections that only read, or, without it, from the list of the
  * recent ones in memory. Return 0; or -1 if the record cannot be read or has no
  * such session: out is then as before. Calls from
- * several threads wait for each other; a search ends after some seconds with
+ * several threads run at once; a search ends after some seconds with
  * what it has. What is shown is at most a fraction of a second old; of an open
  * session only what was handed over so far. The members are the columns that
  * service/record_query.c names.

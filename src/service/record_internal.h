@@ -18,8 +18,9 @@ int record_push(struct record *r, struct record_chunk *chunk) MUSTUSE;
 int record_put(struct record *r, record_write_fn *write, struct span data)
 	MUSTUSE;
 
-/* Asks the database through the readers' connection, or, if it cannot answer,
- * the recent sessions. fn: 0; -1, the database cannot answer; 1, it has no such
+/* Asks the database through one of the readers' connections, or, if it cannot
+ * answer, the recent sessions. From any thread; waits while as many others ask
+ * as there are connections, and fn runs in the caller's thread. fn: 0; -1, the database cannot answer; 1, it has no such
  * thing. 0, or -1 without an answer: out is then as before, if fn sees to
  * that. */
 typedef int record_ask_fn(sqlite3 *db, struct buf *out, const void *arg);

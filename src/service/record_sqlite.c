@@ -218,9 +218,13 @@ enum record_sqlite_result
 record_sqlite_write(struct record_sqlite *s, const struct record_chunk *chunk,
     char error[RECORD_SQLITE_ERROR_MAX])
 {
-	return finish(s, chunk->write != NULL ?
-	    chunk->write(s->db, span_of(chunk->data, chunk->len)) :
-	    record_rows_write(&s->rows, chunk), error);
+	int rc;
+
+	if (chunk->write == NULL)
+		return finish(s, record_rows_write(&s->rows, chunk), error);
+	rc = chunk->write(s->db, span_of(chunk->data, chunk->len));
+	/* what it says is wrong: it is so for ever, and nothing else is */
+	return finish(s, rc == SQLITE_ERROR ? SQLITE_MISMATCH : rc, error);
 }
 
 enum record_sqlite_result

@@ -24,7 +24,7 @@ seconds(clockid_t clock)
 static double
 timed_list(struct record *r, struct span text)
 {
-	struct record_query query = { text, 0 };
+	struct record_query query = { .text = text };
 	double begin = seconds(CLOCK_MONOTONIC);
 	struct buf out;
 

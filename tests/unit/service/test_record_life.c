@@ -74,7 +74,7 @@ many_workers(void **state)
 	struct fixture *f = fixture_new("/tmp");
 	struct producer producers[THREADS];
 	pthread_t threads[THREADS];
-	struct record_query query = { { NULL, 0 }, 0 };
+	struct record_query query = { .before = 0 };
 	struct record_status status;
 	struct record *r;
 	struct buf out;
@@ -214,7 +214,7 @@ list_and_show(void **state)
 		for (i = 0; i < 300; i++)
 			put_session(r, f, WALL_US + i * 1000, &id);
 		record_flush(r);
-		query = (struct record_query){ { NULL, 0 }, 0 };
+		query = (struct record_query){ .before = 0 };
 		assert_int_equal(record_list(r, &out, &query, 50), 0);
 		jq(f, buf_span(&out), "length == 50 and "
 		    "(map(.id) | . == (sort | reverse)) and (.[0] | "
@@ -231,11 +231,11 @@ list_and_show(void **state)
 		jq(f, buf_span(&out), "length == 1 and .[0].occurred_at == "
 		    "\"2026-11-21T23:39:19.249001Z\"");
 		buf_clear(&out);
-		query = (struct record_query){ SPAN("CAROL@"), 0 };
+		query = (struct record_query){ .text = SPAN("CAROL@") };
 		assert_int_equal(record_list(r, &out, &query, 7), 0);
 		jq(f, buf_span(&out), "length == 7");
 		buf_clear(&out);
-		query = (struct record_query){ SPAN("%' OR 1=1"), 0 };
+		query = (struct record_query){ .text = SPAN("%' OR 1=1") };
 		assert_int_equal(record_list(r, &out, &query, 7), 0);
 		jq(f, buf_span(&out), "length == 0");
 		buf_clear(&out);

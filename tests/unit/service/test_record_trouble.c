@@ -364,6 +364,15 @@ write_number(sqlite3 *db, struct span data)
 	return sqlite3_exec(db, sql, NULL, NULL, NULL);
 }
 
+/* A statement that is wrong: it is so for ever. */
+static int
+write_nowhere(sqlite3 *db, struct span data)
+{
+	(void)data;
+	return sqlite3_exec(db, "INSERT INTO nowhere VALUES(1)", NULL, NULL,
+	    NULL);
+}
+
 /* Rows that are no session's go the same way, and what SQLite refuses takes
  * nothing else with it. */
 static void
@@ -379,15 +388,16 @@ other_rows(void **state)
 	put_session(r, f, WALL_US, NULL);
 	assert_int_equal(record_put(r, write_number, SPAN("\x07")), 0);
 	assert_int_equal(record_put(r, write_number, SPAN("")), 0);
+	assert_int_equal(record_put(r, write_nowhere, SPAN("")), 0);
 	assert_int_equal(record_put(r, write_number, SPAN("\x05")), 0);
 	put_session(r, f, WALL_US, NULL);
 	record_flush(r);
 	expect(f->db, "SELECT group_concat(n, ' ') FROM numbers", "7 5");
 	expect(f->db, "SELECT count(*) FROM connections", "2");
 	record_get_status(r, &status);
-	assert_int_equal(status.failed, 1);
+	assert_int_equal(status.failed, 2);
 	assert_int_equal(status.dropped, 0);
-	assert_true(status.json_ok);
+	assert_true(status.sqlite_ok && status.json_ok);
 	record_stop(r);
 	fixture_free(f);
 }
