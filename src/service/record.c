@@ -184,6 +184,7 @@ record_start(const struct config *config)
 		goto err_queue;
 	record_writer_init(&r->writer);
 	r->writer.recent = &r->recent;
+	r->writer.top = top_new();
 	record_writer_configure(&r->writer, path_or_null(config->record.sqlite),
 	    path_or_null(config->record.json), &config->record);
 	atomic_store(&r->on, wanted(config));
@@ -192,6 +193,7 @@ record_start(const struct config *config)
 	return r;
 
 err_writer:
+	top_free(r->writer.top);
 	record_writer_release(&r->writer);
 	record_recent_destroy(&r->recent);
 err_queue:
@@ -215,6 +217,7 @@ record_stop(struct record *r)
 		log_event(LOG_ERROR, "record.lost", "chunks=%u",
 		    r->writer.waiting.n);
 	record_readers_destroy(&r->readers);
+	top_free(r->writer.top);
 	record_writer_release(&r->writer);
 	record_recent_destroy(&r->recent);
 	record_queue_destroy(&r->queue);
@@ -243,6 +246,12 @@ record_reopen(struct record *r, const struct config *config)
 	pthread_mutex_unlock(&r->queue.lock);
 	atomic_store(&r->on, wanted(config));
 	record_queue_kick(&r->queue);
+}
+
+struct top *
+record_top(const struct record *r)
+{
+	return r->writer.top;
 }
 
 bool

@@ -31,6 +31,10 @@ void record_stop(struct record *r);
 /* SIGHUP: other files, or the same ones opened anew. From the main thread. */
 void record_reopen(struct record *r, const struct config *config);
 
+/* Who sends most, and what is refused (service/top.h); NULL without memory. */
+struct top;
+struct top *record_top(const struct record *r);
+
 /* Is anything recorded (SQLite, JSON, or the list of recent sessions)? */
 bool record_is_on(const struct record *r);
 

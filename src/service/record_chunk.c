@@ -76,7 +76,7 @@ count(struct pipe *p, unsigned *value)
 static void
 flag(struct pipe *p, bool *value)
 {
-	uint8_t byte = *value;
+	uint8_t byte = p->reading ? 0 : *value;
 
 	pass(p, &byte, 1);
 	*value = byte != 0;

@@ -20,6 +20,7 @@
 #define RECORD_CHUNK_LINE_MAX 32768
 #define RECORD_CHUNK_ANNOTATIONS_MAX 32
 #define RECORD_CHUNK_HARD_MAX (1024 * 1024)
+#define RECORD_CHUNK_PROCESS_MAX 96
 
 /* Writes rows out of a chunk's bytes, in the writer thread and within its
  * transaction. SQLite's codes. It may be called again with the same bytes, after
@@ -34,6 +35,9 @@ struct record_chunk {
 	unsigned references;		/* writer thread only */
 	char id[ULID_TEXT_LEN + 1];	/* of the session */
 	bool last;			/* of its session */
+	struct addr client;		/* NONE: not yet known */
+	char process[RECORD_CHUNK_PROCESS_MAX];	/* "uid 33 /cgroup"; "": it is
+						   not known who sends */
 	uint64_t began_us;		/* the session, monotonic */
 	uint64_t wall_offset_us;	/* wall - monotonic, modulo 2^64 */
 	uint32_t first_line;		/* number of its first line */

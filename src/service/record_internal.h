@@ -9,6 +9,7 @@
 #include "service/record_queue.h"
 #include "service/record_recent.h"
 #include "service/record_sqlite.h"
+#include "service/top.h"
 
 /* A chunk to the writer: 0, or -1 when the queue is full: it stays the
  * caller's, and is counted. */
@@ -54,6 +55,7 @@ struct record_writer {
 	uint64_t opens;			/* of the database, to tell readers */
 	uint64_t written, dropped, failed;	/* chunks */
 	struct record_recent *recent;	/* NULL: not wanted */
+	struct top *top;		/* likewise */
 };
 
 void record_writer_init(struct record_writer *w);

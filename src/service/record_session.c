@@ -20,6 +20,8 @@ struct record_session {
 	struct record_chunk *chunk;	/* NULL: nothing since the last */
 	uint64_t chunk_us;		/* when it began */
 	char id[ULID_TEXT_LEN + 1];	/* "" before FACT_OPEN */
+	struct addr client;
+	char process[RECORD_CHUNK_PROCESS_MAX];
 	char first_transaction[ULID_TEXT_LEN + 1];
 	uint64_t began_us, wall_offset_us;
 	uint64_t line_us;		/* of the last line */
@@ -50,6 +52,8 @@ hand_over(struct record_session *s)
 	if (chunk == NULL)
 		return;
 	s->chunk = NULL;
+	chunk->client = s->client;
+	memcpy(chunk->process, s->process, sizeof(chunk->process));
 	chunk->worst = s->worst;
 	chunk->worst_code = s->worst_code;
 	chunk->transactions = s->transactions;
@@ -138,8 +142,15 @@ note(struct record_session *s, struct fact *f)
 	switch (f->type) {
 	case FACT_OPEN:
 		snprintf(s->id, sizeof(s->id), "%s", f->u.open.id);
+		s->client = f->u.open.client;
 		s->began_us = f->now_us;
 		s->wall_offset_us = f->u.open.wall_us - f->now_us;
+		return false;
+	case FACT_PROCESS:
+		snprintf(s->process, sizeof(s->process), "uid %lu%s%s",
+		    (unsigned long)f->u.process.uid,
+		    f->u.process.cgroup[0] == '\0' ? "" : " ",
+		    f->u.process.cgroup);
 		return false;
 	case FACT_LINE:
 		/* no two lines at one time, so that the time orders them */

@@ -306,6 +306,8 @@ record_writer_run(struct record_writer *w, struct record_list *list, bool force,
 		record_chunk_ref(chunk);
 		if (w->recent != NULL && chunk->write == NULL)
 			record_recent_add(w->recent, chunk);
+		if (w->top != NULL)
+			top_add(w->top, chunk, wall_us);
 		if (w->sqlite_path != NULL &&
 		    !record_list_is_full(&w->waiting, w->max, chunk)) {
 			record_list_append(&w->waiting, chunk);
