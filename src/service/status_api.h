@@ -55,6 +55,7 @@ extern const struct status_api_route status_sessions_routes[];
 extern const struct status_api_route status_series_routes[];
 extern const struct status_api_route status_mx_routes[];
 extern const struct status_api_route status_orders_routes[];
+extern const struct status_api_route status_top_routes[];
 
 /* NULL: no such path. */
 const struct status_api_route *status_api_route(struct span path);
