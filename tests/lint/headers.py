@@ -11,7 +11,8 @@ import lint
 
 FLAGS = sum((lint.make_variable(v) for v in (
     "LIBEVENT_CFLAGS", "GNUTLS_CFLAGS", "PROTOBUF_C_CFLAGS", "SQLITE_CFLAGS",
-    "MICROHTTPD_CFLAGS", "CONFUSE_CFLAGS")), [])
+    "MICROHTTPD_CFLAGS", "CONFUSE_CFLAGS", "CURL_CFLAGS",
+    "JANSSON_CFLAGS")), [])
 
 
 def compile_text(cc, text):

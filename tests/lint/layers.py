@@ -17,6 +17,7 @@ OWNERS = {
     "libpsl.h": {"mx"},
     "protobuf-c/": {"policy"}, "proto/": {"policy"},
     "confuse.h": {"config"}, "uthash.h": {"base"},
+    "curl/": {"weirctl"}, "jansson.h": {"weirctl"},
 }
 
 
@@ -24,7 +25,7 @@ def problems(top):
     found = []
     for path in lint.sources(top=top):
         layer = path.split("/")[0]
-        if layer not in lint.LAYERS:
+        if layer not in lint.LAYERS and layer not in lint.PROGRAMS:
             found.append(f"{path}: {layer}/ is no layer")
             continue
         code = lint.flatten(lint.read(path, top), strings=False)
@@ -37,11 +38,15 @@ def problems(top):
                 if layer not in owner:
                     found.append(f"{path}: {name} belongs to {owner}")
             elif os.path.exists(os.path.join(top, "src", name)):
-                if lint.LAYERS.index(other) > lint.LAYERS.index(layer):
+                if layer in lint.PROGRAMS or other in lint.PROGRAMS:
+                    if other != layer and not name.startswith(
+                            lint.PROGRAMS.get(layer, ())):
+                        found.append(f"{path}: {name} is not for {layer}/")
+                elif lint.LAYERS.index(other) > lint.LAYERS.index(layer):
                     found.append(f"{path}: includes {name}, a layer above")
             elif os.path.exists(os.path.join(top, "src", layer, name)):
                 found.append(f"{path}: {name} without its folder")
-            elif other in lint.LAYERS:
+            elif other in lint.LAYERS or other in lint.PROGRAMS:
                 found.append(f"{path}: {name} does not exist")
     return found
 
@@ -55,10 +60,16 @@ WRONG = {
     "policy/gone.c": '#include "policy/gone.h"\n',
     "config/tls.c": "#  include <gnutls/gnutls.h>\n",
     "extra/x.c": "",
+    "weirctl/reach.c": '#include "session/session.h"\n',
+    "daemon/down.c": '#include "weirctl/table.h"\n',
+    "mx/curl.c": "#include <curl/curl.h>\n",
 }
 RIGHT = {
     "session/fine.c": '#include "smtp/short.h"\n#include <stdio.h>\n',
     "net/fine.c": '#include <event2/event.h>\n/* #include <sqlite3.h> */\n',
+    "weirctl/table.h": "#include <jansson.h>\n",
+    "weirctl/fine.c": '#include "weirctl/table.h"\n#include "base/base.h"\n',
+    "base/base.h": "",
 }
 
 

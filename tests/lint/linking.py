@@ -43,11 +43,16 @@ def link(layers, main, folder):
 
 tap = lint.Tap()
 layers = list(LIBRARIES)
+LIBRARIES["weirctl"] = ["CURL_LIBS", "JANSSON_LIBS"]
 with tempfile.TemporaryDirectory(prefix="weir-lint.") as scratch:
     for n, layer in enumerate(layers):
         error = link(layers[:n + 1], "int main(void) { return 0; }\n", scratch)
         tap.check(f"{layer} links with what is below it",
                   [error] if error else [])
+    program = link(["base", "smtp", "policy", "mx", "config", "weirctl"],
+                   "int main(void) { return 0; }\n", scratch)
+    tap.check("weirctl links with what it may use",
+              [program] if program else [])
     upward = "int session_feed(void); int main(void)" \
         " { return session_feed(); }\n"
     tap.check("a call upward does not link",

@@ -11,6 +11,10 @@ BUILD = os.path.abspath(os.environ.get("top_builddir", "."))
 LAYERS = ["base", "smtp", "policy", "mx", "config", "session", "net",
           "service", "daemon"]
 
+# Beside the layers: a program of its own, and what of them it may include.
+PROGRAMS = {"weirctl": ("base/", "config/config.h",
+                        "service/record_maintain.h")}
+
 WARNINGS = ["-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wshadow",
             "-Wconversion", "-Wstrict-prototypes", "-Wvla", "-Werror"]
 

@@ -79,7 +79,7 @@ tap = lint.Tap()
 if shutil.which("nm") is None:
     tap.skip("exported symbols", "no nm")
     tap.done()
-for layer in lint.LAYERS[:-1]:
+for layer in [*lint.LAYERS[:-1], *lint.PROGRAMS]:
     tap.check(f"{layer}: exported symbols", problems(layer))
 tap.check("symbols are found",
           [] if len(seen) > 100 else [f"{len(seen)} only"])

@@ -1,0 +1,191 @@
+/*
+ * tail: what happens, while it happens, from weir's stream of events. The
+ * stream knows no filters: they are applied here, so that nothing is lost
+ * for others.
+ */
+#include "weirctl/session_row.h"
+
+static const struct command_option option_table[] = {
+	{ "sender", 0, "ADDRESS", "from this address, or @domain" },
+	{ "recipient", 0, "ADDRESS", "to this address, or @domain" },
+	{ "client", 0, "IP", "of this client" },
+	{ "mx", 0, "IP", "with this MX" },
+	{ "code", 0, "CODE", "answered so: 550 or 5xx" },
+	{ "outcome", 0, "OUTCOME", "delivered, deferred, rejected, discarded "
+	    "or aborted" },
+	{ .name = NULL },
+};
+
+struct tail {
+	const struct ctl *ctl;
+	const struct command_call *call;
+	bool is_filtered;
+	struct buf out;
+};
+
+/* ---------------------------------------------------------------- filters */
+
+/* The whole address, or "@domain", in a text of addresses with commas. */
+static bool
+has_address(struct span list, const char *wanted)
+{
+	struct span want = span_str(wanted);
+
+	while (list.len > 0) {
+		size_t comma = span_find(list, ',');
+		struct span one = span_trim(span_take(list, comma));
+
+		if (*wanted == '@' && one.len > want.len)
+			one = span_skip(one, one.len - want.len);
+		if (span_eq_nocase(one, want))
+			return true;
+		list = span_skip(list, comma + 1);
+	}
+	return false;
+}
+
+/* "550", or "5xx". */
+static bool
+has_code(const json_t *session, const char *wanted)
+{
+	char code[32];
+	size_t i;
+
+	(void)snprintf(code, sizeof code, "%.0f",
+	    member_number(session, "code"));
+	for (i = 0; code[i] != '\0' && wanted[i] != '\0'; i++)
+		if (wanted[i] != 'x' && code[i] != wanted[i])
+			return false;
+	return code[i] == wanted[i];
+}
+
+static bool
+is_wanted(const struct tail *tail, const json_t *session)
+{
+	static const struct {
+		const char *option, *key;
+	} texts[] = {
+		{ "client", "client" }, { "mx", "destination" },
+		{ "outcome", "outcome" },
+	};
+	const char *sender = command_value(tail->call, "sender");
+	const char *recipient = command_value(tail->call, "recipient");
+	const char *code = command_value(tail->call, "code");
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(texts); i++) {
+		const char *value = command_value(tail->call, texts[i].option);
+
+		if (value != NULL && !span_eq_nocase(span_str(value),
+		    member_text(session, texts[i].key)))
+			return false;
+	}
+	return (sender == NULL ||
+	    has_address(member_text(session, "sender"), sender)) &&
+	    (recipient == NULL ||
+	    has_address(member_text(session, "recipients"), recipient)) &&
+	    (code == NULL || has_code(session, code));
+}
+
+/* --------------------------------------------------------------- printing */
+
+/* Another event: its name, and every member that is a text or number. */
+static void
+append_other(struct tail *tail, struct span name, const json_t *data)
+{
+	const char *key;
+	json_t *value;
+
+	terminal_on(&tail->ctl->terminal, &tail->out, TERMINAL_BOLD);
+	text_show(&tail->out, name, tail->ctl->terminal.utf8);
+	terminal_off(&tail->ctl->terminal, &tail->out, TERMINAL_BOLD);
+	json_object_foreach((json_t *)(uintptr_t)data, key, value) {
+		if (!json_is_string(value) && !json_is_number(value))
+			continue;
+		buf_append_byte(&tail->out, ' ');
+		text_show(&tail->out, span_str(key), tail->ctl->terminal.utf8);
+		buf_append_byte(&tail->out, '=');
+		if (json_is_string(value))
+			report_text(tail->ctl, &tail->out, data, key);
+		else
+			buf_printf(&tail->out, "%.15g",
+			    json_number_value(value));
+	}
+	buf_append_byte(&tail->out, '\n');
+}
+
+static void
+append_json(struct buf *out, struct span name, struct span data)
+{
+	buf_append_str(out, "{\"event\":\"");
+	buf_append(out, name);
+	buf_append_str(out, "\",\"data\":");
+	buf_append(out, data);
+	buf_append_str(out, "}\n");
+}
+
+static void
+append_event(struct tail *tail, struct span name, struct span data,
+    const json_t *root)
+{
+	bool is_session = span_eq(name, SPAN("session"));
+
+	if (is_session ? !is_wanted(tail, root) : tail->is_filtered &&
+	    !span_eq(name, SPAN("omitted")))
+		return;
+	if (ctl_has(tail->ctl, CTL_OPTION_JSON))
+		append_json(&tail->out, name, data);
+	else if (is_session)
+		session_row_line(tail->ctl, &tail->out, root);
+	else if (span_eq(name, SPAN("omitted")))
+		buf_printf(&tail->out, "(%.0f more sessions, too fast to show"
+		    " here; weirctl sessions has them)\n",
+		    member_number(root, "n"));
+	else
+		append_other(tail, name, root);
+}
+
+static bool
+on_event(void *ctx, struct span name, struct span data)
+{
+	struct tail *tail = ctx;
+	json_t *root;
+
+	if (span_eq(name, SPAN("tick")))
+		return true;
+	root = json_loadb((const char *)data.data, data.len, JSON_ALLOW_NUL,
+	    NULL);
+	if (root == NULL)
+		return true;
+	append_event(tail, name, data, root);
+	json_decref(root);
+	terminal_write(&tail->ctl->terminal, &tail->out);
+	return fflush(stdout) == 0;
+}
+
+static enum command_exit
+run(struct ctl *ctl, const struct command_call *call)
+{
+	struct tail tail = { .ctl = ctl, .call = call };
+	const struct command_option *o;
+	enum command_exit code;
+	struct query q;
+
+	for (o = option_table; o->name != NULL; o++)
+		tail.is_filtered |= command_value(call, o->name) != NULL;
+	buf_init(&tail.out, 0);
+	query_init(&q, "/events");
+	code = client_follow(ctl, &q, on_event, &tail);
+	query_release(&q);
+	buf_release(&tail.out);
+	if (code != COMMAND_OK || ferror(stdout))
+		return code;
+	return ctl_error(COMMAND_UNREACHABLE, "weir has ended the stream: it "
+	    "stops, or this end was too slow; weirctl tail begins again");
+}
+
+const struct command command_tail_table[] = {
+	{ "tail", "", 0, 0, "sessions as they end, and what else happens, "
+	    "until interrupted", option_table, run },
+	{ .name = NULL },
+};
