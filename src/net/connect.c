@@ -56,6 +56,8 @@ tell(struct connect_attempt *a)
 	if ((connected || a->error != 0) &&
 	    getsockname(a->fd, (struct sockaddr *)&ss, &len) == 0)
 		local = addr_from_sockaddr((struct sockaddr *)&ss);
+	if (!connected && addr_is_any(&local))
+		local.family = ADDR_NONE;
 	if (connected)
 		a->fd = -1;
 	attempt_free(a);

@@ -294,6 +294,13 @@ expect_count(struct run *r, const struct words *w)
 	uint64_t want = 0, got;
 	size_t i;
 
+	if (span_eq(w->list[1], SPAN("samples"))) {
+		if (span_to_u64(w->list[2], &want) != 0 ||
+		    want != r->world.samples)
+			script_fails(r, "there were %u samples",
+			    r->world.samples);
+		return;
+	}
 	for (i = 0; i < ARRAY_LEN(counters); i++) {
 		if (!span_eq(w->list[1], span_str(counters[i].name)))
 			continue;

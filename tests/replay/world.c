@@ -295,6 +295,7 @@ world_connected(struct world *w)
 	struct session_event ev = { .type = SESSION_CONNECTED };
 
 	w->mx = MX_OPEN;
+	w->phases_told = false;
 	if (addr_parse_port(SPAN("203.0.113.1:50000"),
 	    &ev.u.connected.local) != 0)
 		abort();
@@ -332,6 +333,7 @@ world_reused(struct world *w, bool tls)
 	w->mx = MX_OPEN;
 	buf_clear(&w->upstream.items);	/* it has greeted */
 	ev.u.kept = k;
+	w->phases_told = true;		/* in the session before */
 	event(w, ev);
 }
 
@@ -342,6 +344,10 @@ world_connect_failed(struct world *w, const char *why)
 
 	w->mx = MX_ENDED;
 	ev.u.failed.why = why;
+	ev.u.failed.result =
+	    strcasecmp(why, "connection refused") == 0 ? MX_RESULT_REFUSED :
+	    strcasecmp(why, "connection timed out") == 0 ?
+	    MX_RESULT_TIMED_OUT : MX_RESULT_NONE;
 	event(w, ev);
 }
 

@@ -91,6 +91,8 @@ struct world {
 	bool may_discard_message;	/* not only a recipient */
 	bool lost[POLICY_MAX];
 	struct told told[POLICY_MAX];
+	unsigned samples;		/* of MXs, so far */
+	bool phases_told;		/* of the connection in use */
 	bool off;			/* a tunnel, or an MX without sense */
 	const char *broken;		/* a promise that does not hold */
 };
@@ -133,6 +135,10 @@ void world_act(struct world *w, const struct session_action *a);
 void world_watch(struct world *w);
 void world_trace(const struct world *w, const char *what, struct span bytes);
 void world_breaks(struct world *w, const char *what);
+
+/* measured.c: watches what is told of MXs */
+void measured_watch(struct world *w, const struct session_action *a);
+void measured_end(struct world *w);
 
 /* told.c: watches what policies are told */
 void told(struct world *w, unsigned policy, const struct policy_event *ev);

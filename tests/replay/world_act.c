@@ -150,6 +150,7 @@ note_measure(struct world *w, const struct session_action *a)
 {
 	struct buf b = { 0 };
 
+	measured_watch(w, a);
 	if (!w->keep_notes)
 		return;
 	tell_measure(&b, a);
@@ -211,6 +212,7 @@ act_end(struct world *w, enum session_side side, const char *how,
 	}
 	if (w->mx != MX_OPEN && w->mx != MX_HANDSHAKE)
 		world_breaks(w, "the end of an MX that is not there");
+	measured_end(w);
 	w->mx = MX_ENDED;
 	w->mx_end = text;
 }
@@ -222,6 +224,8 @@ act_park(struct world *w)
 		world_breaks(w, "parked what is not there, or on another one");
 	if (buf_len(&w->upstream.items) > 0)
 		world_breaks(w, "parked a connection that owes a reply");
+	measured_end(w);
+	w->phases_told = false;
 	w->mx_turns++;
 	w->parked = w->mx;
 	w->parked_upstream = w->upstream;
@@ -247,6 +251,7 @@ act_unpark(struct world *w)
 	w->mx_messages = w->parked_messages;
 	w->mx = w->parked;
 	w->parked = MX_NONE;
+	w->phases_told = true;
 	note_text(w, "unpark\n");
 }
 

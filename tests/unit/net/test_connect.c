@@ -4,6 +4,7 @@
 #include "fixture.h"
 #include "net/connect.h"
 #include "net/transparent.h"
+#include <errno.h>
 #include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/un.h>
@@ -172,11 +173,15 @@ failures_have_words(void **state UNUSED)
 
 	r = attempt(&q);
 	assert_string_equal(r.why, "connection refused");
+	assert_int_equal(r.error, ECONNREFUSED);
+	assert_true(addr_is_loopback(&r.local));	/* the kernel's choice */
 	q.source = address("192.0.2.7:1");
 	q.source.port = 0;
 	r = attempt(&q);
 	assert_string_equal(r.why, "source address 192.0.2.7 cannot be bound: "
 	    "address is not available");
+	assert_int_equal(r.error, 0);	/* no SYN was sent */
+	assert_int_equal(r.local.family, ADDR_NONE);
 	q.source = address("[::1]:1");
 	r = attempt(&q);
 	assert_non_null(strstr(r.why, "source address ::1 cannot be bound"));
@@ -205,6 +210,8 @@ silence_ends_by_timeout(void **state UNUSED)
 	began = clock_mono_us();
 	r = attempt(&q);
 	assert_string_equal(r.why, "connection timed out");
+	assert_int_equal(r.error, ETIMEDOUT);
+	assert_true(addr_is_loopback(&r.local));
 	assert_in_range(clock_mono_us() - began, 140 * MS, 2000 * MS);
 	for (i = 0; i < ARRAY_LEN(fds); i++)
 		close(fds[i]);
@@ -242,7 +249,8 @@ no_network(void)
 	    NULL || !fixture_run(r.loop, 2000))
 		return 2;
 	loop_free(r.loop);
-	return strcmp(r.why, "network is unreachable") == 0 ? 0 : 1;
+	return strcmp(r.why, "network is unreachable") == 0 &&
+	    r.error == ENETUNREACH && r.local.family == ADDR_NONE ? 0 : 1;
 }
 
 static void
