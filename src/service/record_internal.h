@@ -52,6 +52,7 @@ struct record_writer {
 	struct record_list waiting;	/* for SQLite; referenced */
 	struct record_trouble sqlite_trouble, json_trouble;
 	uint64_t expire_us;		/* when to look for old sessions */
+	uint64_t roll_us;		/* likewise, for old minutes */
 	uint64_t opens;			/* of the database, to tell readers */
 	uint64_t written, dropped, failed;	/* chunks */
 	struct record_recent *recent;	/* NULL: not wanted */

@@ -290,8 +290,45 @@ static const char version_4_runs[] =
 "				-- and that are not here\n"
 ");\n";
 
+/* One that has no source address or domain has an empty text there: NULL is
+ * no part of a key. */
+static const char version_4_mx_minutes[] =
+"CREATE TABLE mx_minutes (	-- what MXs answered, and how fast\n"
+"	step_s INTEGER,		-- 60; after some days 3600, then 86400\n"
+"	starts_at TEXT,		-- of these seconds\n"
+"	kind TEXT,		-- pair: source_address and mx_group; domain:\n"
+"				-- recipient_domain\n"
+"	source_address TEXT,	-- weir's own\n"
+"	mx_group TEXT,		-- the domain that MXs greet with, or their net\n"
+"	recipient_domain TEXT,	-- other: of the less busy ones\n"
+"	delivered INTEGER,	-- transactions\n"
+"	deferred INTEGER,	-- 4xx\n"
+"	rejected INTEGER,	-- 5xx\n"
+"	refused INTEGER,	-- connections\n"
+"	timed_out INTEGER,	-- no connection, or no reply in time\n"
+"	closed INTEGER,		-- the MX hung up instead of a reply\n"
+"	categories TEXT,	-- what was not delivered: JSON, {name: count}\n"
+"	replies TEXT,		-- likewise: {\"550 5.7.1\": count}\n"
+"	content_bytes INTEGER,\n"
+"	min_rtt_us INTEGER,	-- the network's part of each of these\n"
+"	connect_p50_us INTEGER, connect_p99_us INTEGER,\n"
+"	greeting_p50_us INTEGER, greeting_p99_us INTEGER,\n"
+"	ehlo_p50_us INTEGER, ehlo_p99_us INTEGER,\n"
+"	tls_p50_us INTEGER, tls_p99_us INTEGER,\n"
+"	mail_p50_us INTEGER, mail_p99_us INTEGER,\n"
+"	rcpt_p50_us INTEGER, rcpt_p99_us INTEGER,\n"
+"	data_p50_us INTEGER, data_p99_us INTEGER,\n"
+"	body_p50_us INTEGER, body_p99_us INTEGER,\n"
+"	final_p50_us INTEGER, final_p99_us INTEGER,\n"
+"	quit_p50_us INTEGER, quit_p99_us INTEGER,\n"
+"	tally BLOB,		-- all of this, so that it can be added up\n"
+"	PRIMARY KEY (kind, mx_group, recipient_domain, step_s, starts_at,\n"
+"		source_address)\n"
+") WITHOUT ROWID;\n"
+"CREATE INDEX mx_minutes_by_time ON mx_minutes(step_s, starts_at);\n";
+
 static const char *const version_4[] = {
-	version_4_runs,
+	version_4_runs, version_4_mx_minutes,
 };
 
 static int

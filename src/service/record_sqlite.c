@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/ulid.h"
+#include "service/record_minutes.h"
 #include "service/record_rows.h"
 #include "service/record_schema.h"
 
@@ -303,6 +304,21 @@ record_sqlite_expire(struct record_sqlite *s, uint64_t wall_us, unsigned limit,
 		    "DELETE FROM certificates WHERE seen_at < ?",
 		    clock_format_utc(wall_us - 86400 *
 		    (uint64_t)CLOCK_US_PER_S, time));
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL);
+	return finish(s, rc, error);
+}
+
+enum record_sqlite_result
+record_sqlite_roll(struct record_sqlite *s, uint64_t wall_us, unsigned limit,
+    bool *more_r, char error[RECORD_SQLITE_ERROR_MAX])
+{
+	int rc;
+
+	*more_r = false;
+	rc = sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+	if (rc == SQLITE_OK)
+		rc = record_minutes_roll(s->db, wall_us, limit, more_r);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL);
 	return finish(s, rc, error);

@@ -50,6 +50,11 @@ enum record_sqlite_result record_sqlite_expire(struct record_sqlite *db,
 	uint64_t wall_us, unsigned limit, bool *more_r,
 	char error[RECORD_SQLITE_ERROR_MAX]) MUSTUSE;
 
+/* A step of what record_minutes_roll() does. more_r likewise. */
+enum record_sqlite_result record_sqlite_roll(struct record_sqlite *db,
+	uint64_t wall_us, unsigned limit, bool *more_r,
+	char error[RECORD_SQLITE_ERROR_MAX]) MUSTUSE;
+
 /* Renames a corrupt database, with what belongs to it, to PATH.corrupt-TIME.
  * 0, or -1 with errno. */
 int record_sqlite_move_aside(const char *path, uint64_t wall_us) MUSTUSE;

@@ -16,6 +16,7 @@
 #define EXPIRE_EVERY_US (60 * (uint64_t)CLOCK_US_PER_S)
 #define EXPIRE_PAUSE_US 200000u		/* while there is more of it */
 #define EXPIRE_STEP 300			/* sessions */
+#define ROLL_STEP 20			/* keys of mx_minutes */
 #define JSON_WRITE_BYTES (256 * 1024)	/* at once */
 #define BATCH_MAX 2048			/* chunks per transaction */
 
@@ -101,7 +102,7 @@ record_writer_configure(struct record_writer *w, char *sqlite_path,
 	w->max = config->queue > 0 ? config->queue : 1;
 	memset(&w->sqlite_trouble, 0, sizeof(w->sqlite_trouble));
 	memset(&w->json_trouble, 0, sizeof(w->json_trouble));
-	w->expire_us = 0;
+	w->expire_us = w->roll_us = 0;
 	w->opens++;
 	if (sqlite_path == NULL)
 		drop_waiting(w);
@@ -292,6 +293,20 @@ expire_run(struct record_writer *w, uint64_t now_us, uint64_t wall_us)
 	sqlite_failed(w, result, error, now_us, wall_us);
 }
 
+static void
+roll_run(struct record_writer *w, uint64_t now_us, uint64_t wall_us)
+{
+	char error[RECORD_SQLITE_ERROR_MAX];
+	enum record_sqlite_result result;
+	bool more;
+
+	if (w->db == NULL || now_us < w->roll_us)
+		return;
+	result = record_sqlite_roll(w->db, wall_us, ROLL_STEP, &more, error);
+	w->roll_us = now_us + (more ? EXPIRE_PAUSE_US : EXPIRE_EVERY_US);
+	sqlite_failed(w, result, error, now_us, wall_us);
+}
+
 /* -------------------------------------------------------------------- run */
 
 void
@@ -306,7 +321,7 @@ record_writer_run(struct record_writer *w, struct record_list *list, bool force,
 		record_chunk_ref(chunk);
 		if (w->recent != NULL && chunk->write == NULL)
 			record_recent_add(w->recent, chunk);
-		if (w->top != NULL)
+		if (w->top != NULL && chunk->write == NULL)
 			top_add(w->top, chunk, wall_us);
 		if (w->sqlite_path != NULL &&
 		    !record_list_is_full(&w->waiting, w->max, chunk)) {
@@ -322,6 +337,7 @@ record_writer_run(struct record_writer *w, struct record_list *list, bool force,
 	if (w->sqlite_path != NULL) {
 		sqlite_run(w, force, now_us, wall_us);
 		expire_run(w, now_us, wall_us);
+		roll_run(w, now_us, wall_us);
 	}
 }
 
@@ -337,5 +353,7 @@ record_writer_next_us(const struct record_writer *w)
 		next = w->json_trouble.retry_us;
 	if (w->db != NULL && w->retention_us > 0 && w->expire_us < next)
 		next = w->expire_us;
+	if (w->db != NULL && w->roll_us < next)
+		next = w->roll_us;
 	return next;
 }
