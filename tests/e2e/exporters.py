@@ -10,6 +10,7 @@ import subprocess
 import time
 
 import pymysql
+import redis
 import weir as under_test
 from blackbox import wait_for
 
@@ -151,6 +152,25 @@ class MariaDB(Server):
         """Of an exporter."""
         return ["--socket", self.socket, "--user", "weir", "--database",
                 "weir"]
+
+
+class Redis(Server):
+    """With an append-only file, on a unix socket."""
+
+    def __init__(self, place):
+        super().__init__(place)
+        self.socket = place / "redis.sock"
+        self.client = redis.Redis(unix_socket_path=str(self.socket))
+        self.options = ["--redis", f"unix://{self.socket}"]
+
+    def command(self):
+        return ["redis-server", "--port", "0", "--unixsocket", self.socket,
+                "--dir", self.place, "--appendonly", "yes", "--save", "",
+                "--daemonize", "no"]
+
+    def answers(self):
+        with contextlib.suppress(redis.exceptions.RedisError):
+            return self.client.ping()
 
 
 def lines(path):

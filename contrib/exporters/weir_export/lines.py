@@ -21,7 +21,7 @@ import os
 import re
 from pathlib import Path
 
-CHUNK = 1 << 20         # read at once: what a batch is made of
+CHUNK = 256 << 10       # read at once: what a batch is made of
 LINE_MAX = 16 << 20     # weir's lines are shorter, whatever came from a wire
 HEAD = 512              # bytes that a file is known by
 DONE = 16               # files read to their end that are remembered

@@ -4,7 +4,7 @@ weir gave to it, so that writing it again changes nothing."""
 import sqlite3
 
 from .rows import Communication, Connection
-from .service import Away, Wrong, say
+from .service import Away, Wrong, say, secret
 
 COLUMNS = {"connections": Connection._fields,
            "communications": Communication._fields}
@@ -54,7 +54,7 @@ def split(rows):
                         (Connection, "connections")):
         some = [row for row in rows if isinstance(row, kind)]
         if some:
-            yield table, some
+            yield table, sorted(some)   # two writers wait, and do not deadlock
 
 
 class MariaDB:
@@ -154,6 +154,19 @@ class MariaDB:
                 raise Away(f"MariaDB: {words(error)}") from None
 
 
+def mariadb(socket, host, port, user, password_file, name, tls_ca):
+    """As the options say."""
+    there = {"user": user, "database": name,
+             "password": secret(password_file, "WEIR_MARIADB_PASSWORD") or ""}
+    if socket:
+        there["unix_socket"] = socket
+    else:
+        there.update(host=host, port=port)
+    if tls_ca:
+        there["ssl"] = {"ca": tls_ca, "check_hostname": True}
+    return MariaDB(**there)
+
+
 def words(error):
     """What a driver's error says, without its number."""
     return str(error.args[-1] if getattr(error, "args", None) else error)
@@ -177,6 +190,11 @@ class SQLite:
     def open(self):
         self.connection = sqlite3.connect(self.path, timeout=10,
                                           isolation_level=None)
+        if self.connection.execute("SELECT 1 FROM sqlite_master WHERE "
+                                   "type = 'view' AND name = 'connections'"
+                                   ).fetchone():
+            raise Wrong(f"{self.path} is a database of weir's own; give "
+                        "another file")
         self.connection.execute("PRAGMA journal_mode = WAL")
         self.connection.execute("PRAGMA synchronous = FULL")
         for text in SQLITE.values():
