@@ -4,7 +4,7 @@
 #include "weirctl/report.h"
 
 static const struct command_option operations_option_table[] = {
-	{ "limit", 0, "N", "at most so many" },
+	{ "limit", 0, "N", "at most so many, 1 to 500" },
 	{ .name = NULL },
 };
 

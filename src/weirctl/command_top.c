@@ -4,10 +4,9 @@
 #include "weirctl/report.h"
 
 static const struct command_option top_option_table[] = {
-	{ "since", 0, "TIME", "1h, 24h or all (default: 24h)" },
-	{ "outcome", 0, "OUTCOME", "by how much of it was delivered, deferred"
-	    " or rejected" },
-	{ "limit", 0, "N", "at most so many" },
+	{ "since", 0, "TIME", "1h, 24h or all (default: 1h)" },
+	{ "outcome", 0, "WHICH", "refused: by how much was refused; or all" },
+	{ "limit", 0, "N", "at most so many, 1 to 200 (default: 20)" },
 	{ .name = NULL },
 };
 

@@ -100,6 +100,22 @@ parse_part(struct ctl *ctl, int argc, char *argv[], struct command_call *call)
 	return COMMAND_OK;
 }
 
+/* Is word one of "a|b|c"? Where there is no choice, everything is. */
+static bool
+is_choice(struct span choices, struct span word)
+{
+	if (span_find(choices, '|') == choices.len)
+		return true;
+	while (choices.len > 0) {
+		size_t n = span_find(choices, '|');
+
+		if (span_eq(span_take(choices, n), word))
+			return true;
+		choices = span_skip(choices, n + 1);
+	}
+	return false;
+}
+
 static enum command_exit
 check_arguments(const struct command_call *call)
 {
@@ -108,6 +124,11 @@ check_arguments(const struct command_call *call)
 	if (call->n_arguments < c->least)
 		return ctl_error(COMMAND_USAGE, "%s needs more: weirctl %s %s",
 		    c->name, c->name, c->arguments);
+	if (call->n_arguments > 0 && !is_choice(span_take(
+	    span_str(c->arguments), strcspn(c->arguments, " ")),
+	    span_str(call->arguments[0])))
+		return ctl_error(COMMAND_USAGE, "%s %s is nothing; write one "
+		    "of %s", c->name, call->arguments[0], c->arguments);
 	if (call->n_arguments > c->most)
 		return ctl_error(COMMAND_USAGE, "unexpected argument %s; see "
 		    "weirctl %s --help", call->arguments[c->most], c->name);

@@ -13,7 +13,7 @@ import lint
 
 DESCRIBE = os.path.join(lint.BUILD, "tests/lint/describe")
 MANUALS = ["doc/weir-milter-bridge.8", "doc/weir-tlsrpt.8", "doc/weir.8",
-           "doc/weir.conf.5", "doc/weir_policy.3"]
+           "doc/weir.conf.5", "doc/weir_policy.3", "doc/weirctl.8"]
 PAPERS = ["README.md", "CONTRIBUTING.md", "doc/ARCHITECTURE.md",
           "doc/POLICY.md", "doc/RECORD.md", "doc/STATUS.md", "doc/STYLE.md",
           "doc/THREAT-MODEL.md"]
