@@ -4,6 +4,7 @@
  */
 #include "mx/pair.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ mx_pair_new(uint64_t hash, const char *group, const struct addr *source,
 	p->source = *source;
 	p->source.port = 0;
 	p->faded_us = now_us;
+	mx_detect_init(&p->detect, now_us);
 	return p;
 }
 
@@ -147,6 +149,55 @@ mx_pair_count(struct mx_pair *p, unsigned class, enum mx_category category,
 	state_of(p, now_us);
 }
 
+/* ---------------------------------------------------------------- detectors */
+
+static void
+sign(const struct mx_pair *p, struct mx_transition *t)
+{
+	memcpy(t->group, p->group, sizeof(t->group));
+	t->source = p->source;
+}
+
+bool
+mx_pair_pass(struct mx_pair *p, uint64_t now_us, struct mx_transition *t_r)
+{
+	if (!mx_detect_pass(&p->detect, now_us, t_r))
+		return false;
+	sign(p, t_r);
+	return true;
+}
+
+size_t
+mx_pairs_learn(struct mx_pair *const all[], size_t n, size_t which,
+    const struct mx_sample *s, struct mx_transition *t_r, size_t max)
+{
+	struct mx_detect *detects[MX_PAIRS_MAX];
+	struct mx_pair *p = all[which];
+	bool moved = mx_detect_learn(&p->detect, s, &t_r[0]);
+	struct mx_transition scratch;
+	size_t made = 0;
+
+	assert(max > 0 && n <= MX_PAIRS_MAX);
+	for (size_t i = 0; i < n; i++)
+		detects[i] = &all[i]->detect;
+	if (moved) {
+		enum mx_attribution a = mx_attribute(detects, n, which,
+		    s->now_us);
+
+		mx_attribute_set(&p->detect, a, s->now_us, &scratch);
+		t_r[0].evidence = p->detect.evidence;
+		sign(p, &t_r[made++]);
+	}
+	for (size_t i = 0; i < n && made < max; i++) {
+		if (!mx_attribute_is_due(detects[i], moved, s->now_us))
+			continue;
+		if (mx_attribute_set(detects[i], mx_attribute(detects, n, i,
+		    s->now_us), s->now_us, &t_r[made]))
+			sign(all[i], &t_r[made++]);
+	}
+	return made;
+}
+
 enum mx_state
 mx_pair_describe(struct mx_pair *p, uint64_t now_us,
     struct policy_source_health *out)
@@ -175,6 +226,7 @@ mx_pair_row(struct mx_pair *p, uint64_t now_us, struct mx_row *row)
 	row->state = mx_pair_describe(p, now_us, &row->health);
 	row->weight = mx_figures_total(&p->figures);
 	memcpy(row->apart, p->apart, sizeof(row->apart));
+	mx_detect_report(&p->detect, &row->report);
 }
 
 void

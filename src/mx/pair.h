@@ -8,10 +8,13 @@
 #include "base/addr.h"
 #include "base/buf.h"
 #include "base/histogram.h"
+#include "mx/attribute.h"
 #include "mx/group.h"
 #include "mx/reply.h"
 #include "mx/state.h"
 #include "policy/event.h"
+
+#define MX_PAIRS_MAX 64		/* of a group that are compared */
 
 struct mx_pair {
 	uint64_t hash;			/* of the group */
@@ -30,6 +33,7 @@ struct mx_pair {
 	uint32_t p50_ms;		/* of both */
 	uint64_t p50_holds;		/* for so many times more */
 	bool p50_is_old;
+	struct mx_detect detect;
 };
 
 /* NULL: no memory. */
@@ -40,6 +44,15 @@ void mx_pair_free(struct mx_pair *p);
 /* A reply of that class (2, 4, 5). data_reply_us: DATA to the 354; 0: none. */
 void mx_pair_count(struct mx_pair *p, unsigned class,
 	enum mx_category category, uint64_t data_reply_us, uint64_t now_us);
+
+/* all: the pairs of one group. Teaches all[which], and says whose trouble it is
+ * where there is any. Returns how many transitions came of it, at most max. */
+size_t mx_pairs_learn(struct mx_pair *const all[], size_t n, size_t which,
+	const struct mx_sample *s, struct mx_transition *t_r, size_t max);
+
+/* Time has passed: an alarm may be over. true: t_r tells. */
+bool mx_pair_pass(struct mx_pair *p, uint64_t now_us,
+	struct mx_transition *t_r);
 
 /* How it stands now. The times to the 354 are of this hour and the last. */
 enum mx_state mx_pair_describe(struct mx_pair *p, uint64_t now_us,
@@ -52,6 +65,7 @@ struct mx_row {
 	struct policy_source_health health;
 	double weight;			/* transactions, faded */
 	double apart[MX_CATEGORY_COUNT];
+	struct mx_report report;	/* why it is in that state */
 };
 
 void mx_pair_row(struct mx_pair *p, uint64_t now_us, struct mx_row *row_r);

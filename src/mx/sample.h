@@ -54,6 +54,8 @@ struct mx_sample {
 	const char *group;		/* mx/group.h */
 	struct span sender_domain;	/* lower case; empty: <> or none */
 	struct span recipient_domain;	/* of its first recipient; likewise */
+	uint64_t contact;		/* a hash of its sender and first
+					   recipient; 0: not known */
 	enum mx_result result;
 	enum mx_category category;	/* of the reply that decided it */
 	unsigned code;			/* of that reply; 0: there was none */

@@ -1,0 +1,38 @@
+/*
+ * Stochastic approximation: the middle goes a step towards each number, of at
+ * most a spread (Huber's estimate); the spread grows by a factor when more than
+ * half of the numbers are outside, and shrinks when fewer are.
+ */
+#include "mx/baseline.h"
+
+#include <math.h>
+
+#define SPREAD_FIRST 0.6f	/* a factor of 2 up or down, in logarithms */
+#define SPREAD_MIN 0.05f
+#define SPREAD_MAX 3.0f
+#define MAD 0.6745f		/* of a normal distribution: half are inside */
+
+void
+mx_baseline_learn(struct mx_baseline *b, float x, float window)
+{
+	float step, off, by;
+
+	if (b->n <= 0) {
+		*b = (struct mx_baseline){ .middle = x, .spread = SPREAD_FIRST,
+		    .n = 1 };
+		return;
+	}
+	if (b->n < window)
+		b->n++;
+	step = 1 / b->n;
+	off = (x - b->middle) / b->spread;
+	by = off > 1 ? 1 : off < -1 ? -1 : off;
+	/* clipping takes a third of the pull of a normal distribution */
+	b->middle += 1.5f * step * b->spread * by;
+	b->spread *= expf(2 * (step < 0.1f ? step : 0.1f) *
+	    (fabsf(off) > MAD ? 0.5f : -0.5f));
+	if (b->spread < SPREAD_MIN)
+		b->spread = SPREAD_MIN;
+	if (b->spread > SPREAD_MAX)
+		b->spread = SPREAD_MAX;
+}
