@@ -79,7 +79,20 @@ void record_flush(struct record *r);
 struct record_query {
 	struct span text;	/* part of sender, recipient, client or MX */
 	uint64_t before;	/* 0, or sessions older than this (wall us) */
+	/* Each of these that is not empty has to be so, too. */
+	struct span sender;	/* of any transaction: an address, or @domain,
+				 * or <>; case does not matter */
+	struct span recipient;	/* any, refused or not: likewise */
+	struct span client;	/* an address without port */
+	struct span mx;		/* an address without port, or a group */
+	struct span code;	/* that the client was told for a recipient or
+				 * a transaction: 550, 5xx or 5.7.1 */
+	struct span outcome;	/* of the session: deferred, ... */
+	struct span policy;	/* that was asked or annotated */
+	uint64_t since, until;	/* connected in [since, until); 0: any */
 };
+/* What is wrong with it, for who asked; NULL: nothing. */
+const char *record_query_check(const struct record_query *query);
 int record_list(struct record *r, struct buf *out,
 	const struct record_query *query, unsigned limit) MUSTUSE;
 int record_show(struct record *r, struct buf *out, struct span id) MUSTUSE;

@@ -6,14 +6,18 @@
 #include "service/record_query.h"
 
 #include <math.h>
+#include <stdio.h>
 
+#include "base/clock.h"
 #include "base/escape.h"
+#include "base/ulid.h"
+#include "service/record_search.h"
 #include "service/record_text.h"
 
-/* A search reads rows until it has enough; this many steps of SQLite's
- * machine (a few seconds) are enough even if it has not. */
-#define SEARCH_STEPS 1000
-#define SEARCH_CALLS 400000
+/* A search ends after this time even if it has not enough: it looks at the
+ * clock every so many steps of SQLite's machine. */
+#define SEARCH_US (3 * (uint64_t)CLOCK_US_PER_S)
+#define SEARCH_STEPS 10000
 
 #define TLS_LIST "upstream_tls_version AS tls"
 #define SELECT_LIST \
@@ -21,22 +25,7 @@
 	"destination_address AS destination, listener, " \
 	"mail_from AS sender, mail_to AS recipients, outcome, code, cause, " \
 	"transactions, duration_us / 1000.0 AS duration_ms, " TLS_LIST " " \
-	"FROM sessions "
-
-static const char list_sql[] = SELECT_LIST
-	"WHERE id < ?1 AND occurred_at < ?2 ORDER BY id DESC LIMIT ?3";
-
-static const char search_sql[] = SELECT_LIST
-	"WHERE id < ?1 AND occurred_at < ?2 AND ("
-	"mail_from LIKE ?4 ESCAPE '\\' OR mail_to LIKE ?4 ESCAPE '\\' OR "
-	"client_address LIKE ?4 ESCAPE '\\' OR "
-	"destination_address LIKE ?4 ESCAPE '\\' OR "
-	"upstream_address LIKE ?4 ESCAPE '\\' OR id LIKE ?4 ESCAPE '\\' OR "
-	"(transactions > 1 AND (EXISTS (SELECT 1 FROM transactions t "
-	"WHERE t.session_id = sessions.id AND t.sender LIKE ?4 ESCAPE '\\') "
-	"OR EXISTS (SELECT 1 FROM recipients r "
-	"WHERE r.session_id = sessions.id AND r.address LIKE ?4 ESCAPE '\\')"
-	"))) ORDER BY id DESC LIMIT ?3";
+	"FROM sessions WHERE "
 
 /* An object's parts: a name, "[" for a list of rows or "{" for one row. */
 static const struct { const char *name; char form; const char *sql; }
@@ -192,80 +181,98 @@ finish(struct buf *out, size_t before, int result)
 /* ------------------------------------------------------------------- list */
 
 static int
-out_of_steps(void *ctx)
+out_of_time(void *ctx)
 {
-	unsigned *calls = ctx;
+	const uint64_t *until_us = ctx;
 
-	return ++*calls > SEARCH_CALLS;
+	return clock_mono_us() > *until_us;
 }
 
-/* %text%, with what LIKE would read as a pattern taken literally. */
-static void
-pattern(struct buf *out, struct span text)
+static sqlite3_stmt *
+prepare(sqlite3 *db, const struct record_query *query, const struct buf *sql)
 {
-	size_t i;
+	struct span text = buf_span(sql);
+	struct buf scratch;
+	sqlite3_stmt *st;
 
-	buf_append_byte(out, '%');
-	for (i = 0; i < text.len; i++) {
-		if (text.data[i] == '%' || text.data[i] == '_' ||
-		    text.data[i] == '\\')
-			buf_append_byte(out, '\\');
-		buf_append_byte(out, text.data[i]);
-	}
-	buf_append_byte(out, '%');
+	if (buf_failed(sql) || sqlite3_prepare_v2(db, (const char *)text.data,
+	    (int)text.len, &st, NULL) != SQLITE_OK)
+		return NULL;
+	buf_init(&scratch, 0);
+	record_search_bind(st, query, &scratch);
+	buf_release(&scratch);
+	return st;
 }
 
-/* The least id of the millisecond after wall_us: newer than all before it. */
-static void
-bind_before(sqlite3_stmt *st, uint64_t wall_us)
+/* Rows until there are limit of them. SQLite's code of the last step. */
+static int
+list_rows(struct buf *out, sqlite3_stmt *st, unsigned *n, unsigned limit)
 {
-	struct ulid_source source = { 0 };
-	char time[CLOCK_TEXT_MAX];
-	struct ulid id;
+	int rc = SQLITE_DONE;
 
-	if (wall_us == 0) {
-		sqlite3_bind_text(st, 1, "~", -1, SQLITE_STATIC);
-		sqlite3_bind_text(st, 2, "~", -1, SQLITE_STATIC);
-		return;
+	while (*n < limit && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		if ((*n)++ > 0)
+			buf_append_byte(out, ',');
+		row(out, st, true);
 	}
-	ulid_source_init(&source, 1);
-	id = ulid_next(&source, wall_us + CLOCK_US_PER_MS);
-	memset(id.text + 10, '0', ULID_TEXT_LEN - 10);
-	sqlite3_bind_text(st, 1, id.text, -1, SQLITE_TRANSIENT);
-	sqlite3_bind_text(st, 2, clock_format_utc(wall_us, time), -1,
-	    SQLITE_TRANSIENT);
+	return rc;
+}
+
+/* Those of one id after the other, each id once. */
+static int
+list_ids(struct buf *out, sqlite3_stmt *ids, sqlite3_stmt *st, unsigned *n,
+    unsigned limit)
+{
+	char id[ULID_TEXT_LEN + 1] = "";
+	int rc = SQLITE_DONE;
+
+	while (*n < limit && (rc = sqlite3_step(ids)) == SQLITE_ROW) {
+		const char *text = (const char *)sqlite3_column_text(ids, 0);
+
+		if (text == NULL || strcmp(text, id) == 0)
+			continue;
+		snprintf(id, sizeof(id), "%s", text);
+		sqlite3_bind_text(st, RECORD_SEARCH_ID, id, -1, SQLITE_STATIC);
+		rc = list_rows(out, st, n, limit);
+		sqlite3_reset(st);
+		if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+			break;
+	}
+	return rc;
 }
 
 int
 record_query_list(sqlite3 *db, struct buf *out,
     const struct record_query *query, unsigned limit)
 {
-	bool search = query->text.len > 0;
+	uint64_t until_us = clock_mono_us() + SEARCH_US;
 	size_t before = buf_len(out);
-	unsigned calls = 0;
-	sqlite3_stmt *st;
-	struct buf like;
-	int n = -1;
+	sqlite3_stmt *ids = NULL, *st;
+	struct buf ids_sql, rows_sql;
+	unsigned n = 0;
+	int rc = SQLITE_ERROR;
 
-	if (sqlite3_prepare_v2(db, search ? search_sql : list_sql, -1, &st,
-	    NULL) != SQLITE_OK)
-		return -1;
-	buf_init(&like, 0);
-	bind_before(st, query->before);
-	sqlite3_bind_int64(st, 3, limit);
-	if (search) {
-		pattern(&like, query->text);
-		sqlite3_bind_text(st, 4, (const char *)buf_span(&like).data,
-		    (int)buf_len(&like), SQLITE_STATIC);
-	}
-	sqlite3_progress_handler(db, SEARCH_STEPS, out_of_steps, &calls);
+	buf_init(&ids_sql, 0);
+	buf_init(&rows_sql, 0);
+	buf_append_str(&rows_sql, SELECT_LIST);
+	record_search_sql(query, &ids_sql, &rows_sql);
+	st = prepare(db, query, &rows_sql);
+	if (st != NULL && buf_len(&ids_sql) > 0)
+		ids = prepare(db, query, &ids_sql);
+	sqlite3_progress_handler(db, SEARCH_STEPS, out_of_time, &until_us);
 	buf_append_byte(out, '[');
-	n = rows(out, st, true);
+	if (ids != NULL)
+		rc = list_ids(out, ids, st, &n, limit);
+	else if (st != NULL && buf_len(&ids_sql) == 0)
+		rc = list_rows(out, st, &n, limit);
 	buf_append_byte(out, ']');
 	sqlite3_progress_handler(db, 0, NULL, NULL);
+	sqlite3_finalize(ids);
 	sqlite3_finalize(st);
-	buf_release(&like);
-	return finish(out, before, n < 0 ? -1 : 0);
+	buf_release(&ids_sql);
+	buf_release(&rows_sql);
+	return finish(out, before, rc == SQLITE_ROW || rc == SQLITE_DONE ||
+	    rc == SQLITE_INTERRUPT ? 0 : -1);
 }
 
 /* ------------------------------------------------------------------- show */

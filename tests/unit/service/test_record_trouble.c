@@ -240,14 +240,14 @@ older_version(void **state)
 	fixture_free(f);
 }
 
-/* A fixture on a file system of 2 MB; skips where none can be made. */
+/* A fixture on a file system of 4 MB; skips where none can be made. */
 static struct fixture *
 small_disk(void)
 {
 	struct fixture *f = fixture_new("/tmp");
 
 	if (geteuid() != 0 || mount("tmpfs", f->dir, "tmpfs", 0,
-	    "size=2m") != 0) {
+	    "size=4m") != 0) {
 		fixture_free(f);
 		skip();
 	}
@@ -278,7 +278,7 @@ disk_full(void **state)
 	assert_non_null(strstr(status.sqlite_error, "full"));
 	assert_non_null(strstr(status.json_error, "No space"));
 	assert_true(status.failed > 0);
-	/* 2 MB are enough for 500 sessions, when nothing else is there */
+	/* 4 MB are enough for 500 sessions, when nothing else is there */
 	shell("rm %s/filler", f->dir);
 	shell("truncate -s 0 %s/weir.json", f->dir);
 	await_sqlite(r, true);
@@ -313,7 +313,7 @@ read_only(void **state)
 	record_get_status(r, &status);
 	assert_false(status.sqlite_ok);
 	assert_int_equal(status.queued, 1);
-	assert_int_equal(mount(NULL, f->dir, NULL, MS_REMOUNT, "size=2m"), 0);
+	assert_int_equal(mount(NULL, f->dir, NULL, MS_REMOUNT, "size=4m"), 0);
 	await_sqlite(r, true);
 	expect(f->db, "SELECT count(*) FROM connections", "2");
 	record_stop(r);
