@@ -21,6 +21,7 @@ share/man/man1/weir-policy.1 share/man/man3/weir_policy.3
 share/man/man5/weir.conf.5 share/man/man7/weir-policy.7
 share/man/man8/weir-milter-bridge.8 share/man/man8/weir-tlsrpt.8
 share/man/man8/weir.8
+share/weir/weir.json share/weir/weir.rules.yml
 share/weir/weir-policy/templates/test.sh
 share/weir/weir-policy/weir_policy/policy.desc
 share/weir/weir-policy/weir_policy_tool/main.py
