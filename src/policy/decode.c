@@ -11,105 +11,20 @@
  *    (action NONE, and why), never half of it.
  */
 #include <math.h>
-#include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "policy/arena.h"
 #include "policy/codec.h"
 #include "proto/policy.pb-c.h"
 
 #define PB(name) Weir__Policy__V1__##name
 #define ANSWER(name) WEIR__POLICY__V1__FROM_POLICY__ANSWER_##name
 
-/* ------------------------------------------------------------------ arena */
-
 /* Bytes of memory per byte of a frame, and for every frame: the dearest
  * messages that make sense (very many tiny splices) take about 24. */
 #define BUDGET_FACTOR 32
 #define BUDGET_BASE 4096
-#define CHUNK_BYTES 2048
-
-union block {
-	size_t size;		/* as it was asked for */
-	max_align_t align;
-};
-
-struct chunk {
-	struct chunk *next;
-	size_t used, cap;
-	alignas(max_align_t) uint8_t mem[];
-};
-
-struct arena {
-	struct chunk *chunks;
-	size_t budget;		/* bytes that may still be taken */
-};
-
-static struct chunk *
-arena_grow(struct arena *a, size_t bytes)
-{
-	size_t cap = bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES;
-	struct chunk *c = malloc(sizeof(*c) + cap);
-
-	if (c == NULL)
-		return NULL;
-	c->used = 0;
-	c->cap = cap;
-	c->next = a->chunks;
-	a->chunks = c;
-	return c;
-}
-
-static void *
-arena_alloc(void *arena, size_t size)
-{
-	struct arena *a = arena;
-	struct chunk *c = a->chunks;
-	size_t align = alignof(max_align_t), bytes;
-	union block *block;
-
-	if (size > a->budget)
-		return NULL;
-	bytes = sizeof(*block) + (size + align - 1) / align * align;
-	if (bytes > a->budget)
-		return NULL;
-	if (c == NULL || c->cap - c->used < bytes)
-		c = arena_grow(a, bytes);
-	if (c == NULL)
-		return NULL;
-	a->budget -= bytes;
-	block = (void *)(c->mem + c->used);
-	c->used += bytes;
-	block->size = size;
-	return block + 1;
-}
-
-static void
-arena_free_one(void *arena, void *mem)
-{
-	(void)arena;		/* all at once, at the end */
-	(void)mem;
-}
-
-static void
-chunks_free(struct chunk *c)
-{
-	while (c != NULL) {
-		struct chunk *next = c->next;
-
-		free(c);
-		c = next;
-	}
-}
-
-/* Zeroed memory for n things; NULL if n is 0, or at the end of the budget. */
-static void *
-arena_get(struct arena *a, size_t n, size_t size)
-{
-	void *mem = n == 0 ? NULL : arena_alloc(a, n * size);
-
-	return mem == NULL ? NULL : memset(mem, 0, n * size);
-}
 
 /* ------------------------------------------------------------ their pieces */
 
@@ -120,7 +35,7 @@ string(const char *s)
 {
 	if (s == NULL || s == protobuf_c_empty_string)
 		return (struct span){ 0 };
-	return span_of(s, ((const union block *)(const void *)s)[-1].size - 1);
+	return span_of(s, arena_size(s) - 1);
 }
 
 static struct span
@@ -538,7 +453,7 @@ policy_decode(struct span frame, struct policy_answer *answer_r)
 	message = weir__policy__v1__from_policy__unpack(&allocator, frame.len,
 	    frame.data);
 	if (message == NULL || read_answer(&arena, message, answer_r) != 0) {
-		chunks_free(arena.chunks);
+		arena_free_all(arena.chunks);
 		*answer_r = (struct policy_answer){ 0 };
 		return -1;
 	}
@@ -570,7 +485,7 @@ policy_answer_free(struct policy_answer *a)
 {
 	if (a == NULL)
 		return;
-	chunks_free(a->memory);
+	arena_free_all(a->memory);
 	*a = (struct policy_answer){ 0 };
 }
 
@@ -594,6 +509,6 @@ policy_decision_free(struct policy_decision *d)
 {
 	if (d == NULL || !d->taken)
 		return;
-	chunks_free(d->memory);
+	arena_free_all(d->memory);
 	free(d);
 }
