@@ -19,14 +19,14 @@ _weirctl_options()
 }
 
 # Names from the running weir. compgen -W would expand what it is given, and
-# the name of a group is what some MX says it is called: nothing but plain words may pass.
+# a group is named as some MX says: nothing but plain words may pass.
 _weirctl_ask()	# COLUMN WORD...
 {
 	local column=$1
 	shift
-	"${COMP_WORDS[0]}" "${place[@]}" "$@" 2>/dev/null </dev/null |
+	COLUMNS='' "${COMP_WORDS[0]}" "${place[@]}" "$@" 2>/dev/null </dev/null |
 		awk -v c="$column" 'NF == 0 { exit }
-			NR > 1 { print c > 0 ? $c : $NF }' |
+			NR > 1 { print (c > 0 ? $c : $NF) }' |
 		grep -xE '[][A-Za-z0-9.:/_-]+'
 }
 

@@ -50,7 +50,10 @@ print_head(const struct ctl *ctl, struct buf *out, const json_t *root)
 	terminal_off(&ctl->terminal, out, style);
 	report_end(ctl, out);
 	report_begin(ctl, out, "Up");
-	text_us(out, member_number(root, "uptime_s") * 1e6);
+	if (member_number(root, "uptime_s") < 1)
+		buf_append_str(out, "0 s");
+	else
+		text_us(out, member_number(root, "uptime_s") * 1e6);
 	buf_append_str(out, ", since ");
 	report_time(ctl, out, root, "started_at", MOMENT_SECONDS);
 	report_end(ctl, out);
@@ -149,7 +152,6 @@ print_record(const struct ctl *ctl, struct buf *out, const json_t *root)
 	report_end(ctl, out);
 }
 
-/* What needs a look: policies that are not there, addresses that are out. */
 static void
 print_policies(const struct ctl *ctl, const json_t *root)
 {
@@ -202,7 +204,7 @@ count_down(const json_t *addresses, size_t *all, size_t *down)
 }
 
 static void
-print_alarms(const struct ctl *ctl, struct buf *out, const json_t *root)
+print_ways(const struct ctl *ctl, struct buf *out, const json_t *root)
 {
 	const json_t *sources = member_of(root, "sources"), *pair, *pool;
 	size_t i, all = 0, down = 0, bad = 0;
@@ -227,6 +229,28 @@ print_alarms(const struct ctl *ctl, struct buf *out, const json_t *root)
 	report_end(ctl, out);
 }
 
+/* What weir thinks somebody should look at, in its words. */
+static void
+print_alarms(const struct ctl *ctl, struct buf *out, const json_t *root)
+{
+	const json_t *alarm;
+	size_t i;
+
+	json_array_foreach(member_of(root, "alarms"), i, alarm) {
+		report_begin(ctl, out, "Alarm");
+		terminal_on(&ctl->terminal, out, TERMINAL_BAD);
+		report_text(ctl, out, alarm, "about");
+		if (member_text(alarm, "name").len > 0) {
+			buf_append_byte(out, ' ');
+			report_text(ctl, out, alarm, "name");
+		}
+		buf_append_str(out, ": ");
+		report_text(ctl, out, alarm, "text");
+		terminal_off(&ctl->terminal, out, TERMINAL_BAD);
+		report_end(ctl, out);
+	}
+}
+
 static void
 render(const struct ctl *ctl, const json_t *root)
 {
@@ -237,6 +261,7 @@ render(const struct ctl *ctl, const json_t *root)
 	print_traffic(ctl, &out, root);
 	print_latency(ctl, &out, root);
 	print_record(ctl, &out, root);
+	print_ways(ctl, &out, root);
 	print_alarms(ctl, &out, root);
 	print_policies(ctl, root);
 	buf_release(&out);

@@ -1,7 +1,6 @@
 /*
- * tail: what happens, while it happens, from weir's stream of events. The
- * stream knows no filters: they are applied here, so that nothing is lost
- * for others.
+ * tail: what happens, while it happens, from weir's stream of events. That
+ * can be asked for kinds of events; which sessions is decided here.
  */
 #include "weirctl/session_row.h"
 
@@ -130,8 +129,7 @@ append_event(struct tail *tail, struct span name, struct span data,
 {
 	bool is_session = span_eq(name, SPAN("session"));
 
-	if (is_session ? !is_wanted(tail, root) : tail->is_filtered &&
-	    !span_eq(name, SPAN("omitted")))
+	if (is_session && !is_wanted(tail, root))
 		return;
 	if (ctl_has(tail->ctl, CTL_OPTION_JSON))
 		append_json(&tail->out, name, data);
@@ -151,8 +149,6 @@ on_event(void *ctx, struct span name, struct span data)
 	struct tail *tail = ctx;
 	json_t *root;
 
-	if (span_eq(name, SPAN("tick")))
-		return true;
 	root = json_loadb((const char *)data.data, data.len, JSON_ALLOW_NUL,
 	    NULL);
 	if (root == NULL)
@@ -175,6 +171,8 @@ run(struct ctl *ctl, const struct command_call *call)
 		tail.is_filtered |= command_value(call, o->name) != NULL;
 	buf_init(&tail.out, 0);
 	query_init(&q, "/events");
+	query_add(&q, "types", tail.is_filtered ? "session,omitted" :
+	    "session,omitted,mx,policy,operation,reload");
 	code = client_follow(ctl, &q, on_event, &tail);
 	query_release(&q);
 	buf_release(&tail.out);

@@ -157,7 +157,6 @@ explain(const struct target *t, CURLcode rc, long why, const char *text)
 		    why != 0 ? strerror((int)why) : text);
 	case CURLE_COULDNT_RESOLVE_HOST:
 	case CURLE_URL_MALFORMAT:
-	case CURLE_UNSUPPORTED_PROTOCOL:
 		return ctl_error(COMMAND_USAGE, "%s: %s", where, text);
 	case CURLE_OPERATION_TIMEDOUT:
 		return ctl_error(COMMAND_UNREACHABLE, "weir at %s does not "
@@ -169,6 +168,7 @@ explain(const struct target *t, CURLcode rc, long why, const char *text)
 		return ctl_error(COMMAND_UNREACHABLE, "the connection to weir "
 		    "at %s broke: %s", where, text);
 	case CURLE_WEIRD_SERVER_REPLY:
+	case CURLE_UNSUPPORTED_PROTOCOL:	/* not HTTP/1 */
 	case CURLE_HTTP2:
 		return ctl_error(COMMAND_UNREACHABLE, "what answers at %s is "
 		    "not weir: %s", where, text);

@@ -21,7 +21,8 @@ share/doc/weir/policy.proto share/doc/weir/weir.conf.example
 share/man/man1/weir-policy.1 share/man/man3/weir_policy.3
 share/man/man5/weir.conf.5 share/man/man7/weir-policy.7
 share/man/man8/weir-milter-bridge.8 share/man/man8/weir-tlsrpt.8
-share/man/man8/weir.8
+share/man/man8/weir.8 sbin/weirctl share/man/man8/weirctl.8
+share/bash-completion/completions/weirctl share/zsh/site-functions/_weirctl
 share/weir/weir.json share/weir/weir.rules.yml
 share/weir/weir-policy/templates/test.sh
 share/weir/weir-policy/weir_policy/policy.desc
