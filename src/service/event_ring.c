@@ -25,6 +25,7 @@ struct event_ring {
 	pthread_mutex_t lock;
 	pthread_cond_t pushed;
 	struct event *events[EVENT_RING_EVENTS];
+	uint64_t first_ever;
 	uint64_t first, last;		/* numbers; none: first is last + 1 */
 	size_t bytes;
 	bool woken;
@@ -43,7 +44,7 @@ event_ring_new(uint64_t first_id)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&r->pushed, &attr);
 	pthread_condattr_destroy(&attr);
-	r->first = first_id == 0 ? 1 : first_id;
+	r->first = r->first_ever = first_id == 0 ? 1 : first_id;
 	r->last = r->first - 1;
 	return r;
 }
@@ -91,6 +92,12 @@ event_ring_push(struct event_ring *r, const char *kind, struct span json)
 	r->bytes += json.len;
 	pthread_cond_broadcast(&r->pushed);
 	pthread_mutex_unlock(&r->lock);
+}
+
+uint64_t
+event_ring_first(const struct event_ring *r)
+{
+	return r->first_ever;
 }
 
 uint64_t

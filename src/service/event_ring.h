@@ -37,8 +37,9 @@ void event_ring_free(struct event_ring *r);	/* NULL is fine */
  */
 void event_ring_push(struct event_ring *r, const char *kind, struct span json);
 
-/* The number of the newest, and of the oldest that is there (one more than
- * the newest: none is). */
+/* The number of the first of this process, of the oldest that is there (one
+ * more than the newest: none is), and of the newest. */
+uint64_t event_ring_first(const struct event_ring *r);
 uint64_t event_ring_newest(struct event_ring *r);
 uint64_t event_ring_oldest(struct event_ring *r);
 

@@ -50,9 +50,8 @@ json_endpoint(struct buf *out, const struct config_policy *c)
 	buf_release(&text);
 }
 
-/* The worst of the workers': what an operator must know first. */
-static const char *
-policy_state_name(const struct metrics_sum *s, size_t p)
+const char *
+metrics_json_policy_state(const struct metrics_sum *s, size_t p)
 {
 	static const char *const names[] = {
 		[METRICS_POLICY_DOWN] = "down",
@@ -69,8 +68,8 @@ policy_state_name(const struct metrics_sum *s, size_t p)
 	return s->n == 0 ? "down" : names[state];
 }
 
-static const char *
-policy_breaker_name(const struct metrics_sum *s, size_t p)
+const char *
+metrics_json_policy_breaker(const struct metrics_sum *s, size_t p)
 {
 	if (metrics_table_in_breaker(s, p, POLICY_BREAKER_OPEN) > 0)
 		return "open";
@@ -117,10 +116,10 @@ json_policy(struct buf *out, const struct metrics_sum *s, size_t p,
 	    c->mode == POLICY_MODE_OBSERVE ? "observe" : "enforce");
 	json_u64(out, false, "stage", c->stage);
 	buf_printf(out, ",\"required\":%s", c->required ? "true" : "false");
-	json_text(out, "state", policy_state_name(s, p));
+	json_text(out, "state", metrics_json_policy_state(s, p));
 	json_u64(out, false, "ready_workers",
 	    metrics_table_in_state(s, p, METRICS_POLICY_READY));
-	json_text(out, "breaker", policy_breaker_name(s, p));
+	json_text(out, "breaker", metrics_json_policy_breaker(s, p));
 	json_software(out, s, p);
 	for (i = 0; i < ARRAY_LEN(metrics_table_policies); i++)
 		json_u64(out, false, metrics_table_policies[i].key,

@@ -1,6 +1,6 @@
 /*
  * What the figures are called, and their sums over the workers: for
- * metrics_prometheus.c and metrics_json.c alone.
+ * those who render them.
  */
 #ifndef WEIR_SERVICE_METRICS_TABLE_H
 #define WEIR_SERVICE_METRICS_TABLE_H
@@ -70,6 +70,13 @@ void metrics_table_histogram(const struct metrics_sum *s, size_t offset,
 /* The offset in struct metrics of a field of struct metrics_policy. */
 size_t metrics_table_policy(size_t policy, size_t offset);
 size_t metrics_table_n_policies(const struct config *config);
+
+/* "ready", "closed", ...: the worst of the workers', which is what an operator
+ * must know first. */
+const char *metrics_json_policy_state(const struct metrics_sum *s,
+	size_t policy);
+const char *metrics_json_policy_breaker(const struct metrics_sum *s,
+	size_t policy);
 
 /* How many workers have this policy in that state, or its circuit so. */
 unsigned metrics_table_in_state(const struct metrics_sum *s, size_t policy,

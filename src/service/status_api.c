@@ -14,8 +14,8 @@
 
 static const struct status_api_route *const table_of_tables[] = {
 	status_overview_routes, status_config_routes, status_sessions_routes,
-	status_series_routes, status_mx_routes, status_orders_routes,
-	status_top_routes,
+	status_events_routes, status_series_routes, status_mx_routes,
+	status_orders_routes, status_top_routes,
 };
 
 static bool

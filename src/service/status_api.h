@@ -12,7 +12,9 @@
 
 #define STATUS_API_ANSWER_MAX (32u * 1024 * 1024)	/* bytes */
 #define STATUS_API_ARGUMENTS_MAX 16
+#define STATUS_API_BY_MAX 64
 
+struct status_figures;
 struct status_series;
 
 struct status_api_argument {
@@ -23,7 +25,11 @@ struct status_api_request {
 	struct span path;
 	const struct status_api_argument *arguments;
 	size_t n_arguments;
-	struct status_series *series;	/* the server's own; NULL: none */
+	const char *by;		/* who asks for a POST: an address, or "control
+				   uid 0" */
+	/* the server's own: */
+	struct status_series *series;
+	struct status_figures *figures;
 };
 
 struct status_api_answer {
@@ -43,6 +49,7 @@ struct status_api_route {
 	bool is_public;		/* holds no secret: needs no token */
 	bool slow;		/* asks the database or waits for a thread: it
 				   keeps no other request waiting */
+	bool is_stream;		/* 200 is the beginning of a stream */
 	const char *arguments;	/* names that the query may have, separated by
 				   spaces; NULL: none */
 	status_api_fn *answer;
@@ -52,6 +59,7 @@ struct status_api_route {
 extern const struct status_api_route status_overview_routes[];
 extern const struct status_api_route status_config_routes[];
 extern const struct status_api_route status_sessions_routes[];
+extern const struct status_api_route status_events_routes[];
 extern const struct status_api_route status_series_routes[];
 extern const struct status_api_route status_mx_routes[];
 extern const struct status_api_route status_orders_routes[];

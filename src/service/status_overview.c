@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "base/escape.h"
 #include "service/source_report.h"
+#include "service/status_alarms.h"
+#include "service/status_figures.h"
 #include "service/status_json.h"
 
 static void
@@ -127,6 +129,8 @@ answer_status(const struct status_source *s,
 	    (now - s->started_wall_us) / CLOCK_US_PER_S);
 	status_json_bool(&a->body, "ready", ready);
 	status_json_text(&a->body, "why_not", ready ? "" : why_not);
+	buf_append_str(&a->body, ",\"alarms\":");
+	status_alarms_json(s, config, &a->body);
 	append_workers(&a->body, s);
 	append_listeners(&a->body, s, config);
 	append_record(&a->body, s->record);
@@ -191,6 +195,7 @@ answer_metrics(const struct status_source *s,
 	    "\n# TYPE weir_start_time_seconds gauge\n"
 	    "weir_start_time_seconds %llu\n", s->ready(s->ctx, &why_not),
 	    (unsigned long long)(s->started_wall_us / CLOCK_US_PER_S));
+	status_figures_prometheus(&a->body, r->figures);
 	record_get_status(s->record, &st);
 	record_gauge(&a->body, "written_total", "counter",
 	    "Chunks of the record written.", st.written);

@@ -114,7 +114,7 @@ status_fake_init(struct status_fake *f, const char *text,
 	f->mx = mx_health_new();
 	if (f->mx == NULL)
 		abort();
-	f->events = event_ring_new(1);
+	f->events = event_ring_new(1000);
 	if (f->events == NULL)
 		abort();
 	f->sources = fake_sources(f);

@@ -16,7 +16,7 @@ struct status_fake {
 	struct mx_health *mx;
 	struct event_ring *events;
 	struct source_health *sources;	/* 203.0.113.11 is out */
-	const char *why_not;	/* NULL: ready */
+	_Atomic(const char *) why_not;	/* NULL: ready */
 	const char *reload_error;	/* NULL: reloads */
 	atomic_uint reloads, drains;
 };
