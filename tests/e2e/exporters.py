@@ -173,6 +173,75 @@ class Redis(Server):
             return self.client.ping()
 
 
+class Rsyslog(Server):
+    """What it has received is in a file of JSON lines, taken apart by
+    rsyslog's own parsers."""
+
+    CONFIG = """
+global(workDirectory="{place}" maxMessageSize="16k")
+module(load="imudp")
+module(load="imtcp")
+module(load="imuxsock" SysSock.Use="off")
+module(load="mmpstrucdata")
+template(name="whole" type="list" option.jsonf="on") {{
+  property(outname="pri" name="pri" format="jsonf")
+  property(outname="time" name="timereported" dateFormat="rfc3339"
+           format="jsonf")
+  property(outname="host" name="hostname" format="jsonf")
+  property(outname="app" name="app-name" format="jsonf")
+  property(outname="procid" name="procid" format="jsonf")
+  property(outname="msgid" name="msgid" format="jsonf")
+  property(outname="protocol" name="protocol-version" format="jsonf")
+  property(outname="msg" name="msg" format="jsonf")
+  property(outname="raw" name="structured-data" format="jsonf")
+  property(outname="data" name="$!rfc5424-sd" format="jsonf")
+}}
+ruleset(name="all") {{
+  action(type="mmpstrucdata" sd_name.lowercase="off")
+  action(type="omfile" file="{place}/received" template="whole")
+}}
+input(type="imudp" address="127.0.0.1" port="{udp}" ruleset="all")
+input(type="imtcp" address="127.0.0.1" port="{tcp}" ruleset="all")
+input(type="imuxsock" socket="{place}/log" useSpecialParser="off"
+      parseHostname="on" useSysTimeStamp="off" ignoreTimestamp="off"
+      ruleset="all"
+      rateLimit.interval="0")
+"""
+
+    def __init__(self, place):
+        super().__init__(place)
+        self.ports = {"udp": free_port(socket.SOCK_DGRAM), "tcp": free_port()}
+        self.config = place / "rsyslog.conf"
+        self.config.write_text(self.CONFIG.format(place=place, **self.ports))
+
+    def command(self):
+        return ["rsyslogd", "-n", "-f", self.config, "-i",
+                self.place / "rsyslog.pid"]
+
+    def answers(self):
+        with contextlib.suppress(OSError):
+            socket.create_connection(
+                ("127.0.0.1", self.ports["tcp"]), 5).close()
+            return (self.place / "log").exists()
+
+    def where(self, kind):
+        """For --to."""
+        return (f"unix:{self.place}/log" if kind == "unix" else
+                f"{kind}:127.0.0.1:{self.ports[kind]}")
+
+    def received(self, count):
+        wait_for(lambda: len(lines(self.place / "received")) >= count,
+                 f"{count} messages in {self.log}", PATIENCE)
+        got = lines(self.place / "received")
+        for one in got:
+            one["data"] = json.loads(one["data"])
+        return got
+
+    def forget(self):
+        with open(self.place / "received", "ab") as file:
+            file.truncate(0)
+
+
 def lines(path):
     """What weir has written there so far."""
     if not path.exists():

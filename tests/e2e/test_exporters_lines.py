@@ -201,6 +201,7 @@ def test_what_is_no_event_is_counted_said_and_skipped(record, reader):
                b"[" * 100_000, b'{"time":"2026-11-22T01:20:33.000000Z"}',
                b'{"time":"2026-13-41T01:20:33.000000Z","event":"x"}',
                b'{"time":"2026-11-22T01:20:33.000000Z","event":"\\uD800"}',
+               b'{"time":"2026-11-22T01:20:33.000000Z","event":"x","y":NaN}',
                b"x" * (17 << 20)]
     for one in garbage:
         record.raw(one + b"\n")

@@ -34,10 +34,14 @@ class Locked(Exception):
     """Another one works with this state file."""
 
 
+def refuse(name):
+    raise ValueError(f"{name} is not JSON")
+
+
 def parse(line):
     """The event of a line, or None if it is none."""
     try:
-        event = json.loads(line)
+        event = json.loads(line, parse_constant=refuse)
         if b"\\ud" in line.lower():     # half a character is no text
             json.dumps(event, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
