@@ -1,216 +1,204 @@
 /*
- * Part 4: asks weir every two seconds, and what the keyboard and mouse do.
+ * Which view is shown, when it is asked for again, and what the frame around
+ * it says. A view is an object:
+ *
+ *	name, title(route)	its entry in the navigation; the heading
+ *	load(route, old)	what it needs from weir
+ *	draw(data, route)	nodes, made anew each time; see dom.js
+ *	after(data, route)	draws charts in their places (optional)
+ *	every			seconds between two loads
+ *	live			drawn again at each tick, too
+ *	on { event: (detail, data) => true to draw again }
+ *	click, submit, input	(event, route) of what is inside
+ *	notes			what of the address is no view of its own
  */
-'use strict';
+import * as actions from './actions.js';
+import { alarms } from './alarms.js';
+import * as charts from './charts.js';
+import { byId, el, fill, setText } from './dom.js';
+import { span } from './format.js';
+import { bus, live, pollStatus, start as startLive } from './live.js';
+import { config } from './config.js';
+import { mx, group } from './mx.js';
+import { operations } from './operations.js';
+import { overview } from './overview.js';
+import { policies } from './policies.js';
+import { senders } from './senders.js';
+import { session } from './session.js';
+import { sessions } from './sessions.js';
 
-const POLL_MS = 2000;
-const FETCH_MS = 8000;
+const VIEWS = { '': overview, mx, group, policies, senders, sessions, session,
+	operations, config };
 
-const view = { search: '', before: [], session: null };
+const shown = { view: null, route: null, data: null, charted: null, error: null,
+	at: 0, timer: 0, turn: 0 };
 
-class ApiError extends Error {
-	constructor(status, message) {
-		super(message);
-		this.status = status;
-	}
-}
-
-function storedToken() {
+function routeOf(hash) {
+	const [path, query] = hash.replace(/^#\/?/, '').split('?');
+	const [name, ...rest] = path.split('/');
+	let argument = rest.join('/');
 	try {
-		return sessionStorage.getItem('weir-token');
+		argument = decodeURIComponent(argument);
 	} catch {
-		return null;
+		/* then as it stands */
 	}
+	return { name: name === 'mx' && argument !== '' ? 'group' : name,
+		argument, query: new URLSearchParams(query || '') };
 }
 
-async function get(path) {
-	const token = storedToken();
-	let response;
+/* -------------------------------------------------------------------- view */
+
+function draw() {
+	const { view, route, data, error, at } = shown;
+	const old = data !== null && error !== null;
+	fill(byId('view'), error === null ? null : el('p.notice.bad', {
+		'data-key': 'error', role: 'alert' }, error.status === 404 &&
+		view.missing ? view.missing : `This cannot be shown` +
+		`${old ? ' anew' : ''}: ${error.message}.`, old ?
+		` What stands here is of ${span((Date.now() - at) / 1000)} ` +
+		'ago.' : ''),
+	data === null ? error === null ? el('p.empty', { 'data-key': 'wait' },
+		'Asking weir \u2026') : null : view.draw(data, route));
+	if (data !== null && data !== shown.charted)
+		view.after?.(data, route);
+	shown.charted = data;
+	charts.sweep();
+}
+
+async function load() {
+	const { view, route, turn } = shown;
+	clearTimeout(shown.timer);
 	try {
-		response = await fetch(path, { cache: 'no-store',
-			signal: AbortSignal.timeout(FETCH_MS),
-			headers: token === null ? {} :
-				{ Authorization: 'Bearer ' + token } });
-	} catch {
-		throw new ApiError(0, 'weir does not answer');
-	}
-	const body = await response.json().catch(() => ({}));
-	if (!response.ok)
-		throw new ApiError(response.status, body.error ||
-			'weir answered ' + response.status);
-	return body;
-}
-
-function setHealth(kind, text) {
-	byId('health').className = 'pill ' + kind;
-	setText('health', text);
-	document.title = (kind === 'good' ? '' : '\u26a0 ') + 'weir' +
-		(byId('hostname').textContent === '' ? '' : ' on ' +
-		byId('hostname').textContent);
-}
-
-function showError(error) {
-	byId('token').hidden = error.status !== 401;
-	setHealth('bad', error.status === 401 ? 'Token needed' :
-		'No answer');
-	fill('alerts', el('ul.alerts', null, el('li.notice.bad', null,
-		error.status === 0 ? 'weir does not answer: it may be ' +
-		'stopped, or the network to it is down. What stands below ' +
-		'is old. Trying again every 2 seconds.' : error.message)));
-}
-
-async function pollStatus() {
-	try {
-		const status = await get('api/v1/status');
-		byId('token').hidden = true;
-		drawStatus(status);
-		setHealth(status.ready ? 'good' : 'warn', status.ready ?
-			'Ready' : 'Not ready');
-		return true;
+		const data = await view.load(route, shown.data);
+		if (turn !== shown.turn)
+			return;
+		Object.assign(shown, { data, error: null, at: Date.now() });
 	} catch (error) {
-		if (!(error instanceof ApiError))
+		if (turn !== shown.turn)
+			return;
+		if (error.status === undefined)
 			console.error(error);
-		showError(error);
-		return false;
+		shown.error = error;
 	}
+	draw();
+	clearTimeout(shown.timer);
+	if (view.every !== undefined)
+		shown.timer = setTimeout(() => document.hidden || load(),
+			view.every * 1000);
 }
 
-async function pollSessions() {
-	const before = view.before[view.before.length - 1];
-	const search = view.search;
-	const query = new URLSearchParams({ limit: PAGE_ROWS });
-	if (search !== '')
-		query.set('q', search);
-	if (before !== undefined)
-		query.set('before', before);
-	try {
-		const list = (await get('api/v1/sessions?' + query))
-			.map(fromList);
-		if (search !== view.search || before !==
-			view.before[view.before.length - 1])
-			return;		/* asked something else meanwhile */
-		view.last = list[list.length - 1];
-		drawSessions(list, search, before !== undefined);
-	} catch (error) {
-		if (!(error instanceof ApiError))
-			console.error(error);
-		setText('sessions-note', 'The sessions cannot be shown: ' +
-			error.message + '.');
+function navigate() {
+	const route = routeOf(location.hash);
+	const view = VIEWS[route.name] || overview;
+	const before = shown.view;
+	const same = before === view && shown.route.argument ===
+		route.argument;
+	Object.assign(shown, { view, route, error: null,
+		turn: shown.turn + 1 });
+	if (!same)
+		shown.data = null;
+	for (const a of document.querySelectorAll('#nav a'))
+		if (a.hash === '#/' + (view.tab ?? view.name))
+			a.setAttribute('aria-current', 'page');
+		else
+			a.removeAttribute('aria-current');
+	setText(byId('title'), view.title(route));
+	if (!same) {
+		draw();
+		scrollTo(0, 0);
+		if (before !== null)
+			byId('title').focus({ preventScroll: true });
 	}
+	load();
+	drawFrame();
 }
 
-async function poll() {
-	if (!document.hidden && await pollStatus())
-		await pollSessions();
-	setTimeout(poll, POLL_MS);
+/* ------------------------------------------------------------------- frame */
+
+const LINKS = {
+	connecting: ['none', () => 'Connecting'],
+	live: ['good', () => 'Live'],
+	polling: ['good', () => 'Every 2 s'],
+	away: ['bad', () => 'No answer'],
+	token: ['warn', () => 'Token needed'],
+};
+
+function drawFrame() {
+	const { status, link, error } = live;
+	const [kind, text] = LINKS[link];
+	const bad = status === null ? [] : alarms(status);
+	byId('link').className = 'badge ' + kind;
+	setText(byId('link'), text());
+	byId('token').hidden = link !== 'token';
+	byId('main').classList.toggle('stale', link === 'away');
+	fill(byId('gone'), link === 'away' ? el('p.notice.bad', null, error +
+		'. ', status === null ? '' : 'What stands below is old. ',
+	'Trying again.') : null);
+	byId('alarms').hidden = bad.length === 0;
+	byId('alarms').className = 'badge ' + (bad[0]?.[0] || 'none');
+	setText(byId('alarms'), bad.length === 1 ? '1 alarm' :
+		bad.length + ' alarms');
+	const name = status === null ? '' : status.hostname;
+	setText(byId('hostname'), name);
+	document.title = (link === 'away' || bad.length > 0 ? '\u26a0 ' : '') +
+		shown.view.title(shown.route) + ' \u00b7 weir' +
+		(name === '' ? '' : ' on ' + name);
+	setText(byId('about'), status === null ? '' : 'weir ' +
+		`${status.version}, up ${span(status.uptime_s)}.`);
 }
 
-/* ------------------------------------------------------------- one session */
-
-function idOfHash() {
-	const match = /^#session=([0-9A-Z]{26})$/.exec(location.hash);
-	return match === null ? null : match[1];
-}
-
-async function showSession(id) {
-	const dialog = byId('session');
-	view.session = id;
-	setText('session-title', 'Session');
-	fill('session-body', el('p.empty', null, 'Reading \u2026'));
-	if (!dialog.open)
-		dialog.showModal();
-	try {
-		const s = fromShow(await get('api/v1/sessions/' + id));
-		if (view.session === id)
-			drawSession(s);
-	} catch (error) {
-		if (!(error instanceof ApiError))
-			console.error(error);
-		fill('session-body', el('p.notice.bad', null,
-			'This session cannot be shown: ' + error.message +
-			'.'));
-	}
-}
-
-function onHash() {
-	const id = idOfHash();
-	if (id !== null)
-		showSession(id);
-	else if (byId('session').open)
-		byId('session').close();
-}
-
-function onDialogClosed() {
-	const id = view.session;
-	view.session = null;
-	if (idOfHash() !== null)
-		history.replaceState(null, '', location.pathname);
-	document.querySelector(`button[data-id="${CSS.escape(id || '')}"]`)
-		?.focus();
+/* Not in a live region: nobody wants to hear each second. */
+function drawAge() {
+	const age = Math.floor((Date.now() - live.heardAt) / 1000);
+	setText(byId('age'), live.heardAt === 0 || (age < 10 &&
+		live.link !== 'away') ? '' : `${span(age)} old`);
 }
 
 /* ------------------------------------------------------------------- start */
 
-function useToken() {
-	try {
-		sessionStorage.setItem('weir-token',
-			byId('token-value').value.trim());
-	} catch {
-		/* then the page asks again */
-	}
-	byId('token-value').value = '';
-	pollStatus();
+function delegate(type) {
+	byId('view').addEventListener(type, (event) => {
+		const again = actions.handle(event) ||
+			shown.view[type]?.(event, shown.route, shown.data);
+		if (again === true)
+			draw();
+		else if (again === 'load')
+			load();
+	});
 }
 
-function onSearch(timer) {
-	clearTimeout(timer.id);
-	timer.id = setTimeout(() => {
-		view.search = byId('search').value.trim();
-		view.before = [];
-		pollSessions();
-	}, 250);
+function listen(type) {
+	bus.addEventListener(type, (event) => {
+		if (shown.data !== null && !document.hidden &&
+			shown.view.on?.[type]?.(event.detail, shown.data))
+			draw();
+	});
 }
 
-function start() {
-	const timer = {};
-	byId('search').addEventListener('input', () => onSearch(timer));
-	byId('older').addEventListener('click', () => {
-		view.before.push(view.last.before);
-		pollSessions();
-	});
-	byId('newest').addEventListener('click', () => {
-		view.before = [];
-		pollSessions();
-	});
-	document.querySelector('#sessions tbody').addEventListener('click',
-		(event) => {
-			const row = event.target.closest('tr');
-			const chosen = String(getSelection()) !== '';
-			if (row !== null && !chosen)
-				location.hash = 'session=' + row.dataset.id;
-		});
-	byId('session').addEventListener('close', onDialogClosed);
-	byId('session').addEventListener('click', (event) => {
-		if (event.target === byId('session'))
-			byId('session').close();
-	});
-	byId('session-close').addEventListener('click', () =>
-		byId('session').close());
-	byId('token-use').addEventListener('click', useToken);
-	byId('token-value').addEventListener('keydown', (event) => {
-		if (event.key === 'Enter')
-			useToken();
-	});
-	window.addEventListener('hashchange', onHash);
-	document.addEventListener('visibilitychange', () => {
-		if (!document.hidden)
-			pollStatus();
-	});
-	setText('zone', 'Times are in ' +
-		Intl.DateTimeFormat().resolvedOptions().timeZone +
-		'. Counters count from the start of weir.');
-	poll();
-	onHash();
+function useToken(event) {
+	event.preventDefault();
+	actions.takeToken(byId('token-value'));
+	pollStatus().then(load);
 }
 
-start();
+for (const type of ['click', 'submit', 'input', 'change'])
+	delegate(type);
+for (const type of ['tick', 'session', 'omitted', 'mx', 'policy', 'operation',
+	'reload', 'status'])
+	listen(type);
+bus.addEventListener('link', () => {
+	drawFrame();
+	if (live.link === 'live' && shown.error !== null)
+		load();
+});
+bus.addEventListener('status', drawFrame);
+byId('token-form').addEventListener('submit', useToken);
+document.addEventListener('visibilitychange', () => document.hidden || load());
+window.addEventListener('hashchange', navigate);
+setInterval(drawAge, 1000);
+setText(byId('zone'), 'Times are in ' +
+	Intl.DateTimeFormat().resolvedOptions().timeZone + '; hover for UTC.');
+charts.start();
+actions.start(load);
+navigate();
+startLive();

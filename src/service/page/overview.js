@@ -1,342 +1,261 @@
 /*
- * Part 2: what stands above the sessions, drawn from /api/v1/status.
+ * What somebody sees first in the morning, and in an incident.
  */
-'use strict';
+import { alarmList, alarms, eachSource } from './alarms.js';
+import { get } from './api.js';
+import * as charts from './charts.js';
+import { el } from './dom.js';
+import { bytes, count, duration, perSecond, share, time } from './format.js';
+import { live, rate } from './live.js';
+import { grouped } from './mx.js';
+import { badge, card, choice, empty, facts, meter, notice, quantiles, state, table,
+	tile, toGroup } from './widgets.js';
 
-const TILES = [
-	{ key: 'sessions_open', name: 'Open sessions', gauge: true },
-	{ key: 'delivered', name: 'Delivered' },
-	{ key: 'deferred', name: 'Deferred' },
-	{ key: 'rejected', name: 'Rejected' },
-	{ key: 'discarded', name: 'Discarded' },
-	{ key: 'aborted', name: 'Aborted' },
+export const OUTCOMES = [
+	{ key: 'delivered', name: 'delivered', colour: 'good' },
+	{ key: 'deferred', name: 'deferred', colour: 'warn' },
+	{ key: 'rejected', name: 'rejected', colour: 'bad' },
+	{ key: 'discarded', name: 'discarded', colour: 'other' },
+	{ key: 'aborted', name: 'aborted', colour: 'none' },
 ];
-const HISTORY_MAX = 60;		/* polls: two minutes */
+const SPANS = [['60', 'Hour'], ['360', '6 hours'], ['1440', 'Day']];
+const TOP = 8;
 
-/* Counters of earlier polls: rates are made here, not by weir. */
-const past = { instance: null, polls: [] };
+/* ------------------------------------------------------------------- tiles */
 
-function remember(status) {
-	const at = toDate(status.now).getTime() / 1000;
-	const last = past.polls[past.polls.length - 1];
-	if (past.instance !== status.instance ||
-		(last !== undefined && at < last.at))
-		past.polls = [];
-	past.instance = status.instance;
-	if (last === undefined || at > last.at)
-		past.polls.push({ at, counters: status.counters });
-	if (past.polls.length > HISTORY_MAX)
-		past.polls.shift();
+function all(seconds) {
+	return OUTCOMES.reduce((total, o) =>
+		total + (rate(o.key, seconds) || 0), 0);
 }
 
-/* One number per poll: a gauge's value, or a counter's rate since the last. */
-function series(tile) {
-	const p = past.polls;
-	if (tile.gauge)
-		return p.map((poll) => poll.counters[tile.key]);
-	return p.slice(1).map((poll, i) => Math.max(0,
-		poll.counters[tile.key] - p[i].counters[tile.key]) /
-		(poll.at - p[i].at));
+function part(key, kind) {
+	const total = all(60);
+	const now = rate(key, 60);
+	const name = key[0].toUpperCase() + key.slice(1);
+	const c = live.status.counters;
+	return tile({ key, name, kind: total > 0 && now / total > 0.2 ? kind :
+		null, value: total > 0 ? share(now / total) : share(null),
+	note: count(c[key]) + ' since the start' });
 }
 
-/* Over the last ten seconds or so, so that it can be read. */
-function recentRate(tile) {
-	const p = past.polls;
-	if (p.length < 2)
-		return null;
-	const last = p[p.length - 1];
-	const first = p[Math.max(0, p.length - 6)];
-	return Math.max(0, last.counters[tile.key] -
-		first.counters[tile.key]) / (last.at - first.at);
+function tiles() {
+	const s = live.status, l = s.latencies.final_reply;
+	const trend = live.ticks.slice(-120).map((t) => OUTCOMES.reduce(
+		(n, o) => n + (t[o.key] || 0), 0) / t.seconds);
+	return el('dl.tiles', { 'aria-label': 'Now' },
+		tile({ key: 'rate', name: 'Messages', unit: '/s', trend,
+			value: live.ticks.length === 0 ? '\u2026' :
+				perSecond(all(10)), note: 'over 10 s' }),
+		part('delivered'), part('deferred', 'warn'),
+		part('rejected', 'bad'),
+		tile({ key: 'open', name: 'Open sessions',
+			value: count(live.ticks.at(-1)?.sessions_open ??
+				s.counters.sessions_open),
+			note: perSecond(rate('connections')) +
+				'/s connect' }),
+		tile({ key: 'final', name: 'Final reply, median',
+			value: l.count === 0 ? '\u2013' :
+				duration(l.latency_p50_us),
+			note: l.count === 0 ? 'none yet' : '99\u202f% in ' +
+				duration(l.latency_p99_us) }));
 }
 
-function sparkline(values) {
-	const width = 180, height = 36, top = Math.max(...values, 0) || 1;
-	const step = width / (HISTORY_MAX - 1);
-	const left = width - (values.length - 1) * step;
-	const points = values.map((v, i) => (left + i * step).toFixed(1) +
-		',' + (height - 2 - v / top * (height - 4)).toFixed(1));
-	const drawing = svg('svg', { viewBox: `0 0 ${width} ${height}`,
-		preserveAspectRatio: 'none', 'aria-hidden': 'true',
-		class: 'spark' });
-	if (points.length > 1)
-		drawing.append(
-			svg('path', { class: 'area', d: `M${left.toFixed(1)},` +
-				`${height}L${points.join('L')}L${width},` +
-				`${height}Z` }),
-			svg('path', { class: 'line', d: 'M' +
-				points.join('L') }));
-	return drawing;
+/* ------------------------------------------------------------------ panels */
+
+function attention() {
+	return card('Needs attention', alarms(live.status).length === 0 ?
+		el('p.calm', null, badge('good', 'Nothing'), ' weir is ' +
+			'ready, its policies answer, no MX blocks an ' +
+			'address, and the record is written.') :
+		alarmList(live.status));
 }
 
-function drawTiles(counters) {
-	fill('tiles', TILES.map((tile) => el('div.tile.' + tile.key, null,
-		el('div.name', null, tile.name),
-		el('div.value', { title: integer.format(counters[tile.key]) },
-			count(counters[tile.key])),
-		el('div.rate.muted', null, tile.gauge ? 'now' :
-			rate(recentRate(tile))),
-		sparkline(series(tile)))));
+function mxPanel(mx) {
+	return card('MX groups', mx.length === 0 ? empty('No MX has been ' +
+		'spoken to yet. Groups appear with the first mail.') : [table({
+		label: 'MX groups that matter most', columns: [
+			{ name: 'Group' }, { name: 'State' },
+			{ name: 'Deferred', num: true },
+			{ name: 'Rejected', num: true }],
+		rows: grouped(mx).slice(0, TOP).map((m) => ({ key: m.group,
+			cells: [toGroup(m.group), state(m.state),
+				meter(m.deferred, 'warn'),
+				meter(m.rejected, 'bad')] })) }),
+	el('p.more', null, el('a', { href: '#/mx' }, 'All MX groups'))]);
 }
 
-/* Every state that somebody should act on, in words. */
-function problems(status) {
-	const list = [], c = status.counters, r = status.record;
-	if (!status.ready)
-		list.push(['bad', 'weir is not ready: ' + status.why_not]);
-	for (const p of status.policies) {
-		if (p.state !== 'ready')
-			list.push([p.required ? 'bad' : 'warn',
-				`Policy ${p.name} is ${STATES[p.state]} ` +
-				`(${p.endpoint}). Its on_error decides ` +
-				'meanwhile.']);
-		else if (p.breaker !== 'closed')
-			list.push(['warn', `Policy ${p.name} failed too ` +
-				'often: its circuit is open and on_error ' +
-				'decides until a probe succeeds.']);
-	}
-	for (const a of eachSource(status.sources))
-		if (!a.up)
-			list.push(['warn', `Source address ${a.address} of ` +
-				(a.pool.name === '' ? 'upstream.source' :
-					`pool ${a.pool.name}`) +
-				` is out: ${a.why}.`]);
-	for (const [name, sink] of [['SQLite', r.sqlite], ['JSON', r.json]])
-		if (sink.on && !sink.ok)
-			list.push(['warn', `The ${name} record cannot be ` +
-				`written: ${sink.error}. Mail goes on.`]);
-	if (c.record_dropped > 0)
-		list.push(['warn', plural(c.record_dropped, 'part', 'parts') +
-			' of the record were lost because its queue was ' +
-			'full (record.queue).']);
-	if (c.loops > 0)
-		list.push(['warn', plural(c.loops, 'connection',
-			'connections') + ' came without an original ' +
-			'destination or pointed at weir itself: check the ' +
-			'redirect rules.']);
-	if (c.over_limit > 0)
-		list.push(['warn', plural(c.over_limit, 'connection was',
-			'connections were') + ' refused at ' +
-			'limits.connections.']);
-	if (c.tls_injection > 0)
-		list.push(['bad', plural(c.tls_injection, 'session',
-			'sessions') + ' had plaintext injected ahead of ' +
-			'TLS: somebody on the path to an MX is tampering.']);
-	return list;
+function policyPanel(policies) {
+	return card('Policies', policies.length === 0 ? empty('No policy is ' +
+		'configured: all mail is relayed as it comes. Add a ',
+	el('code', null, 'policy "name" { endpoint = "unix:/run/\u2026" }'),
+	' block to weir.conf and reload.') : table({ label: 'Policies',
+		columns: [{ name: 'Policy' }, { name: 'State' },
+			{ name: 'Asked', num: true },
+			{ name: 'Median / 99\u202f%', num: true },
+			{ name: 'Errors', num: true }],
+		rows: policies.map((p) => ({ key: p.name, cells: [
+			el('a.wire', { href: '#/policies' }, p.name),
+			policyState(p), count(p.requests),
+			p.requests > 0 ? quantiles(p.latency_p50_us,
+				p.latency_p99_us) : '\u2013',
+			share(Object.values(p.errors).reduce((a, b) =>
+				a + b, 0) / Math.max(1, p.requests))] })) }));
 }
 
-function drawAlerts(status) {
-	const list = problems(status);
-	fill('alerts', list.length === 0 ? null : el('ul.alerts', null,
-		list.map(([kind, text]) => el('li.notice.' + kind, null,
-			text))));
+export function policyState(p) {
+	return p.state === 'ready' && p.breaker !== 'closed' ?
+		badge('warn', 'circuit ' + p.breaker) :
+		state(p.state, p.state === 'handshake' ? 'shaking hands' :
+			p.state);
 }
 
-const STATES = { down: 'down', connecting: 'connecting',
-	handshake: 'shaking hands', ready: 'ready' };
-
-function sum(counters) {
-	return Object.values(counters).reduce((a, b) => a + b, 0);
+export function sourceState(a) {
+	return a.suspended ? badge('warn', 'suspended') : !a.watched ?
+		badge('warn', 'not watched') : a.up ? badge('good', 'up') :
+			badge('bad', 'out');
 }
 
-/* "relay 120, reject 3": what is zero is left out. */
-function breakdown(counters, none) {
-	const parts = Object.entries(counters).filter(([, n]) => n > 0);
-	if (parts.length === 0)
-		return el('span.muted', null, none);
-	return parts.map(([name, n]) => el('span.part', null,
-		name.replace(/_/g, ' ') + ' ', el('b', null, count(n))));
-}
-
-function table(caption, heads, rows) {
-	return el('table', { 'aria-label': caption },
-		el('thead', null, el('tr', null, heads.map((h) =>
-			el(h.num ? 'th.num' : 'th', { scope: 'col' },
-				h.name)))),
-		el('tbody', null, rows.map((cells) => el('tr', null,
-			cells.map((cell, i) => el(heads[i].num ? 'td.num' :
-				'td', { 'data-label': heads[i].name },
-				cell))))));
-}
-
-function badge(kind, text) {
-	return el('span.badge.' + kind, null, text);
-}
-
-function policyState(p) {
-	if (p.state === 'ready' && p.breaker !== 'closed')
-		return badge('warn', 'circuit ' + p.breaker);
-	return badge(p.state === 'ready' ? 'good' : p.state === 'down' ?
-		'bad' : 'warn', STATES[p.state] || p.state);
-}
-
-function drawPolicies(policies) {
-	if (policies.length === 0) {
-		fill('policies', el('p.empty', null, 'No policy is ' +
-			'configured: all mail is relayed as it comes. Add a ',
-			el('code', null, 'policy "name" { endpoint = ' +
-			'"unix:/run/…" }'), ' block to weir.conf and reload.'));
-		return;
-	}
-	fill('policies', table('Policies', [
-		{ name: 'Policy' }, { name: 'State' },
-		{ name: 'Requests', num: true },
-		{ name: 'Median', num: true }, { name: '99 %', num: true },
-		{ name: 'Decisions' }, { name: 'Errors' },
-	], policies.map((p) => [
-		[el('b', null, p.name), el('div.muted.small', null,
-			`${p.mode}, stage ${p.stage}` +
-			(p.required ? ', required' : '')),
-		el('div.muted.small.wrap', null, p.endpoint),
-		p.software ? el('div.muted.small', null,
-			p.software + (p.version ? ', ' + p.version : '')) :
-			null],
-		policyState(p), count(p.requests),
-		p.requests > 0 ? duration(p.latency_p50_us) : '\u2013',
-		p.requests > 0 ? duration(p.latency_p99_us) : '\u2013',
-		breakdown(p.actions, 'none yet'),
-		sum(p.errors) > 0 ? el('span.alarm', null,
-			breakdown(p.errors, '')) : el('span.muted', null,
-			'none'),
-	])));
-}
-
-/* All source addresses with their pool; "" is upstream.source. */
-function eachSource(sources) {
-	return [...sources.pools, { name: '', ehlo_name: '',
-		addresses: sources.default }].flatMap((pool) =>
-		pool.addresses.map((a) => ({ ...a, pool })));
-}
-
-function sourceState(a) {
-	const since = a.since ? el('div.muted.small', null,
-		'since ' + when(a.since)) : null;
-	if (!a.watched)
-		return badge('warn', 'not watched');
-	return el('div', null, a.up ? badge('good', 'up') : [
-		badge('bad', 'out'), el('div.small', null, a.why)], since);
-}
-
-function drawSources(sources) {
+function sourcePanel(sources) {
 	const list = eachSource(sources);
-	document.getElementById('sources-card').hidden = list.length === 0;
-	fill('sources', table('Source addresses', [
-		{ name: 'Address' }, { name: 'Pool' },
-		{ name: 'Weight', num: true }, { name: 'State' },
-		{ name: 'Open', num: true }, { name: 'So far', num: true },
-	], list.map((a) => [
-		el('code', null, a.address),
-		a.pool.name === '' ? el('span.muted', null, 'default') :
-			el('div', null, el('b', null, a.pool.name),
-				a.pool.ehlo_name ? el('div.muted.small.wrap',
-					null, a.pool.ehlo_name) : null),
-		a.weight === undefined ? '\u2013' : count(a.weight),
-		sourceState(a), count(a.open), count(a.connections),
-	])));
+	return card('Source addresses', list.length === 0 ? empty('The kernel ' +
+		'chooses the source address. Name addresses in ',
+	el('code', null, 'upstream.source'), ' or in a ',
+	el('code', null, 'pool'), ' to watch them here.') : table({
+		label: 'Source addresses', columns: [{ name: 'Address' },
+			{ name: 'Pool' }, { name: 'State' },
+			{ name: 'Open', num: true },
+			{ name: 'So far', num: true }],
+		rows: list.map((a) => ({ key: a.pool.name + a.address, cells: [
+			el('code', null, a.address),
+			a.pool.name || el('span.muted', null, 'default'),
+			[sourceState(a), a.up ? null : el('span.note', null,
+				a.why)], count(a.open), count(a.connections)]
+		})) }));
 }
 
-const TREATMENT = { normal: 'good', recovering: 'warn', suspect: 'warn',
-	throttled: 'bad', blocked: 'bad' };
-
-function share(part) {
-	return (part * 100).toFixed(part > 0 && part < 0.1 ? 1 : 0) + ' %';
-}
-
-/* What MXs say about content, recipients and the like is no evidence about an
- * address: it is only named. */
-function drawTreatment(mx) {
-	document.getElementById('treatment-card').hidden = mx.length === 0;
-	fill('treatment', table('How MXs treat our mail', [
-		{ name: 'MX group' }, { name: 'From' }, { name: 'State' },
-		{ name: 'Open', num: true }, { name: 'Messages', num: true },
-		{ name: 'Deferred', num: true },
-		{ name: 'Rejected', num: true },
-		{ name: '354 in', num: true },
-	], mx.map((m) => [
-		el('b.wrap', null, m.group), el('code', null, m.source),
-		badge(TREATMENT[m.state] || 'warn', m.state), count(m.open),
-		count(Math.round(m.weight)), share(m.deferred),
-		share(m.rejected), m.data_reply_p50_ms > 0 ?
-			duration(m.data_reply_p50_ms * 1000) : '\u2013',
-	])));
-}
-
-function drawListeners(listeners) {
-	fill('listeners', listeners.length === 0 ?
-		el('p.empty', null, 'No listener is open.') :
-		table('Listeners', [{ name: 'Name' }, { name: 'Address' },
-			{ name: 'Mode' }], listeners.map((l) => [
-			el('b', null, l.name), el('code', null, l.address),
-			l.destination ? `${l.mode} to ${l.destination}` :
-				l.mode])));
-}
-
-function drawWorkers(workers) {
-	fill('workers', table('Workers', [{ name: 'Thread' },
-		{ name: 'Open', num: true }, { name: 'Connections', num: true },
-		{ name: 'From clients', num: true },
-		{ name: 'From MXs', num: true }],
-	workers.map((w, i) => ['#' + (i + 1), count(w.sessions_open),
-		count(w.connections), bytes(w.client_bytes),
-		bytes(w.upstream_bytes)])));
-}
-
-function facts(pairs) {
-	return el('dl.facts', null, pairs.map(([name, value, kind]) =>
-		el('div', null, el('dt', null, name),
-			el(kind ? 'dd.' + kind : 'dd', null, value))));
-}
-
-function drawMx(status) {
-	const c = status.counters, l = status.latencies;
-	const latency = (h) => h.count === 0 ? '\u2013' :
-		`${duration(h.latency_p50_us)}, 99 % in ` +
-		duration(h.latency_p99_us);
-	fill('mx', facts([
-		['Connect', latency(l.connect)],
-		['Reply to DATA', latency(l.data_reply)],
-		['Final reply', latency(l.final_reply)],
-		['Could not connect', count(c.connect_failed),
-			c.connect_failed > 0 ? 'alarm' : null],
-		['Timeouts', count(c.timeout_upstream)],
-		['Malformed replies', count(c.protocol_upstream)],
-		['TLS', `${count(c.tls_upstream)} handshakes, ` +
-			`${count(c.tls_resumed)} resumed`],
-		['TLS failed', `${count(c.tls_failed)}, ` +
-			`${count(c.tls_fallback)} went on in clear`],
+function machine(s) {
+	const c = s.counters, l = s.latencies;
+	const tails = (h) => h.count === 0 ? '\u2013' :
+		quantiles(h.latency_p50_us, h.latency_p99_us);
+	const sink = (one) => !one.on ? el('span.muted', null, 'off') :
+		one.ok ? badge('good', 'writing') : badge('bad', 'failing');
+	return card('This weir', facts([
+		['Running since', time(s.started_at)],
+		['Traffic', perSecondBytes()],
+		['Connect, median / 99\u202f%', tails(l.connect)],
+		['Reply to DATA, median / 99\u202f%', tails(l.data_reply)],
+		['MXs not reached', count(c.connect_failed)],
+		['MX timeouts', count(c.timeout_upstream)],
+		['TLS with MXs', `${count(c.tls_upstream)}, ` +
+			`${count(c.tls_failed)} failed`],
+		['Record: SQLite', sink(s.record.sqlite)],
+		['Record: JSON lines', sink(s.record.json)],
+		['Record: waiting', plainCount(s.record.queued)],
 	]));
 }
 
-function drawRecord(status) {
-	const r = status.record;
-	const sink = (s) => !s.on ? el('span.muted', null, 'off') : s.ok ?
-		badge('good', 'writing') : badge('bad', 'failing');
-	fill('record', facts([
-		['SQLite', sink(r.sqlite)], ['JSON lines', sink(r.json)],
-		['Written', count(r.written)],
-		['Waiting', count(r.queued)],
-		['Lost, queue full', count(status.counters.record_dropped),
-			status.counters.record_dropped > 0 ? 'alarm' : null],
-		['Not written', count(r.failed),
-			r.failed > 0 ? 'alarm' : null],
-	]), r.on ? null : el('p.empty', null, 'Nothing is recorded. Set ',
-		el('code', null, 'record.sqlite'), ' in weir.conf to keep ' +
-		'what every session did.'));
+function plainCount(n) {
+	return count(n) + (n === 1 ? ' part' : ' parts');
 }
 
-function drawStatus(status) {
-	remember(status);
-	document.querySelector('main').classList.add('live');
-	setText('hostname', status.hostname);
-	setText('about', `up ${span(status.uptime_s)}, since ` +
-		`${when(status.started_at)}, version ${status.version}`);
-	drawTiles(status.counters);
-	drawAlerts(status);
-	drawPolicies(status.policies);
-	drawTreatment(status.mx);
-	drawSources(status.sources);
-	drawListeners(status.listeners);
-	drawWorkers(status.workers);
-	drawMx(status);
-	drawRecord(status);
+function perSecondBytes() {
+	const now = rate('client_bytes');
+	return now === null ? '\u2026' : bytes(now) + '/s';
 }
+
+/* ------------------------------------------------------------------ charts */
+
+function chartSpecs(series) {
+	const p = series.points;
+	const to = p.length > 0 ? p.at(-1).at_us / 1000 : Date.now();
+	const common = { to, from: to - series.minutes * 60000 };
+	const line = (name, colour, value, more) => ({ name, colour,
+		points: charts.points(p, value), ...more });
+	const ms = (us) => us > 0 ? us / 1e6 : null;
+	const seconds = (v) => duration(v * 1e6);
+	const each = (n) => n / series.step_s;
+	return {
+		outcomes: { ...common, title: 'Messages per second',
+			stacked: true, least: 1, format: (v) => perSecond(v),
+			lines: OUTCOMES.map((o) => line(o.name, o.colour,
+				(q) => each(q[o.key]))) },
+		final: { ...common, title: 'Final reply', format: seconds,
+			lines: [line('median', 'accent', (q) =>
+				ms(q.final_p50_us), { fill: true }),
+			line('99 %', 'other', (q) => ms(q.final_p99_us),
+				{ thin: true })] },
+		open: { ...common, title: 'Open sessions', least: 5,
+			format: (v) => count(Math.round(v)),
+			lines: [line('open', 'accent', (q) => q.sessions_open,
+				{ fill: true })] },
+		connect: { ...common, title: 'Connecting to MXs',
+			format: seconds, lines: [line('median', 'accent',
+				(q) => ms(q.connect_p50_us), { fill: true })] },
+	};
+}
+
+function chartPlaces({ minutes, error }) {
+	minutes = String(minutes);
+	return error ? notice('warn', `There are no charts: ${error}.`) : el('section.charts', { 'aria-labelledby': 'charts-title' },
+		el('div.bar', null, el('h2', { id: 'charts-title' },
+			'What happened'), choice('How far back', SPANS,
+			minutes, (m) => '#/?minutes=' + m)),
+		el('div.grid', null,
+			charts.place('outcomes', 'Messages per second'),
+			charts.place('final', 'Final reply'),
+			charts.place('open', 'Open sessions'),
+			charts.place('connect', 'Connecting to MXs')));
+}
+
+/* New points behind those that are known: an hour of them is long. What is
+ * kept in minutes is asked for once a minute. */
+async function loadSeries(minutes, old) {
+	const fits = old?.minutes === minutes && old.points?.length > 0;
+	if (fits && minutes > 60 && Date.now() - old.asked < 55000)
+		return old;
+	const tail = fits && minutes <= 60;
+	const fresh = { ...await get('api/v1/series?minutes=' +
+		(tail ? 3 : minutes)), minutes, asked: Date.now() };
+	if (!tail)
+		return fresh;
+	if (fresh.points.length === 0)
+		return old;
+	const from = fresh.points[0].at_us;
+	const until = fresh.points.at(-1).at_us - minutes * 6e7;
+	return { ...fresh, points: old.points.filter((p) =>
+		p.at_us < from && p.at_us >= until).concat(fresh.points) };
+}
+
+export const overview = {
+	name: '',
+	title: () => 'Overview',
+	every: 10,
+	async load(route, old) {
+		const minutes = Number(route.query.get('minutes')) || 60;
+		if (live.status === null)
+			live.status = await get('api/v1/status');
+		try {
+			return { series: await loadSeries(minutes,
+				old?.series) };
+		} catch (error) {
+			if (error.status !== 0 && error.status !== 401)
+				return { series: { minutes,
+					error: error.message } };
+			throw error;
+		}
+	},
+	draw({ series }) {
+		const s = live.status;
+		return [tiles(), attention(), chartPlaces(series),
+		el('div.panels.overview', { 'data-key': 'panels' }, mxPanel(s.mx),
+			policyPanel(s.policies), sourcePanel(s.sources),
+			machine(s))];
+	},
+	after({ series }) {
+		if (!series.error)
+			for (const [key, spec] of Object.entries(
+				chartSpecs(series)))
+				charts.draw(key, spec);
+	},
+	on: { status: () => true, tick: () => true },
+};

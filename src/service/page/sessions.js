@@ -1,26 +1,15 @@
 /*
- * Part 3: the list of sessions, and one session as a timeline, drawn from
- * /api/v1/sessions and /api/v1/sessions/ID.
+ * Sessions: searched for, or as they end.
  */
-'use strict';
+import { get } from './api.js';
+import { el, wire } from './dom.js';
+import { duration, NONE, plural, time, toUs } from './format.js';
+import { badge, empty, link, state, table } from './widgets.js';
+import { live } from './live.js';
 
-const PAGE_ROWS = 50;
+const ROWS = 50, TAIL_MAX = 200;
 
-/* What communications.direction means. */
-const DIRECTIONS = {
-	'->': ['client', 'client \u2192 MX'],
-	'<-': ['mx', 'client \u2190 MX'],
-	'>|': ['client', 'client \u2192 weir'],
-	'|>': ['weir', 'weir \u2192 MX'],
-	'|<': ['mx', 'weir \u2190 MX'],
-	'<|': ['weir', 'client \u2190 weir'],
-	'--': ['event', 'event'],
-};
-
-const OUTCOMES = { delivered: 'good', deferred: 'warn', rejected: 'bad',
-	discarded: 'other', aborted: 'none' };
-
-const CAUSES = {
+export const CAUSES = {
 	quit: 'ended by QUIT',
 	client_gone: 'the client went away',
 	upstream_gone: 'the MX went away',
@@ -37,234 +26,172 @@ const CAUSES = {
 	internal: 'a failure of weir',
 };
 
-function outcomeBadge(outcome) {
-	return badge(OUTCOMES[outcome] || 'none', outcome);
+const FIELDS = [
+	{ name: 'q', label: 'Anything', hint: 'part of an address or id' },
+	{ name: 'sender', label: 'Sender', hint: 'anna@example.com, ' +
+		'@example.com' },
+	{ name: 'recipient', label: 'Recipient', hint: 'bob@example.net, ' +
+		'@example.net' },
+	{ name: 'client', label: 'Client', hint: '192.0.2.7' },
+	{ name: 'mx', label: 'MX', hint: 'address or group' },
+	{ name: 'code', label: 'Code', hint: '550, 5xx, 5.7.1' },
+	{ name: 'outcome', label: 'Outcome', options: ['', 'delivered',
+		'deferred', 'rejected', 'discarded', 'aborted'] },
+	{ name: 'policy', label: 'Policy', hint: 'its name' },
+	{ name: 'since', label: 'Since', hint: '2h, 7d, 2026-11-22T08:00Z' },
+	{ name: 'until', label: 'Until', hint: '1h, or a time' },
+];
+
+function input(f, value) {
+	const id = 'f-' + f.name;
+	return el('div.field', { 'data-key': f.name }, el('label', { for: id },
+		f.label), f.options ? el('select', { id, name: f.name },
+		f.options.map((o) => el('option', { value: o,
+			selected: o === value }, o || 'any'))) :
+		el('input', { id, name: f.name, placeholder: f.hint, value,
+			autocomplete: 'off', spellcheck: 'false',
+			maxlength: 320 }));
 }
 
-function address(text) {
-	return text === '' || text === '<>' ? '<> (bounce)' : text;
+function form(query) {
+	return el('form.search', { 'data-key': 'form', role: 'search',
+		'aria-label': 'Sessions' }, FIELDS.map((f) =>
+		input(f, query.get(f.name) || '')), el('div.field.buttons',
+		null, el('button.primary', null, 'Search'),
+		el('a', { href: '#/sessions', 'data-clear': true }, 'Clear'),
+		link('#/sessions?tail=1', 'Live tail')));
 }
 
-function resultOf(s) {
-	if (s.outcome)
-		return [outcomeBadge(s.outcome), s.code ?
-			el('span.small.muted', null, ' ' + s.code) : null];
-	return [badge('none', s.ended ? 'no mail' : 'open'),
-		el('div.small.muted', null, CAUSES[s.cause] || s.cause)];
+export function address(text) {
+	return text === '' || text === '<>' ? '<> (bounce)' : wire(text);
 }
 
-function sessionRow(s) {
-	const open = el('button.link', { type: 'button', 'data-id': s.id,
-		title: whenFull(s.started) }, when(s.started));
-	const cell = (label, spec, ...children) =>
-		el(spec, { 'data-label': label }, children);
-	return el('tr', { 'data-id': s.id },
-		cell('Time', 'td', open),
-		cell('Client', 'td', el('code', null, s.client)),
-		cell('MX', 'td', el('code', null, s.mx)),
-		cell('From', 'td', el('span.cut', { title: s.sender },
-			s.sender === null ? '\u2013' : address(s.sender))),
-		cell('To', 'td', el('span.cut', { title: s.recipient },
-			s.recipient || '\u2013')),
-		cell('Result', 'td', el('div', null, resultOf(s))),
-		cell('Took', 'td.num', duration(s.took)));
+function result(s) {
+	return s.outcome ? [state(s.outcome), s.code ? el('code.code', null,
+		s.code) : null] : [badge('none', s.cause ? 'no mail' : 'open'),
+		s.cause === 'quit' ? null : el('span.note', null,
+			CAUSES[s.cause] || s.cause)];
 }
 
-/* Keeps the rows that say the same, so that the focus stays where it is. */
-function drawSessions(list, search, older) {
-	const body = document.querySelector('#sessions tbody');
-	const known = new Map([...body.children].map((row) =>
-		[row.dataset.id, row]));
-	const rows = list.map((s) => {
-		const fresh = sessionRow(s), old = known.get(s.id);
-		return old !== undefined && old.isEqualNode(fresh) ? old :
-			fresh;
-	});
-	const same = rows.length === body.children.length &&
-		rows.every((row, i) => row === body.children[i]);
-	if (!same) {
-		const focus = document.activeElement.dataset.id;
-		body.replaceChildren(...rows);
-		if (focus !== undefined && document.activeElement ===
-			document.body)
-			body.querySelector('button[data-id="' +
-				CSS.escape(focus) + '"]')?.focus();
-	}
-	byId('sessions').hidden = list.length === 0;
-	byId('older').hidden = list.length < PAGE_ROWS;
-	byId('newest').hidden = !older;
-	setText('sessions-note', list.length > 0 ? '' : older ?
-		'There are no older sessions.' : search !== '' ?
-		`No session matches "${search}". Try a part of an address, ` +
-		'such as @example.com or 192.0.2.' :
-		'No session yet. Send a message through a listener above, ' +
-		'or redirect port 25 to it (see contrib/).');
+function row(s) {
+	return { key: s.id, cells: [
+		el('a', { href: '#/session/' + encodeURIComponent(s.id) },
+			time(s.occurred_at)),
+		s.sender === null || s.sender === undefined ? NONE :
+			el('span.cut', { title: s.sender }, address(s.sender)),
+		el('span.cut', { title: s.recipients }, s.recipients ?
+			wire(s.recipients) : NONE),
+		el('span', null, result(s)),
+		el('code', null, s.client),
+		el('code', null, s.destination),
+		s.tls ? s.tls.replace('TLS', 'TLS ') : el('span.muted', null,
+			'clear'),
+		duration(s.duration_ms * 1000)] };
 }
 
-/* ------------------------------------------------------------- one session */
+const COLUMNS = [{ name: 'Began' }, { name: 'Sender' },
+	{ name: 'Recipients' }, { name: 'Result' },
+	{ name: 'Client', spec: 'wide' }, { name: 'MX' },
+	{ name: 'TLS', spec: 'wide' }, { name: 'Took', num: true }];
 
-function relative(at, start) {
-	if (at === null || start === null)
-		return '';
-	return at <= start ? '0' : '+' + duration(at - start);
+function filters(query) {
+	const known = FIELDS.map((f) => f.name);
+	return [...query].filter(([name, value]) => known.includes(name) &&
+		value !== '');
 }
 
-function timelineItem(item, start) {
-	const [kind, who] = item.who;
-	return el('li.' + kind, null,
-		el('span.at', { title: whenFull(item.at) },
-			relative(item.at, start)),
-		el('span.who', null, who),
-		el('span.text.mono', null, item.text));
+function nothing(data, query) {
+	if (data.tail)
+		return empty(live.link === 'live' ? 'Waiting for the next ' +
+			'session to end \u2026' : 'There is no live stream ' +
+			'now: trying again.');
+	if (data.before)
+		return empty('There are no older sessions.');
+	return filters(query).length > 0 ? empty('No session in the record ' +
+		'matches. Use fewer fields, or a part of an address such as ' +
+		'@example.com; what is older than record.retention is gone.') :
+		empty('No session yet. Send a message through a listener ' +
+		'(Configuration names them), or redirect port 25 to it with ' +
+		'contrib/weir-rules.');
 }
 
-function decisionText(d) {
-	const parts = [`${d.policy} at ${(d.phase || '').replace(/_/g, ' ')}: ` +
-		(d.error ? `${d.error.replace(/_/g, ' ')}, so ${d.action}` :
-			d.action)];
-	if (d.rule)
-		parts.push('rule ' + d.rule);
-	if (d.score)
-		parts.push('score ' + d.score);
-	if (d.reason)
-		parts.push(d.reason);
-	parts.push(...d.annotations);
-	if (d.reply)
-		parts.push('replies "' + d.reply + '"');
-	if (d.text)
-		parts.push(d.text);
-	if (d.latency)
-		parts.push('after ' + duration(d.latency));
-	if (d.observed)
-		parts.push(d.wouldChange ? 'observed only, would have ' +
-			'changed the outcome' : 'observed only');
-	else if (!d.applied)
-		parts.push('not applied');
-	return parts.join(', ');
+function pager(list, query, before) {
+	const to = (more) => '#/sessions?' + new URLSearchParams(
+		[...filters(query), ...more]);
+	return el('p.pager', { 'data-key': 'pager' }, before ? link(to([]),
+		'Back to the newest') : null, list.length < ROWS ? null :
+		link(to([['before', toUs(list.at(-1).occurred_at)]]),
+			'Older sessions'));
 }
 
-function rehomingText(r) {
-	const parts = [`${r.error ? 'not moved' : 'moved'} from ${r.from}, ` +
-		`to ${r.to}`];
-	if (r.error)
-		parts.push(r.error);
-	if (r.rule)
-		parts.push('rule ' + r.rule);
-	if (r.took)
-		parts.push('took ' + duration(r.took));
-	if (r.trips)
-		parts.push(`${r.trips} round trips`);
-	return parts.join(', ');
-}
-
-function tlsText(t) {
-	if (!t)
-		return null;
-	if (t.error)
-		return 'failed: ' + t.error;
-	return [t.version, t.cipher, t.verified ? 'verified chain' :
-		t.subject ? 'chain not verified' : 'no certificate',
-		t.resumed ? 'resumed' : null, t.subject]
-		.filter((part) => part).join(', ');
-}
-
-/* For whom the MX was asked to be somebody, and was it? */
-function resultsText(results) {
-	return results.map((t) => `for ${t.domain}: ${t.result}` +
-		(t.policy === 'no-policy-found' ? '' : ` (${t.policy})`))
-		.join(', ');
-}
-
-function processText(p) {
-	return p && [`uid ${p.uid}`, p.pid ? `pid ${p.pid}` : null, p.command,
-		p.cgroup].filter((part) => part).join(', ');
-}
-
-function sessionFacts(s) {
-	return facts([
-		['Started', whenFull(s.started)],
-		['Took', s.ended ? duration(s.took) : 'still open'],
-		['Ended', CAUSES[s.cause] || s.cause || '\u2013'],
-		['Listener', s.listener],
-		['Client', s.client],
-		['Sent by', processText(s.process)],
-		['MX', s.mx],
-		['From address', s.source],
-		['TLS of the client', tlsText(s.clientTls)],
-		['TLS to the MX', tlsText(s.tls) || 'none'],
-		['TLS demanded', resultsText(s.tlsResults)],
-		['Connect', s.error ? 'failed: ' + s.error :
-			s.reused ? 'reused, after session ' + s.reused :
-			duration(s.connect)],
-		['Received', s.clientBytes === null ? '\u2013' :
-			`${bytes(s.clientBytes)} from the client, ` +
-			`${bytes(s.upstreamBytes)} from the MX`],
-		['Id', el('code', null, s.id)],
-	].filter(([, value]) => value));
-}
-
-function byWhom(r) {
-	const names = { mx: 'the MX', weir: 'weir' };
-	return !r.by ? r.reply : r.reply === '' ? `by ${names[r.by] || r.by}` :
-		`by ${names[r.by] || r.by}: ${r.reply}`;
-}
-
-function transactionRows(s) {
-	return table('Transactions', [{ name: 'From' }, { name: 'To' },
-		{ name: 'Result' }, { name: 'Size', num: true },
-		{ name: 'Took', num: true }], s.transactions.map((t) => [
-		[address(t.sender), s.rehomings.length > 0 && t.way ?
-			el('div.small.muted', null, t.way) : null],
-		t.recipients.length === 0 ? '\u2013' : t.recipients.map((r) =>
-			el('div.wrap', null, r.address + ' ',
-				r.accepted ? null : badge('bad', 'refused'),
-				el('div.small.muted', null, byWhom(r)))),
-		el('div', null, outcomeBadge(t.outcome),
-			el('div.small.muted', null, byWhom(t))),
-		bytes(t.size), duration(t.took)]));
-}
-
-/* The lines of a reply stand a microsecond apart, so that they sort: what was
- * noted meanwhile came behind the last of them. */
-function behindReply(lines, at) {
-	let i = 0;
-
-	while (i < lines.length && lines[i].at <= at)
-		i++;
-	while (i > 0 && i < lines.length &&
-		lines[i].direction === lines[i - 1].direction &&
-		lines[i].at === lines[i - 1].at + 1)
-		i++;
-	return i > 0 ? Math.max(at, lines[i - 1].at) : at;
-}
-
-function sessionTimeline(s) {
-	const items = s.lines.map((l) => ({ at: l.at, text: l.text,
-		who: DIRECTIONS[l.direction] || DIRECTIONS['--'] }));
-	for (const d of s.decisions)
-		items.push({ at: d.at, text: decisionText(d),
-			who: ['decision', d.policy] });
-	for (const r of s.rehomings)
-		items.push({ at: behindReply(s.lines, r.at),
-			text: rehomingText(r),
-			who: ['decision', r.policy || 'weir'] });
-	items.forEach((item, i) => { item.order = i; });
-	items.sort((a, b) => a.at - b.at || a.order - b.order);
-	return items;
-}
-
-function drawSession(s) {
-	const items = sessionTimeline(s);
-	setText('session-title', 'Session of ' + when(s.started));
-	fill('session-body', sessionFacts(s),
-		s.transactions.length > 0 ? [el('h3', null, 'Messages'),
-			transactionRows(s)] : null,
-		el('h3', null, 'Transcript'),
-		items.length === 0 ? el('p.empty', null, 'No line was ' +
-			'recorded.') : [
-			el('p.legend.muted', null, 'Times count from the ' +
-				'start of the session. The bodies of ' +
-				'messages are never recorded.'),
-			el('ol.line-list', null, items.map((item) =>
-				timelineItem(item, s.started)))]);
-}
+export const sessions = {
+	name: 'sessions',
+	title: (route) => route.query.has('tail') ? 'Sessions, live' :
+		'Sessions',
+	every: 10,
+	async load(route, old) {
+		const { query } = route;
+		const asked = query.toString();
+		if (query.has('tail'))
+			return old?.asked === asked ? old : { list: [], asked,
+				tail: true, omitted: 0 };
+		const before = query.get('before');
+		/* Pages of the past do not change. */
+		if (before && old?.asked === asked)
+			return old;
+		return { asked, before, list: await get('api/v1/sessions?' +
+			new URLSearchParams([...filters(query),
+				...(before ? [['before', before]] : []),
+				['limit', ROWS]])) };
+	},
+	draw(data, { query }) {
+		const { list } = data;
+		return [data.tail ? el('p.bar', { 'data-key': 'tail' },
+			el('span', null, badge(live.link === 'live' ? 'good' :
+				'warn', live.link === 'live' ? 'Live' :
+				'No stream'), ' Sessions as they end, the ' +
+			`newest first, at most ${TAIL_MAX}.` +
+			(data.omitted > 0 ? ` ${plural(data.omitted,
+				'session was', 'sessions were')} left out: ` +
+				'there are too many to read.' : '')),
+			link('#/sessions', 'Search instead')) : form(query),
+		list.length === 0 ? nothing(data, query) : table({
+			label: 'Sessions', spec: 'dense.sessions',
+			columns: COLUMNS, rows: list.map(row) }),
+		data.tail ? null : pager(list, query, data.before)];
+	},
+	click(event) {
+		if (event.target.closest('[data-clear]') !== null)
+			for (const field of event.target.closest('form')
+				.elements)
+				field.value = '';
+		return false;
+	},
+	submit(event) {
+		event.preventDefault();
+		const query = new URLSearchParams();
+		for (const [name, value] of new FormData(event.target))
+			if (value.trim() !== '')
+				query.set(name, value.trim());
+		const hash = '#/sessions' + (query.size > 0 ? '?' + query :
+			'');
+		if (location.hash === hash)
+			return 'load';
+		location.hash = hash;
+		return false;
+	},
+	on: {
+		session(s, data) {
+			if (!data.tail)
+				return false;
+			data.list.unshift(s);
+			data.list.length = Math.min(data.list.length,
+				TAIL_MAX);
+			return true;
+		},
+		omitted(o, data) {
+			data.omitted += o.n;
+			return data.tail;
+		},
+	},
+};

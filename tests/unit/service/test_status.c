@@ -16,7 +16,7 @@ test_routes(void **state)
 		{ "GET", "/", 200, "Content-Type: text/html" },
 		{ "GET", "/", 200, "<title>weir</title>" },
 		{ "GET", "/page.css", 200, "Content-Type: text/css" },
-		{ "GET", "/page.js", 200, "Content-Type: text/javascript" },
+		{ "GET", "/main.js", 200, "Content-Type: text/javascript" },
 		{ "GET", "/metrics", 200,
 		    "Content-Type: text/plain; version=0.0.4" },
 		{ "GET", "/metrics", 200, "\nweir_record_written_total 12\n" },
@@ -89,7 +89,7 @@ test_routes(void **state)
 static void
 test_headers(void **state)
 {
-	static const char *const paths[] = { "/", "/page.js", "/metrics",
+	static const char *const paths[] = { "/", "/main.js", "/metrics",
 		"/api/v1/status", "/nothing" };
 	static const char *const headers[] = {
 		"\r\nContent-Security-Policy: default-src 'none'; style-src "

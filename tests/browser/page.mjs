@@ -1,0 +1,312 @@
+// The page before a real weir with real mail. tests/e2e/test_page.py starts
+// them and runs this:
+//
+//	node page.mjs '{"url", "smtp", "empty", "gone": {"url", "pid"},
+//	    "locked": {"url", "token"}}' [CASE...]
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { launch, open, quiet, run, says, SCHEMES, SIZES, view } from
+  "./browser.mjs";
+import { mail } from "./smtp.mjs";
+
+const [given, ...only] = process.argv.slice(2);
+const weir = JSON.parse(given);
+const AXE = readFileSync(createRequire(import.meta.url).resolve(
+  "axe-core/axe.min.js"), "utf8");
+const browser = await launch();
+
+const get = async (path, url = weir.url) => (await fetch(url + path)).json();
+
+// The id of the last session whose sender or recipient has the text.
+async function idOf(text) {
+  for (let i = 0; i < 400; i++) {
+    const [found] = await get("api/v1/sessions?limit=1&q=" +
+      encodeURIComponent(text));
+    if (found?.cause)
+      return found.id;
+    await new Promise((done) => setTimeout(done, 25));
+  }
+  throw new Error(`no session with ${text}`);
+}
+
+const VIEWS = { overview: "#/", mx: "#/mx", group: `#/mx/${weir.group}`,
+  policies: "#/policies", senders: "#/senders", sessions: "#/sessions",
+  tail: "#/sessions?tail=1", operations: "#/operations", config: "#/config",
+  session: async () => "#/session/" + await idOf("anna@example.org") };
+
+async function eachView(body) {
+  for (const [name, hash] of Object.entries(VIEWS))
+    await body(name, typeof hash === "string" ? hash : await hash());
+}
+
+// ------------------------------------------------------------------- cases
+
+const cases = {};
+
+cases.size = async () => {
+  const html = await (await fetch(weir.url)).text();
+  const files = new Set(["", "chart.js"]);
+  const find = (text) => {
+    for (const [, name] of text.matchAll(
+      /(?:src="|href="|from ?['"]\.\/)([a-z]+\.(?:js|css))/g))
+      files.add(name);
+  };
+  find(html);
+  let total = Buffer.byteLength(html);
+  for (const name of files) {
+    if (name === "")
+      continue;
+    const answer = await fetch(weir.url + name);
+    assert.equal(answer.status, 200, name);
+    const text = await answer.text();
+    find(text);
+    total += Buffer.byteLength(text);
+    if (name === "chart.js")
+      assert.match(text, /^\/\*![^]{0,200}MIT License/);
+  }
+  assert.ok(files.size > 15, [...files]);
+  assert.ok(total <= 300000, `${total} bytes`);
+};
+
+cases.overview = async () => {
+  const page = await open(browser, weir.url);
+  for (const text of ["Messages", "Delivered", "Deferred", "Rejected",
+    "Open sessions", "Final reply", "MX groups", "watch", "ready",
+    "Source addresses", "Running since"])
+    await says(page, "#view", text);
+  assert.equal(await page.title(), "Overview \u00b7 weir on weir.example.org");
+  await page.waitForSelector("#chart-outcomes canvas");
+  await quiet(page);
+};
+
+cases.mx = async () => {
+  const page = await open(browser, weir.url + "#/mx");
+  await says(page, "#view tbody", weir.group);
+  await page.fill("#mx-filter", "no such group");
+  await says(page, "#view", "No group has");
+  await page.fill("#mx-filter", weir.group.slice(0, 6).toUpperCase());
+  await says(page, "#view tbody", weir.group);
+  await page.click("[data-sort=deferred]");
+  await page.waitForSelector("th[aria-sort] [data-sort=deferred]");
+  await quiet(page);
+};
+
+cases.policies = async () => {
+  const page = await open(browser, weir.url + "#/policies");
+  for (const text of ["watch", "observe", "Would have changed", "guard",
+    "enforce", "Verdicts", "reject", "blackbox/1", "Median"])
+    await says(page, "#view", text);
+  await quiet(page);
+};
+
+cases.senders = async () => {
+  const page = await open(browser, weir.url + "#/senders");
+  await says(page, "#view", "anna@example.org");
+  await page.click("text=Recipient domains");
+  await says(page, "#view tbody", "example.net");
+  await page.click("text=Codes");
+  await says(page, "#view tbody", "550 5.1.1");
+  await quiet(page);
+};
+
+cases.sessions = async () => {
+  const page = await open(browser, weir.url + "#/sessions");
+  await says(page, "#view tbody", "anna@example.org");
+  await page.fill("#f-q", "nobody@");
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => [...document.querySelectorAll(
+    ".sessions tbody tr")].every((r) => r.innerText.includes("nobody@")));
+  await says(page, ".sessions", "rejected");
+  assert.match(page.url(), /q=nobody%40/);
+  await page.fill("#f-q", "<no such>");
+  await page.click("text=Search");
+  await says(page, "#view", "No session in the record matches");
+  await page.click("text=Clear");
+  await says(page, "#view tbody", "anna@example.org");
+  assert.equal(await page.inputValue("#f-q"), "");
+  await quiet(page);
+};
+
+cases.session = async () => {
+  const id = await idOf("nobody@example.net");
+  const page = await open(browser, weir.url + "#/sessions?q=nobody%40");
+  await page.click("#view tbody a");
+  await page.waitForFunction(() => location.hash.startsWith("#/session/"));
+  for (const text of ["ended by QUIT", "rejected", "RCPT TO:<nobody@",
+    "User unknown", "client \u2192 MX", "guard", "rule r1", "EHLO",
+    "Waited for", id.slice(0, 6)])
+    await says(page, "#view", text);
+  assert.ok(await page.locator(".timeline rect").count() > 2);
+  assert.equal(await page.evaluate(() => document.activeElement.id), "title");
+  await page.goBack();
+  await says(page, "h1", "Sessions");
+  await quiet(page);
+};
+
+cases.sizes = async () => {
+  for (const colorScheme of SCHEMES)
+    for (const [width, height] of SIZES) {
+      const page = await open(browser, weir.url, { colorScheme, viewport: {
+        width, height } });
+      await page.evaluate(AXE);
+      await eachView(async (name, hash) => {
+        await view(page, hash);
+        const where = `${name}, ${width} px, ${colorScheme}`;
+        assert.ok(await page.evaluate(() => document.documentElement
+          .scrollWidth) <= width, `${where}: it scrolls sideways`);
+        const found = await page.evaluate(() => axe.run(document));
+        assert.deepEqual(found.violations.map((v) => `${v.id}: ` +
+          v.nodes.map((n) => n.html.slice(0, 200)).join(" ")), [], where);
+      });
+      const light = await page.evaluate(() => getComputedStyle(document.body)
+        .backgroundColor.match(/\d+/g).reduce((a, b) => a + Number(b), 0));
+      assert.equal(light > 384, colorScheme === "light");
+      await quiet(page);
+      await page.context().close();
+    }
+};
+
+cases.keyboard = async () => {
+  const page = await open(browser, weir.url);
+  await says(page, "#view", "Policies");
+  const focus = () => page.evaluate(() => {
+    const e = document.activeElement;
+    return { id: e.id, text: e.innerText, outline:
+      getComputedStyle(e).outlineStyle };
+  });
+  await page.keyboard.press("Tab");
+  assert.equal((await focus()).id, "skip");
+  await page.keyboard.press("Tab");
+  for (const name of ["Overview", "MX groups", "Policies", "Senders",
+    "Sessions"]) {
+    const at = await focus();
+    assert.equal(at.text, name);
+    assert.notEqual(at.outline, "none");
+    if (name !== "Sessions")
+      await page.keyboard.press("Tab");
+  }
+  await page.keyboard.press("Enter");
+  await says(page, "h1", "Sessions");
+  await says(page, "#view tbody", "anna@");
+  assert.equal((await focus()).id, "title");
+  for (let i = 0; i < 40 && !/^\d\d:/.test((await focus()).text); i++)
+    await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  await says(page, "h1", "Session");
+  await says(page, "#view", "Transcript");
+  await view(page, "#/operations");
+  await page.waitForSelector("[data-action=reload]");
+  for (let i = 0; i < 40 && (await focus()).text !== "Reload"; i++)
+    await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("#ask[open]");
+  await page.keyboard.press("Escape");
+  await page.waitForSelector("#ask:not([open])", { state: "attached" });
+  assert.equal((await focus()).text, "Reload");
+  await quiet(page);
+};
+
+const MARKUP = '<img src=x onerror="window.owned=1">';
+const SCRIPT = "<script>window.owned=1</script>";
+const HOSTILE = Buffer.concat([Buffer.from("Subject: "), Buffer.from(SCRIPT),
+  Buffer.from(" a\0z \xff\xfe", "latin1"),
+  Buffer.from(" caf\u00e9 \u202etxt.exe\u202c \u05d0\u05d1\u05d2 \x1b[31m "),
+  Buffer.from("x".repeat(700)), Buffer.from("\r\n")]);
+
+cases.hostile = async () => {
+  await mail(weir.smtp, { from: `<"${MARKUP.replace(/"/g, "'")}"@e.example>`,
+    to: [`<"${SCRIPT}"@x.example>`, "<markup@example.net>"],
+    content: [HOSTILE, "", "body"] });
+  await mail(weir.smtp, { from: Buffer.concat([Buffer.from('<"'), Buffer.from(
+    [0xff, 0xfe, 0xe2, 0x80, 0xae]), Buffer.from('evil"@e.example>')]) });
+  await mail(weir.smtp, { from: `<${"long".repeat(60)}@e.example>` });
+  const id = await idOf("window.owned=1");
+  for (const width of [360, 1280]) {
+    const page = await open(browser, weir.url + "#/sessions?q=e.example", {
+      viewport: { width, height: 800 } });
+    await says(page, ".sessions", "<img src=x onerror='window.owned=1'>");
+    await says(page, ".sessions", SCRIPT);
+    await page.waitForSelector(".sessions .wire");
+    assert.equal(await page.evaluate(() => [...document.querySelectorAll(
+      ".wire")].filter((e) => getComputedStyle(e).unicodeBidi !==
+      "isolate").length), 0);
+    await view(page, "#/session/" + id);
+    await says(page, ".lines", `Subject: ${SCRIPT} a\\x00z \\xff\\xfe`);
+    await says(page, ".lines", "caf\u00e9");
+    await says(page, ".lines", `550 5.1.1 ${MARKUP}`);
+    const text = await page.innerText("#view");
+    for (const control of ["\0", "\x1b", "\u202e", "\u202c", "\u2066"])
+      assert.ok(!text.includes(control), JSON.stringify(control));
+    for (const hash of ["#/senders", "#/policies", "#/mx", "#/"]) {
+      await view(page, hash);
+      assert.ok(await page.evaluate(() => document.documentElement
+        .scrollWidth) <= width, `${hash} scrolls sideways at ${width} px`);
+    }
+    await quiet(page);
+    await page.context().close();
+  }
+};
+
+cases.empty = async () => {
+  const page = await open(browser, weir.empty);
+  await says(page, "#view", "No policy is configured");
+  await says(page, "#view", "No MX has been spoken to yet");
+  for (const [hash, text] of [["#/mx", "No MX has been spoken to"],
+    ["#/policies", "mode = \"observe\" tries it"],
+    ["#/sessions", "No session yet"],
+    ["#/session/01ARZ3NDEKTSV4RRFFQ69G5FAV", "not in the record"],
+    ["#/operations", "The kernel chooses"]]) {
+    await view(page, hash);
+    await says(page, "#view", text);
+  }
+  await quiet(page, (text) => text.includes("404"));
+};
+
+cases.gone = async () => {
+  const page = await open(browser, weir.gone.url);
+  await says(page, "#view", "Running since");
+  process.kill(weir.gone.pid, "SIGTERM");
+  await says(page, "#link", "No answer");
+  await says(page, "#gone", "weir does not answer");
+  await says(page, "#age", "old");
+  await says(page, "#view", "Running since");
+  assert.match(await page.title(), /^\u26a0/);
+  await view(page, "#/mx");
+  await says(page, "#view", "This cannot be shown: weir does not answer");
+  await quiet(page, (text) => text.includes("ERR_"));
+};
+
+cases.token = async () => {
+  const page = await open(browser, weir.locked.url);
+  const field = page.locator("#token-value");
+  await field.fill("wrong");
+  await field.press("Enter");
+  await says(page, "#link", "Token needed");
+  await says(page, "#view", "not the one in status.token_file");
+  await field.fill(weir.locked.token);
+  await field.press("Enter");
+  await says(page, "#view", "Running since");
+  assert.ok(!await page.isVisible("#token"));
+  await view(page, "#/operations");
+  await page.click("[data-action=reload]");
+  assert.ok(!await page.isVisible("#ask-token"));
+  await page.click("#ask-do");
+  await says(page, "#done", "The new configuration is in force");
+  assert.ok(!(await page.content()).includes(weir.locked.token));
+  await quiet(page, (text) => text.includes("401"));
+};
+
+cases.refused = async () => {
+  const page = await open(browser, weir.url + "#/operations");
+  await page.click("[data-action=reload]");
+  await page.click("#ask-do");
+  await says(page, "#ask-error", "It was not done");
+  await page.click("#ask-cancel");
+  assert.ok(!await page.isVisible("#ask"));
+  await quiet(page, (text) => text.includes("403") || text.includes("401"));
+};
+
+await run(cases, only);
+await browser.close();

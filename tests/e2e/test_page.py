@@ -1,0 +1,150 @@
+"""The page in Chromium, before real weirs with real mail.
+
+tests/browser/page.mjs drives the browser (playwright-core and axe-core from
+the npm registry, as its package-lock.json pins them); here it gets its weirs.
+One run of it does all cases, and each of them is a test here.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+
+import blackbox
+import pytest
+import weir as under_test
+
+BROWSER = pathlib.Path(__file__).resolve().parents[1] / "browser"
+CASES = re.findall(r"^cases\.(\w+) = ", (BROWSER / "page.mjs").read_text(),
+                   re.M)
+AWAY = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|"
+                  r"EHOSTUNREACH|ENETUNREACH|ERR_SOCKET_TIMEOUT")
+MARKUP = '<img src=x onerror="window.owned=1">'
+PAGE_S = 240
+
+
+@pytest.fixture(scope="module")
+def modules():
+    """The directory of the scripts, with what they import."""
+    for program in ("/usr/bin/chromium", "node", "npm"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is missing: contrib/packages installs it")
+    with tempfile.TemporaryDirectory(prefix="weir-page-") as made:
+        for path in BROWSER.iterdir():
+            if path.is_file():
+                shutil.copy(path, made)
+        done = subprocess.run(
+            ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund",
+             "--fetch-retries=1", "--fetch-timeout=20000"], cwd=made,
+            capture_output=True, text=True, timeout=200)
+        if done.returncode != 0 and AWAY.search(done.stderr):
+            pytest.skip("the npm registry cannot be reached")
+        assert done.returncode == 0, done.stderr
+        yield pathlib.Path(made)
+
+
+def answer(event, _connection):
+    """Who is named nobody is refused; markup is what a policy may say, too."""
+    if b"nobody@" in event.SerializeToString():
+        return blackbox.decision(
+            blackbox.REJECT, 550, "5.1.1", ["User unknown"], rule="r1",
+            reason=f"the operator blocked {MARKUP}")
+    return blackbox.decision(rule="r0")
+
+
+def script():
+    def rcpt(_session, line):
+        if "markup@" in line:
+            return f"550 5.1.1 {MARKUP}\r\n".encode()
+        if "later@" in line:
+            return b"451 4.7.1 Greylisted, come back later\r\n"
+        if "gone@" in line:
+            return b"550 5.1.1 User unknown here\r\n"
+        return None
+    return {"RCPT": rcpt}
+
+
+def mail(proxy):
+    for number in range(8):
+        to = ("bob", "later", "gone", "nobody")[number % 4]
+        with proxy.connect() as client:
+            sender = "anna" if number % 4 < 2 else "shop"
+            client.ask(f"MAIL FROM:<{sender}@example.org>")
+            if client.ask(f"RCPT TO:<{to}@example.net>")[:1] == "2":
+                client.ask("DATA")
+                client.ask("Subject: hello\r\n\r\nHello.\r\n.")
+            client.ask("QUIT")
+
+
+@pytest.fixture(scope="module")
+def weirs():
+    """A busy one, one without mail, one to stop, one with a token."""
+    reason = under_test.why_not()
+    if reason:
+        pytest.skip(reason)
+    with contextlib.ExitStack() as stack:
+        def bench(name):
+            place = pathlib.Path(stack.enter_context(
+                tempfile.TemporaryDirectory(prefix=f"weir-page-{name}-")))
+            made = blackbox.Bench(place)
+            stack.callback(made.close)
+            return made
+
+        busy, empty, gone, locked = map(bench, ("busy", "empty", "gone",
+                                                "locked"))
+        busy.mx(script=script())
+        busy.policy(["rcpt"], name="guard", answer=answer)
+        busy.policy(["rcpt"], name="watch", answer=answer,
+                    keys={"mode": "observe"})
+        proxy = busy.weir(upstream='source = {"127.0.0.1"}')
+        mail(proxy)
+        proxy.wait_rows("SELECT id FROM sessions WHERE cause IS NOT NULL",
+                        count=8)
+        token = locked.place / "token"
+        token.write_text("s3cret-of-this-test\n")
+        token.chmod(0o600)
+        gone_proxy = gone.weir()
+        yield {
+            "url": f"http://127.0.0.1:{proxy.status}/", "smtp": proxy.port,
+            "group": proxy.api("/mx")[0]["group"],
+            "empty": f"http://127.0.0.1:{empty.weir().status}/",
+            "gone": {"url": f"http://127.0.0.1:{gone_proxy.status}/",
+                     "pid": gone_proxy.process.pid},
+            "locked": {"token": "s3cret-of-this-test", "url": locked_url(
+                locked, token)},
+        }
+
+
+def locked_url(bench, token):
+    text = blackbox.CONFIG.replace('address = "127.0.0.1:0" control',
+                                   'address = "0.0.0.0:0" control')
+    proxy = bench.weir(text=text, status=f'token_file = "{token}"')
+    port = proxy.wait_log(r"event=status\.open .*?:(\d+)")[1]
+    return f"http://127.0.0.1:{port}/"
+
+
+@pytest.fixture(scope="module")
+def results(modules, weirs):
+    environment = {**os.environ, "TZ": "Europe/Berlin"}
+    only = os.environ.get("WEIR_PAGE_CASES", "").split()
+    done = subprocess.run(
+        ["node", "page.mjs", json.dumps(weirs), *only], cwd=modules,
+        capture_output=True, text=True, timeout=PAGE_S, env=environment)
+    found = {}
+    for line in done.stdout.splitlines():
+        result = json.loads(line)
+        found[result["name"]] = result["error"]
+    return found, done.stderr
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_page(results, case):
+    found, stderr = results
+    if os.environ.get("WEIR_PAGE_CASES") and case not in found:
+        pytest.skip("not asked for")
+    assert case in found, stderr
+    assert found[case] is None, found[case]
