@@ -13,6 +13,7 @@ bin/weir-policy include/weir_policy.h lib/libweir-policy.so
 lib/systemd/system/weir-export-mariadb.service
 libexec/weir/exporters/weir-export-mariadb
 libexec/weir/exporters/weir-export-gelf
+libexec/weir/exporters/weir-export-slack
 libexec/weir/exporters/weir-load-redis
 libexec/weir/exporters/weir_export/lines.py
 lib/pkgconfig/weir-policy.pc lib/systemd/system/weir.service sbin/weir

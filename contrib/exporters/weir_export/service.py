@@ -6,18 +6,25 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 
 from .lines import Lines, Locked
 
 POLL_S = 0.2
+COMMIT_S = 1.0                      # when there was nothing to read
 FIRST_S, LONGEST_S = 1.0, 60.0      # between attempts when the target is away
 USAGE, TEMPFAIL = 64, 75
 
 
 class Away(Exception):
-    """The target does not take anything now; in words for the operator."""
+    """The target does not take anything now; in words for the operator.
+    after: it wants to be left alone for so many seconds."""
+
+    def __init__(self, words, after=0):
+        super().__init__(words)
+        self.after = after
 
 
 class Wrong(Exception):
@@ -90,8 +97,9 @@ class Retry:
             except Away as error:
                 if self.once:
                     raise
-                say(f"{error}; trying again in {pause:.0f} s")
-                if self.stop.wait(pause):
+                wait = max(pause, error.after)
+                say(f"{error}; trying again in {wait:.0f} s")
+                if self.stop.wait(wait):
                     return False
                 pause = min(2 * pause, LONGEST_S)
             else:
@@ -113,13 +121,16 @@ def follow(args, target, from_end=False):
     lines = Lines(args.json, args.state, say, from_end)
     retry = Retry(stop, args.once)
     target.resume(lines.carried)
+    committed = 0.0
     while not stop:
         events = lines.read()
         if events and not retry(target.send, target.prepare(events)):
             break       # not committed, so it comes again
         if not events and not retry(target.idle):
             break
-        lines.commit(target.carried())
+        if events or args.once or time.monotonic() - committed >= COMMIT_S:
+            lines.commit(target.carried())
+            committed = time.monotonic()
         if not events and (args.once or stop.wait(POLL_S)):
             break
 
