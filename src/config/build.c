@@ -44,6 +44,8 @@ config_section_base(const struct config *c, enum config_section section,
 		return (void *)&c->limits;
 	case CONFIG_DNS:
 		return (void *)&c->dns;
+	case CONFIG_DELIVERABILITY:
+		return (void *)&c->deliverability;
 	default:
 		return (void *)c;
 	}

@@ -335,6 +335,10 @@ config_check(const struct config *c, const struct config_part *parts,
 		case CONFIG_LIMITS:
 			check_limits(c, part, report);
 			break;
+		case CONFIG_DELIVERABILITY:
+			check_path(part, "rules", c->deliverability.rules,
+			    report);
+			break;
 		case CONFIG_DNS:
 			check_path(part, "trust_anchor", c->dns.trust_anchor,
 			    report);

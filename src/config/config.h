@@ -164,6 +164,10 @@ struct config_dns {
 	uint64_t timeout_us;		/* per question */
 };
 
+struct config_deliverability {
+	const char *rules;		/* file, before weir's own; "": none */
+};
+
 struct config_limits {
 	uint64_t message_size;		/* 0: none */
 	unsigned connections;
@@ -177,6 +181,8 @@ struct config_limits {
 	uint64_t client_data_timeout_us;	/* 3m between data blocks */
 	uint64_t client_tls_timeout_us;	/* 30s; the handshake */
 };
+
+struct mx_rules;
 
 struct config {
 	atomic_uint references;
@@ -201,6 +207,8 @@ struct config {
 	struct config_status status;
 	struct config_limits limits;
 	struct config_dns dns;
+	struct config_deliverability deliverability;
+	struct mx_rules *rules;		/* of deliverability.rules */
 	const char *text;		/* of the file, as it was read */
 	uint64_t loaded_wall_us;	/* set by who loads it; 0: not told */
 	const struct config_part *parts;	/* config/'s own, as is */

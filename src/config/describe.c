@@ -13,7 +13,7 @@ static const char *const section_names[] = {
 	[CONFIG_POOL] = "pool",
 	[CONFIG_POLICY] = "policy", [CONFIG_RECORD] = "record",
 	[CONFIG_STATUS] = "status", [CONFIG_LIMITS] = "limits",
-	[CONFIG_DNS] = "dns",
+	[CONFIG_DNS] = "dns", [CONFIG_DELIVERABILITY] = "deliverability",
 };
 _Static_assert(ARRAY_LEN(section_names) == CONFIG_SECTION_COUNT,
     "name every section");

@@ -340,6 +340,11 @@ const struct config_key config_schema[] = {
 	{ CONFIG_DNS, "timeout", CONFIG_DURATION, AT(config_dns, timeout_us),
 	  TIMEOUT, .fallback = "10s", .text = "for the answer to a question" },
 
+	{ CONFIG_DELIVERABILITY, "rules", CONFIG_STRING,
+	  AT(config_deliverability, rules), .fallback = "",
+	  .text = "file of reply rules, asked before the built-in ones; "
+	  "empty: none" },
+
 	{ CONFIG_RECORD, "sqlite", CONFIG_STRING, AT(config_record, sqlite),
 	  .fallback = "/var/lib/weir/weir.db",
 	  .text = "database file; empty: none" },

@@ -7,8 +7,28 @@
 #include <unistd.h>
 
 #include "config/build.h"
+#include "mx/rules.h"
 
 #define FILE_MAX (1024 * 1024)	/* bytes; a real one has a few thousand */
+
+static int read_file(const char *file, struct buf *text);
+
+/* NULL: it cannot be read, or not all of it is understood. */
+static struct mx_rules *
+read_rules(const char *file, struct buf *errors)
+{
+	struct mx_rules *rules = NULL;
+	struct buf text;
+
+	buf_init(&text, FILE_MAX);
+	if (file[0] != '\0' && read_file(file, &text) != 0)
+		buf_printf(errors, "%s: cannot read it: %s; "
+		    "deliverability.rules names it\n", file, strerror(errno));
+	else
+		rules = mx_rules_new(file, buf_span(&text), errors);
+	buf_release(&text);
+	return rules;
+}
 
 static struct config *
 load(const char *name, struct span text, struct buf *errors)
@@ -23,8 +43,11 @@ load(const char *name, struct span text, struct buf *errors)
 		config_build(parts, &report, c);
 	if (whole)	/* else what is missing may stand in the rest */
 		config_check(c, parts, &report);
-	if (report.first != NULL) {
-		config_report_write(&report, name, errors);
+	config_report_write(&report, name, errors);
+	if (whole)
+		c->rules = read_rules(c->deliverability.rules, errors);
+	if (report.first != NULL || c->rules == NULL) {
+		mx_rules_free(c->rules);
 		config_memory_free(memory);
 		return NULL;
 	}
@@ -101,6 +124,8 @@ void
 config_unref(struct config *c)
 {
 	if (c != NULL && atomic_fetch_sub_explicit(&c->references, 1,
-	    memory_order_acq_rel) == 1)
+	    memory_order_acq_rel) == 1) {
+		mx_rules_free(c->rules);
 		config_memory_free(c->memory);
+	}
 }

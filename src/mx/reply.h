@@ -1,10 +1,10 @@
 /*
- * What an MX's refusal is about, by its code and its words.
+ * What an MX's refusal is about. Which one it is rules say (mx/rules.h).
  */
 #ifndef WEIR_MX_REPLY_H
 #define WEIR_MX_REPLY_H
 
-#include "policy/types.h"
+#include <stdbool.h>
 
 enum mx_category {
 	MX_ACCEPTED,		/* no refusal */
@@ -18,6 +18,7 @@ enum mx_category {
 	MX_CONTENT,
 	MX_AUTHENTICATION,	/* SPF, DKIM, DMARC */
 	MX_MAILBOX,		/* the recipient */
+	MX_TLS,			/* TLS, or better TLS, is wanted */
 	MX_CATEGORY_COUNT
 };
 
@@ -25,15 +26,5 @@ const char *mx_category_name(enum mx_category c);
 
 /* Does it say anything about the source address? */
 bool mx_category_is_about_source(enum mx_category c);
-
-/**
- * mx_reply_category(r, heard) - what the reply is about.
- *
- * heard  the MX had heard the content. A refusal then that does not put itself
- *        down to the address is about the content.
- *
- * The rules are a table in mx_reply.c; the first that fits counts. Pure.
- */
-enum mx_category mx_reply_category(const struct policy_reply *r, bool heard);
 
 #endif

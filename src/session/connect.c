@@ -352,12 +352,12 @@ session_greeting(struct session *s, const struct mx_reply *reply)
 	session_enter_upstream(s, UPSTREAM_COMMAND);
 	session_reply_split(s, reply->raw, &r);
 	session_phase_of_connection(s->up, MX_PHASE_GREETING, reply->took_us);
-	session_measure_greeting(s, &r);
-	if (reply->code / 100 != 2)
-		session_measure_refused(s, &r, 0);
 	if (buf_len(&s->up->name) == 0)
 		buf_append(&s->up->name, span_take(span_take(reply->text,
 		    span_find(reply->text, ' ')), NAME_MAX_BYTES));
+	session_measure_greeting(s, &r);
+	if (reply->code / 100 != 2)
+		session_measure_refused(s, &r, MX_PHASE_GREETING, 0);
 	session_verify_greeting(s);
 	session_reuse_greeting(s, reply);
 	if (s->greeted) {

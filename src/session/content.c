@@ -351,6 +351,7 @@ session_content_early_reply(struct session *s, const struct mx_reply *reply)
 	session_fact_event(s, "the MX answered before the end of the message");
 	session_transaction_note(p->transaction, "mx", reply->code,
 	    reply->raw);
+	p->transaction->measured.answered = MX_PHASE_FINAL;
 	session_measure_transaction(s, p->transaction,
 	    session_outcome_of(reply->code), NULL);
 	if (c->mode == CONTENT_RELEASE) {	/* leaves behind the dot */
@@ -426,6 +427,8 @@ session_content_final_reply(struct session *s, struct pending *p,
 
 	if (t->dot_us > 0)
 		session_phase(t, MX_PHASE_FINAL, reply->took_us);
+	else
+		t->measured.answered = MX_PHASE_FINAL;
 	session_notify_reply(s, POLICY_PHASE_END_OF_MESSAGE, reply, 0);
 	session_reply_raw(s, p, reply->raw);
 	p->reply_is_mx = true;

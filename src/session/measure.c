@@ -7,6 +7,8 @@
 #include "session/internal.h"
 #include "session/route.h"
 
+#include "mx/rules.h"
+
 #include <assert.h>
 
 static bool
@@ -37,6 +39,8 @@ session_phase(struct transaction *t, enum mx_phase phase, uint64_t us)
 	uint64_t *slot = &t->measured.phase_us[phase - MX_PHASE_MAIL];
 
 	assert(!is_of_connection(phase) && phase <= MX_PHASE_FINAL);
+	if (phase != MX_PHASE_BODY)
+		t->measured.answered = phase;
 	us = at_least_1(us);
 	if (phase != MX_PHASE_RCPT || us > *slot)
 		*slot = us;
@@ -94,6 +98,17 @@ session_measure_greeting(struct session *s, const struct policy_reply *r)
 	    u.measure.greeting = kept;
 }
 
+enum mx_category
+session_measure_category(const struct session *s, const struct policy_reply *r,
+    enum mx_phase phase)
+{
+	const struct mx_refusal refusal = { .reply = r, .phase = phase,
+	    .name = buf_span(&s->up->name),
+	    .destination = s->up->route->destination };
+
+	return mx_reply_category(s->config->rules, &refusal);
+}
+
 static struct mx_sample *
 sample_new(struct session *s, enum mx_result result)
 {
@@ -117,9 +132,10 @@ sample_new(struct session *s, enum mx_result result)
 }
 
 static void
-sample_reply(struct mx_sample *m, const struct policy_reply *r, bool heard)
+sample_reply(struct session *s, struct mx_sample *m,
+    const struct policy_reply *r, enum mx_phase phase)
 {
-	m->category = mx_reply_category(r, heard);
+	m->category = session_measure_category(s, r, phase);
 	m->code = r->code;
 	m->enhanced = r->enhanced;
 	if (r->n_lines > 0)
@@ -163,19 +179,19 @@ session_measure_transaction(struct session *s, struct transaction *t,
 		r = &own;
 	}
 	m = sample_new(s, result_of(r->code));
-	sample_reply(m, r, t->dot_us > 0);
+	sample_reply(s, m, r, t->measured.answered);
 	sample_transaction(s, m, t);
 }
 
 void
 session_measure_refused(struct session *s, const struct policy_reply *r,
-    uint64_t mail_us)
+    enum mx_phase phase, uint64_t took_us)
 {
 	struct mx_sample *m = sample_new(s, result_of(r->code));
 
-	sample_reply(m, r, false);
-	if (mail_us > 0)
-		m->phase_us[MX_PHASE_MAIL] = mail_us;
+	sample_reply(s, m, r, phase);
+	if (!is_of_connection(phase))
+		m->phase_us[phase] = at_least_1(took_us);
 }
 
 /* An MX that does not know EHLO is told HELO next: that is no refusal. */
@@ -187,7 +203,7 @@ session_measure_ehlo_refused(struct session *s, const struct mx_reply *reply)
 	if (s->up->measured.told || reply->code / 10 == 50)
 		return;
 	session_reply_split(s, reply->raw, &r);
-	session_measure_refused(s, &r, 0);
+	session_measure_refused(s, &r, MX_PHASE_EHLO, 0);
 }
 
 /* Is a reply due to anything that matters? Who is at QUIT has all. */
@@ -245,7 +261,7 @@ session_measure_leave(struct session *s, const struct mx_reply *reply)
 		return;
 	session_reply_split(s, reply->raw, &r);
 	m = sample_new(s, MX_RESULT_DEFERRED);
-	sample_reply(m, &r, false);
+	sample_reply(s, m, &r, t->measured.answered);
 	sample_transaction(s, m, t);
 }
 

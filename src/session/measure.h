@@ -35,6 +35,7 @@ struct measured_transaction {
 	uint64_t body_since_us;		/* the 354, or the first BDAT */
 	uint64_t phase_us[MX_PHASE_FINAL - MX_PHASE_MAIL + 1];
 	bool told;			/* there was a sample of it */
+	enum mx_phase answered;		/* by the MX's last word on it */
 	uint8_t domain_len;
 	uint8_t domain[255];		/* of the first recipient that was sent */
 };
@@ -66,10 +67,14 @@ void session_measure_greeting(struct session *s, const struct policy_reply *r);
  * nothing about the MX. */
 void session_measure_unreached(struct session *s, enum mx_result result);
 
+/* What a reply of the MX to that is about. */
+enum mx_category session_measure_category(const struct session *s,
+	const struct policy_reply *r, enum mx_phase phase);
+
 /* The MX refuses to have anything to do with us, before there is a transaction
- * on this connection. mail_us: what MAIL took, if it was that; or 0. */
+ * on this connection, by its reply to that. */
 void session_measure_refused(struct session *s, const struct policy_reply *r,
-	uint64_t mail_us);
+	enum mx_phase phase, uint64_t took_us);
 void session_measure_ehlo_refused(struct session *s,
 	const struct mx_reply *reply);
 

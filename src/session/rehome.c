@@ -303,7 +303,7 @@ session_rehome_mail_reply(struct session *s, const struct mx_reply *reply)
 		return;
 	}
 	session_reply_split(s, reply->raw, &r);
-	session_measure_refused(s, &r, reply->took_us);
+	session_measure_refused(s, &r, MX_PHASE_MAIL, reply->took_us);
 	session_rehome_refused(s, "MAIL", reply);
 }
 

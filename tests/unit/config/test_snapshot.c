@@ -3,13 +3,16 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include "config/config.h"
 #include "config/schema.h"
+#include "mx/rules.h"
 
 #define S UINT64_C(1000000)
 
@@ -370,6 +373,51 @@ test_keys(void **state)
 	config_unref(c);
 }
 
+/* The file of rules is read with the configuration, and whatever is wrong in
+ * either is told at once. */
+static void
+test_rules(void **state)
+{
+	const struct policy_reply no = { .code = 450, .n_lines = 1,
+	    .lines = { SPAN("not today") } };
+	const struct mx_refusal f = { .reply = &no, .phase = MX_PHASE_MAIL };
+	char file[] = "/tmp/weir-rules-XXXXXX", text[256], want[512];
+	int fd = mkstemp(file);
+	struct buf errors;
+	struct config *c;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "throttle \"today\"\n", 17), 17);
+	snprintf(text, sizeof(text), "listener a { }\ndeliverability "
+	    "{ rules = \"%s\" }\n", file);
+	c = must_load(text);
+	assert_int_equal(mx_reply_category(c->rules, &f), MX_THROTTLE);
+	config_unref(c);
+	assert_int_equal(write(fd, "x\n", 2), 2);
+	snprintf(text, sizeof(text), "deliverability { rules = \"%s\" }\n",
+	    file);
+	buf_init(&errors, 0);
+	assert_null(config_load_text("t.conf", span_str(text), &errors));
+	buf_append_byte(&errors, '\0');
+	snprintf(want, sizeof(want), "\n%s:2: x is no category; ", file);
+	assert_non_null(strstr((const char *)buf_span(&errors).data, want));
+	assert_memory_equal(buf_span(&errors).data, "t.conf:1: there is no "
+	    "listener", 30);
+	close(fd);
+	unlink(file);
+	buf_clear(&errors);
+	assert_null(config_load_text("t.conf", span_str(text), &errors));
+	buf_append_byte(&errors, '\0');
+	snprintf(want, sizeof(want), "\n%s: cannot read it: No such file or "
+	    "directory; deliverability.rules names it\n", file);
+	assert_non_null(strstr((const char *)buf_span(&errors).data, want));
+	buf_release(&errors);
+	c = must_load("listener a { }\n");
+	assert_int_equal(mx_reply_category(c->rules, &f), MX_OTHER);
+	config_unref(c);
+}
+
 static void
 test_the_word_client_among_sources(void **state)
 {
@@ -408,6 +456,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_policy_defaults),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_schema),

@@ -10,6 +10,7 @@
 #include "base/compiler.h"
 #include "mx/group.h"
 #include "service/mx_health.h"
+#include "mx/rules.h"
 #include "mx/state.h"
 
 #define HOUR MX_HALF_LIFE_US
@@ -60,6 +61,25 @@ leave(struct visit v)
 	mx_visit_end(v.visit);
 }
 
+static enum mx_category
+category_of(const struct policy_reply *r, bool heard)
+{
+	const struct mx_refusal f = { .reply = r, .phase = heard ?
+	    MX_PHASE_FINAL : MX_PHASE_MAIL };
+	struct buf errors;
+	struct mx_rules *rules;
+	enum mx_category c;
+
+	if (r->code / 100 == 2)
+		return MX_ACCEPTED;
+	buf_init(&errors, 0);
+	rules = mx_rules_new("", SPAN(""), &errors);
+	assert_non_null(rules);
+	c = mx_reply_category(rules, &f);
+	mx_rules_free(rules);
+	return c;
+}
+
 /* A transaction on it. */
 static void
 judged(struct visit v, const struct policy_reply *r, bool heard,
@@ -69,7 +89,7 @@ judged(struct visit v, const struct policy_reply *r, bool heard,
 	    .group = mx_visit_group(v.visit),
 	    .result = r->code / 100 == 2 ? MX_RESULT_DELIVERED :
 	    r->code / 100 == 5 ? MX_RESULT_REJECTED : MX_RESULT_DEFERRED,
-	    .category = mx_reply_category(r, heard), .code = r->code };
+	    .category = category_of(r, heard), .code = r->code };
 
 	m.phase_us[MX_PHASE_DATA] = data_reply_us;
 	mx_health_learn(v.health, &m);
@@ -367,7 +387,7 @@ test_content_does_not_count(void **state)
 	    "\"deferred\":0.0000,\"rejected\":0.0000,"
 	    "\"data_reply_p50_ms\":0,\"apart\":{\"greylist\":50.00,"
 	    "\"content\":100.00,\"authentication\":0.00,"
-	    "\"mailbox\":50.00}}]"));
+	    "\"mailbox\":50.00,\"tls\":0.00}}]"));
 	buf_release(&out);
 	leave(v);
 }
