@@ -12,6 +12,7 @@ import pytest
 
 sys.path.insert(0, str(exporters.HOME))
 from weir_export import lines as under_test  # noqa: E402
+from weir_export import rows  # noqa: E402
 
 
 def line(number):
@@ -249,6 +250,46 @@ def test_from_the_end_begins_behind_the_last_whole_line(place, record):
     assert reader.read() == []
     record.raw(line(5)[10:])
     assert reader.read() == [5]
+
+
+def test_a_file_that_comes_later_is_read_from_its_begin(place):
+    """Also by those who begin at the end: all of it is new."""
+    reader = Reader(place, from_end=True)
+    assert reader.read() == [] and len(reader.said) == 1
+    Record(place).write(2)
+    assert reader.read() == [0, 1]
+
+
+def test_garbage_without_end_does_not_fill_the_log(record, reader):
+    record.raw(b"x\n" * 2500)
+    assert reader.read() == []
+    assert reader.lines.skipped == 2500 and len(reader.said) == 22
+
+
+def test_sessions_that_never_end_are_bounded():
+    """In number, and in what they were about; the last ones are known."""
+    sessions = rows.Sessions()
+
+    def tell(session, kind, **more):
+        return sessions.rows({"time": "2026-11-22T01:20:33.765434Z",
+                              "session": session, "event": kind, **more})
+    for number in range(rows.SESSIONS_MAX + 10):
+        tell(f"{number:026d}", "open")
+    assert len(sessions.open) == rows.SESSIONS_MAX
+    for number in range(10, 310):
+        for _ in range(70):
+            tell(f"{number:026d}", "recipient", transaction="T",
+                 address="x" * 1000)
+    assert sum(len(one.mail_to or "") for one in sessions.open.values()) \
+        <= rows.ALL_MAX
+    sessions = rows.Sessions(json.loads(json.dumps(sessions.carried())))
+    last = tell(f"{309:026d}", "close", elapse_ms=3)
+    assert len(last.mail_to) == 65 * 1001 - 1
+    assert last.occurred_at == "2026-11-22T01:20:33.765434Z"
+    # one that was forgotten: what its id and its end say
+    lost = tell("01M80DEDF5675KB33T0VEV60FE", "close")
+    assert lost == ("01M80DEDF5675KB33T0VEV60FE", "unknown", "unknown",
+                    "2026-11-22T01:20:33.765000Z", -1)
 
 
 def test_memory_stays_small_however_much_waits(record, reader):

@@ -24,6 +24,7 @@ from pathlib import Path
 CHUNK = 256 << 10       # read at once: what a batch is made of
 LINE_MAX = 16 << 20     # weir's lines are shorter, whatever came from a wire
 HEAD = 512              # bytes that a file is known by
+SAID = 20               # lines that are no events, then each thousandth
 DONE = 16               # files read to their end that are remembered
 ROTATED = re.compile(r"[.-]\d[\d.-]*(\.gz|\.xz|\.bz2)?\Z")
 PACKED = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
@@ -232,6 +233,8 @@ class Lines:
         except OSError as error:
             if self.saved is None:
                 self.trouble(f"{self.path}: {error.strerror}")
+            if isinstance(error, FileNotFoundError):
+                self.from_end = False   # all that comes will be new
             return None
         self.saved = None
         if self.from_end:
@@ -282,8 +285,9 @@ class Lines:
 
     def skip(self, line):
         self.skipped += 1
-        self.say(f"{self.path}: skipped {len(line)} bytes that are no event: "
-                 f"{line[:60]!r} ({self.skipped} so far)")
+        if self.skipped <= SAID or self.skipped % 1000 == 0:
+            self.say(f"{self.path}: skipped {len(line)} bytes that are no "
+                     f"event: {line[:60]!r} ({self.skipped} so far)")
 
     def whole_lines(self):
         """Of the next CHUNK, without what has no newline yet."""

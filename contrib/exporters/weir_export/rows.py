@@ -8,6 +8,7 @@ from typing import NamedTuple
 CROCKFORD = {c: n for n, c in enumerate("0123456789ABCDEFGHJKMNPQRSTVWXYZ")}
 SESSIONS_MAX = 20_000       # that are open; weir ends those of a dead client
 RECIPIENTS_MAX = 65_536     # bytes of mail_to, as in weir's own
+ALL_MAX = 8 << 20           # bytes of mail_to of all that are open
 
 
 class Connection(NamedTuple):
@@ -53,6 +54,7 @@ class Sessions:
     def __init__(self, carried=None):
         self.open = OrderedDict((name, Open(values))
                                 for name, values in (carried or {}).items())
+        self.bytes = sum(one.length for one in self.open.values())
 
     def carried(self):
         return {name: one.values() for name, one in self.open.items()}
@@ -66,19 +68,27 @@ class Sessions:
             return self.line(session, event)
         known = self.open.get(session)
         if kind == "close":
-            self.open.pop(session, None)
+            if known is not None:
+                self.forget(session)
             return self.closed(session, known or Open(), event)
         if kind not in ("open", "recipient", "transaction"):
             return None
         if known is None:
             known = self.open[session] = Open()
             if len(self.open) > SESSIONS_MAX:
-                self.open.popitem(last=False)
+                self.forget(next(iter(self.open)))
         if kind == "open":
             known.occurred_at = event["time"]
         else:
+            before = known.length
             self.mail(known, event)
+            self.bytes += known.length - before
+            while self.bytes > ALL_MAX:
+                self.forget(next(iter(self.open)))
         return None
+
+    def forget(self, session):
+        self.bytes -= self.open.pop(session).length
 
     @staticmethod
     def line(session, event):
@@ -101,6 +111,8 @@ class Sessions:
             known.mail_from = event.get("sender") or "<>"
             return
         address = event.get("address", "")
+        if known.length > RECIPIENTS_MAX:
+            return
         known.length += len(address.encode()) + 1
         if known.length <= RECIPIENTS_MAX:
             known.mail_to = (address if known.mail_to is None
