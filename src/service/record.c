@@ -19,6 +19,15 @@ struct reload {				/* from record_reopen() to the writer */
 	bool wanted;
 	char *sqlite_path, *json_path;
 	struct config_record config;	/* its strings are not used */
+	struct record_count *count;
+	uint64_t base;
+};
+
+/* A counter is mapped as long as there are workers that may count in it. */
+struct counter {
+	struct counter *next;
+	struct record_count *count;
+	char path[];
 };
 
 struct record {
@@ -28,6 +37,9 @@ struct record {
 	pthread_t thread;
 	atomic_bool on;
 	_Atomic uint64_t pushes_dropped;
+	_Atomic(struct record_count *) count;	/* of the database; or NULL */
+	struct counter *counters;	/* the main thread's */
+	char *instance;
 
 	/* under queue.lock: */
 	pthread_cond_t done;		/* a run ended */
@@ -70,6 +82,56 @@ record_put(struct record *r, record_write_fn *write, struct span data)
 	return -1;
 }
 
+void
+record_count_session(struct record *r)
+{
+	struct record_count *count = atomic_load_explicit(&r->count,
+	    memory_order_relaxed);
+
+	if (count != NULL)
+		atomic_fetch_add_explicit(&count->ended, 1,
+		    memory_order_relaxed);
+}
+
+/* From now on sessions are counted beside the database at path. Returns the
+ * counter and what it had. */
+static struct record_count *
+count_at(struct record *r, const char *path, uint64_t *base_r)
+{
+	struct record_count *count = NULL;
+	struct counter *c;
+
+	for (c = r->counters; c != NULL; c = c->next)
+		if (strcmp(c->path, path) == 0)
+			break;
+	if (c == NULL && path[0] != '\0') {
+		c = calloc(1, sizeof(*c) + strlen(path) + 1);
+		if (c != NULL) {
+			memcpy(c->path, path, strlen(path) + 1);
+			c->count = record_count_open(path);
+			c->next = r->counters;
+			r->counters = c;
+		}
+	}
+	if (c != NULL)
+		count = c->count;
+	*base_r = count == NULL ? 0 : atomic_load(&count->ended);
+	atomic_store(&r->count, count);
+	return count;
+}
+
+static void
+free_counters(struct record *r)
+{
+	struct counter *c;
+
+	while ((c = r->counters) != NULL) {
+		r->counters = c->next;
+		record_count_close(c->count);
+		free(c);
+	}
+}
+
 /* ----------------------------------------------------------------- writer */
 
 /* Under the queue's lock. */
@@ -91,6 +153,7 @@ publish(struct record *r)
 	s->dropped = w->dropped;
 	s->failed = w->failed;
 	s->queued = w->waiting.n;
+	s->sessions_lost = w->run.lost;
 	if (r->opens != w->opens) {
 		r->opens = w->opens;
 		free(r->reader_path);
@@ -122,7 +185,8 @@ run(void *ctx)
 
 		if (reload.wanted)
 			record_writer_configure(&r->writer, reload.sqlite_path,
-			    reload.json_path, &reload.config);
+			    reload.json_path, &reload.config, reload.count,
+			    reload.base);
 		record_writer_run(&r->writer, &list,
 		    stop || flushes != r->flushes_done, clock_mono_us(),
 		    clock_wall_us());
@@ -175,9 +239,15 @@ struct record *
 record_start(const struct config *config)
 {
 	struct record *r = calloc(1, sizeof(*r));
+	struct record_count *count;
+	uint64_t base;
 
 	if (r == NULL)
 		return NULL;
+	r->instance = strdup(config->hostname == NULL ? "" :
+	    config->hostname);
+	if (r->instance == NULL)
+		goto err_free;
 	if (record_queue_init(&r->queue, config->record.queue) != 0)
 		goto err_free;
 	if (record_recent_init(&r->recent) != 0)
@@ -185,8 +255,10 @@ record_start(const struct config *config)
 	record_writer_init(&r->writer);
 	r->writer.recent = &r->recent;
 	r->writer.top = top_new();
+	r->writer.run.instance = r->instance;
+	count = count_at(r, config->record.sqlite, &base);
 	record_writer_configure(&r->writer, path_or_null(config->record.sqlite),
-	    path_or_null(config->record.json), &config->record);
+	    path_or_null(config->record.json), &config->record, count, base);
 	atomic_store(&r->on, wanted(config));
 	if (start_thread(r) != 0)
 		goto err_writer;
@@ -196,9 +268,11 @@ err_writer:
 	top_free(r->writer.top);
 	record_writer_release(&r->writer);
 	record_recent_destroy(&r->recent);
+	free_counters(r);
 err_queue:
 	record_queue_destroy(&r->queue);
 err_free:
+	free(r->instance);
 	free(r);
 	return NULL;
 }
@@ -218,7 +292,10 @@ record_stop(struct record *r)
 		    r->writer.waiting.n);
 	record_readers_destroy(&r->readers);
 	top_free(r->writer.top);
+	record_writer_end(&r->writer, clock_wall_us());
 	record_writer_release(&r->writer);
+	free_counters(r);
+	free(r->instance);
 	record_recent_destroy(&r->recent);
 	record_queue_destroy(&r->queue);
 	pthread_cond_destroy(&r->done);
@@ -241,6 +318,7 @@ record_reopen(struct record *r, const struct config *config)
 	r->reload.sqlite_path = path_or_null(config->record.sqlite);
 	r->reload.json_path = path_or_null(config->record.json);
 	r->reload.config = config->record;
+	r->reload.count = count_at(r, config->record.sqlite, &r->reload.base);
 	r->reload.wanted = true;
 	r->queue.max = config->record.queue > 0 ? config->record.queue : 1;
 	pthread_mutex_unlock(&r->queue.lock);

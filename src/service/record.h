@@ -58,6 +58,7 @@ struct record_status {
 	 * SQLite refused for good. */
 	uint64_t written, dropped, failed;
 	unsigned queued;
+	uint64_t sessions_lost;	/* with the run before, which was killed */
 };
 void record_get_status(struct record *r, struct record_status *status_r);
 

@@ -8,12 +8,16 @@
 #include "service/record_json.h"
 #include "service/record_queue.h"
 #include "service/record_recent.h"
+#include "service/record_run.h"
 #include "service/record_sqlite.h"
 #include "service/top.h"
 
 /* A chunk to the writer: 0, or -1 when the queue is full: it stays the
  * caller's, and is counted. */
 int record_push(struct record *r, struct record_chunk *chunk) MUSTUSE;
+
+/* A session has ended, and its last chunk comes next. */
+void record_count_session(struct record *r);
 
 /* A chunk that is no session's, with a copy of data, likewise. */
 int record_put(struct record *r, record_write_fn *write, struct span data)
@@ -56,15 +60,21 @@ struct record_writer {
 	uint64_t opens;			/* of the database, to tell readers */
 	uint64_t written, dropped, failed;	/* chunks */
 	struct record_recent *recent;	/* NULL: not wanted */
+	struct record_run run;		/* counts for sqlite_path */
 	struct top *top;		/* likewise */
 };
 
 void record_writer_init(struct record_writer *w);
 void record_writer_release(struct record_writer *w);
 
-/* Other files, or the same anew. Takes the two malloc'd paths over. */
+/* Other files, or the same anew. Takes the two malloc'd paths over. count: of
+ * the database, which had base; NULL without one. */
 void record_writer_configure(struct record_writer *w, char *sqlite_path,
-	char *json_path, const struct config_record *config);
+	char *json_path, const struct config_record *config,
+	struct record_count *count, uint64_t base);
+
+/* weir ends, all is written. */
+void record_writer_end(struct record_writer *w, uint64_t wall_us);
 
 /* Takes all of list, writes what can be written. force: without regard to
  * back-off. */

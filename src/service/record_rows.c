@@ -6,6 +6,8 @@
  */
 #include "service/record_bind.h"
 
+#include <stdio.h>
+
 /* COLUMN(name): what a later chunk knows replaces what an earlier one did. */
 #define SESSION_COLUMNS(COLUMN) \
 	COLUMN(occurred_at) COLUMN(duration_us) COLUMN(listener) \
@@ -53,6 +55,10 @@ static const char *const sql[] = {
 	    "INSERT OR REPLACE INTO recipients(session_id,transaction_id,"
 	    "number,address,accepted,decided_by,code,enhanced,reply,"
 	    "latency_us,rewritten) VALUES(?,?,?,?,?,?,?,?,?,?,?)",
+	/* so that each row has the one that it belongs to, at any time */
+	[RECORD_ROWS_OPEN_TRANSACTION] =
+	    "INSERT OR IGNORE INTO transactions(session_id,id,occurred_at) "
+	    "VALUES(?,?,?)",
 	[RECORD_ROWS_DECISION] =
 	    "INSERT OR REPLACE INTO decisions(session_id,number,"
 	    "transaction_id,occurred_at,policy,version,phase,recipient,action,"
@@ -357,6 +363,28 @@ write_transcript(struct record_rows *rows, const struct record_chunk *chunk)
 	return record_bind_run(&b);
 }
 
+static void
+begin_transaction(struct record_rows_about *a, const char *id)
+{
+	snprintf(a->open_transaction, sizeof(a->open_transaction), "%s", id);
+}
+
+/* Its row, until the chunk with its end comes. */
+static int
+write_open_transaction(struct record_rows *rows,
+    const struct record_rows_about *a)
+{
+	struct record_bind b;
+
+	if (a->open_transaction[0] == '\0')
+		return SQLITE_OK;
+	b = record_bind_begin(rows, RECORD_ROWS_OPEN_TRANSACTION,
+	    rows->cursor.chunk);
+	record_bind_string(&b, a->open_transaction);
+	record_bind_time(&b, rows->cursor.wall_us);
+	return record_bind_run(&b);
+}
+
 static int
 write_fact(struct record_rows *rows, struct record_rows_about *a)
 {
@@ -365,6 +393,7 @@ write_fact(struct record_rows *rows, struct record_rows_about *a)
 
 	switch (f->type) {
 	case FACT_TRANSACTION:
+		a->open_transaction[0] = '\0';
 		if (c->of_first) {
 			a->sender =
 			    record_text_address(f->u.transaction.sender);
@@ -378,8 +407,10 @@ write_fact(struct record_rows *rows, struct record_rows_about *a)
 			buf_append(&rows->mail_to,
 			    record_text_address(f->u.recipient.address));
 		}
+		begin_transaction(a, f->u.recipient.transaction_id);
 		return write_recipient(rows);
 	case FACT_REHOMED:
+		begin_transaction(a, f->u.rehomed.transaction_id);
 		return write_rehomed(rows);
 	case FACT_TLS_RESULT:
 		return write_tls_result(rows);
@@ -403,6 +434,8 @@ record_rows_write(struct record_rows *rows, const struct record_chunk *chunk)
 	record_cursor_init(&rows->cursor, chunk);
 	while (rc == SQLITE_OK && record_cursor_next(&rows->cursor))
 		rc = write_fact(rows, &about);
+	if (rc == SQLITE_OK)
+		rc = write_open_transaction(rows, &about);
 	if (rc == SQLITE_OK)
 		rc = record_rows_session(rows, chunk, &about);
 	if (rc == SQLITE_OK)

@@ -13,6 +13,7 @@ enum record_rows_statement {
 	RECORD_ROWS_SESSION, RECORD_ROWS_TRANSACTION, RECORD_ROWS_RECIPIENT,
 	RECORD_ROWS_DECISION, RECORD_ROWS_TRANSCRIPT, RECORD_ROWS_CERTIFICATE,
 	RECORD_ROWS_CERTIFICATE_ID, RECORD_ROWS_TLS_RESULT, RECORD_ROWS_REHOMED,
+	RECORD_ROWS_OPEN_TRANSACTION,
 	RECORD_ROWS_STATEMENT_COUNT
 };
 
@@ -42,6 +43,8 @@ int record_rows_write(struct record_rows *rows,
 /* What one chunk knows of its session: the facts point into the chunk. */
 struct record_rows_about {
 	struct fact open, process, upstream, tls[2], close;
+	/* of which there was something, but not its end; "": none */
+	char open_transaction[ULID_TEXT_LEN + 1];
 	bool has_open, has_process, has_upstream, has_tls[2], has_close, has_sender;
 	struct span sender;
 	int64_t certificate[2];		/* likewise; 0: none */

@@ -286,8 +286,9 @@ static const char version_4_runs[] =
 "	version TEXT,		-- of the program\n"
 "	started_at TEXT,\n"
 "	ended_at TEXT,		-- NULL: it runs, or was killed\n"
-"	sessions_lost INTEGER	-- known at the next start: that it saw end\n"
-"				-- and that are not here\n"
+"	sessions_lost INTEGER,	-- that it saw end and that are not here;\n"
+"				-- after a kill known at the next start\n"
+"	counted INTEGER		-- weir's own: of PATH-count, what is here\n"
 ");\n";
 
 /* One that has no source address or domain has an empty text there: NULL is

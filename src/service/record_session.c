@@ -207,6 +207,8 @@ record_session_end(struct record_session *s)
 		return;
 	if (s->chunk != NULL)
 		s->chunk->last = true;
+	if (s->id[0] != '\0')
+		record_count_session(s->record);
 	hand_over(s);
 	free(s);
 }

@@ -236,6 +236,20 @@ record_sqlite_commit(struct record_sqlite *s,
 	    error);
 }
 
+enum record_sqlite_result
+record_sqlite_begin_run(struct record_sqlite *s, struct record_run *run,
+    uint64_t wall_us, char error[RECORD_SQLITE_ERROR_MAX])
+{
+	return finish(s, record_run_begin(run, s->db, wall_us), error);
+}
+
+enum record_sqlite_result
+record_sqlite_note(struct record_sqlite *s, const struct record_run *run,
+    uint64_t ended, char error[RECORD_SQLITE_ERROR_MAX])
+{
+	return finish(s, record_run_note(run, s->db, ended), error);
+}
+
 /* The last of the oldest `limit` sessions before wall_us, "" if there are
  * none; SQLite's code. */
 static int

@@ -7,6 +7,7 @@
 #include <sqlite3.h>
 
 #include "service/record_chunk.h"
+#include "service/record_run.h"
 
 struct record_sqlite;
 
@@ -42,6 +43,15 @@ enum record_sqlite_result record_sqlite_write(struct record_sqlite *db,
 	const struct record_chunk *chunk, char error[RECORD_SQLITE_ERROR_MAX])
 	MUSTUSE;
 enum record_sqlite_result record_sqlite_commit(struct record_sqlite *db,
+	char error[RECORD_SQLITE_ERROR_MAX]) MUSTUSE;
+
+/* As record_run_begin(), of a database that was opened, and record_run_note(),
+ * before the commit. */
+enum record_sqlite_result record_sqlite_begin_run(struct record_sqlite *db,
+	struct record_run *run, uint64_t wall_us,
+	char error[RECORD_SQLITE_ERROR_MAX]) MUSTUSE;
+enum record_sqlite_result record_sqlite_note(struct record_sqlite *db,
+	const struct record_run *run, uint64_t ended,
 	char error[RECORD_SQLITE_ERROR_MAX]) MUSTUSE;
 
 /* Deletes up to limit of the sessions that began before wall_us, oldest first.

@@ -88,9 +88,24 @@ record_writer_release(struct record_writer *w)
 }
 
 void
-record_writer_configure(struct record_writer *w, char *sqlite_path,
-    char *json_path, const struct config_record *config)
+record_writer_end(struct record_writer *w, uint64_t wall_us)
 {
+	if (w->db != NULL && w->run.count != NULL)
+		record_run_end(&w->run, record_sqlite_handle(w->db), wall_us);
+}
+
+void
+record_writer_configure(struct record_writer *w, char *sqlite_path,
+    char *json_path, const struct config_record *config,
+    struct record_count *count, uint64_t base)
+{
+	if (count != w->run.count) {	/* another database: another run */
+		record_writer_end(w, clock_wall_us());
+		w->run.count = count;
+		w->run.base = base;
+		w->run.recorded = 0;
+		w->run.id = 0;
+	}
 	record_sqlite_close(w->db);
 	w->db = NULL;
 	record_json_close(&w->json);
@@ -185,9 +200,11 @@ sqlite_failed(struct record_writer *w, enum record_sqlite_result result,
 	    now_us);
 	/* begin a new one at once, but not twice in a row */
 	if (result == RECORD_SQLITE_CORRUPT &&
-	    move_aside(w, error, wall_us) == 0 &&
-	    w->sqlite_trouble.wait_us == BACKOFF_MIN_US)
-		w->sqlite_trouble.retry_us = now_us;
+	    move_aside(w, error, wall_us) == 0) {
+		w->run.id = 0;
+		if (w->sqlite_trouble.wait_us == BACKOFF_MIN_US)
+			w->sqlite_trouble.retry_us = now_us;
+	}
 }
 
 /* Writes the first n that wait, as one transaction. bad_r: the one that cannot
@@ -198,6 +215,7 @@ write_batch(struct record_writer *w, unsigned n, struct record_chunk **bad_r,
 {
 	enum record_sqlite_result result;
 	struct record_chunk *chunk = w->waiting.head;
+	uint64_t ended = 0;
 
 	*bad_r = NULL;
 	result = record_sqlite_begin(w->db, error);
@@ -205,9 +223,14 @@ write_batch(struct record_writer *w, unsigned n, struct record_chunk **bad_r,
 		result = record_sqlite_write(w->db, chunk, error);
 		if (result == RECORD_SQLITE_BAD_CHUNK)
 			*bad_r = chunk;
+		ended += chunk->last;
 	}
 	if (result == RECORD_SQLITE_OK)
+		result = record_sqlite_note(w->db, &w->run, ended, error);
+	if (result == RECORD_SQLITE_OK)
 		result = record_sqlite_commit(w->db, error);
+	if (result == RECORD_SQLITE_OK)
+		w->run.recorded += ended;
 	if (result == RECORD_SQLITE_BAD_CHUNK && *bad_r == NULL)
 		result = RECORD_SQLITE_FAILED;
 	return result;
@@ -236,7 +259,8 @@ discard(struct record_writer *w, struct record_chunk *bad, const char *error)
 }
 
 static enum record_sqlite_result
-sqlite_step(struct record_writer *w, char error[RECORD_SQLITE_ERROR_MAX])
+sqlite_step(struct record_writer *w, uint64_t wall_us,
+    char error[RECORD_SQLITE_ERROR_MAX])
 {
 	enum record_sqlite_result result = RECORD_SQLITE_OK;
 	unsigned n = w->waiting.n < BATCH_MAX ? w->waiting.n : BATCH_MAX;
@@ -246,6 +270,9 @@ sqlite_step(struct record_writer *w, char error[RECORD_SQLITE_ERROR_MAX])
 		result = record_sqlite_open(w->sqlite_path, &w->db, error);
 		w->opens++;
 	}
+	if (result == RECORD_SQLITE_OK)
+		result = record_sqlite_begin_run(w->db, &w->run, wall_us,
+		    error);
 	if (result != RECORD_SQLITE_OK || n == 0)
 		return result;
 	result = write_batch(w, n, &bad, error);
@@ -269,7 +296,7 @@ sqlite_run(struct record_writer *w, bool force, uint64_t now_us,
 		force = false;
 		if (w->db != NULL && w->waiting.n == 0)
 			break;
-		result = sqlite_step(w, error);
+		result = sqlite_step(w, wall_us, error);
 		sqlite_failed(w, result, error, now_us, wall_us);
 		if (result == RECORD_SQLITE_OK)
 			record_trouble_over(&w->sqlite_trouble, "sqlite",

@@ -102,6 +102,7 @@ append_record(struct buf *out, struct record *record)
 	status_json_u64(out, "dropped", st.dropped);
 	status_json_u64(out, "failed", st.failed);
 	status_json_u64(out, "queued", st.queued);
+	status_json_u64(out, "sessions_lost", st.sessions_lost);
 	buf_append_byte(out, '}');
 }
 
@@ -201,6 +202,9 @@ answer_metrics(const struct status_source *s,
 	    "Chunks of the record written.", st.written);
 	record_gauge(&a->body, "failed_total", "counter",
 	    "Chunks of the record that could not be written.", st.failed);
+	record_gauge(&a->body, "sessions_lost", "gauge",
+	    "Sessions lost with the run before, which was killed.",
+	    st.sessions_lost);
 	record_gauge(&a->body, "queued", "gauge",
 	    "Chunks of the record waiting to be written.", st.queued);
 	record_gauge(&a->body, "broken", "gauge",
