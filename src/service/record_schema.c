@@ -357,10 +357,22 @@ static const char version_4_search[] =
 "	WHERE code >= 400;\n"
 "CREATE INDEX decisions_policy ON decisions(policy);\n";
 
+static const char version_4_operations[] =
+"CREATE TABLE operations (	-- what somebody asked weir to do\n"
+"	id INTEGER PRIMARY KEY,\n"
+"	occurred_at TEXT,\n"
+"	operation TEXT,		-- reload, drain, suspend-address, ...\n"
+"	argument TEXT,		-- of the request: address=192.0.2.1 for=1h\n"
+"	asked_by TEXT,		-- an address; control uid 0: by the control\n"
+"				-- socket, who\n"
+"	result TEXT		-- ok, or what was wrong\n"
+");\n";
+
 static const char *const version_4[] = {
 	version_4_runs,
 	version_4_mx_minutes,
 	version_4_search,
+	version_4_operations,
 };
 
 static int

@@ -16,7 +16,7 @@
 
 struct source {
 	struct addr address;
-	_Atomic bool out;		/* what workers go by */
+	_Atomic bool out, suspended;	/* what workers go by */
 	_Atomic int64_t open;
 	_Atomic uint64_t connections;
 	/* The main thread's; under the lock, which readers of words take. */
@@ -24,6 +24,8 @@ struct source {
 	bool is_out;			/* as the last look found it */
 	char why[SOURCE_PROBE_WHY_MAX];
 	uint64_t since_wall_us;
+	uint64_t suspended_until_us;	/* wall; 0: for good. Anybody's, under
+					   the lock */
 };
 
 struct source_health {
@@ -228,6 +230,32 @@ settle(struct source_health *h, struct source *s, bool is_out,
 		log_change(h, s);
 }
 
+static void
+log_resumed(const struct source *s, const char *why)
+{
+	char text[ADDR_TEXT_MAX];
+
+	log_event(LOG_INFO, "source.resumed", "address=%s reason=%s",
+	    addr_format(&s->address, text), why);
+}
+
+/* The time of a suspension is over. */
+static void
+expire(struct source_health *h, struct source *s)
+{
+	bool over;
+
+	if (!atomic_load_explicit(&s->suspended, memory_order_relaxed))
+		return;
+	pthread_mutex_lock(&h->lock);
+	over = s->suspended_until_us != 0 &&
+	    clock_wall_us() >= s->suspended_until_us &&
+	    atomic_exchange(&s->suspended, false);
+	pthread_mutex_unlock(&h->lock);
+	if (over)
+		log_resumed(s, "time");
+}
+
 void
 source_health_probe(struct source_health *h)
 {
@@ -243,6 +271,7 @@ source_health_probe(struct source_health *h)
 
 		if (s == NULL || !s->listed)
 			continue;
+		expire(h, s);
 		result = h->prober.look(round, &s->address, why);
 		if (result != SOURCE_PROBE_UNKNOWN)
 			settle(h, s, result == SOURCE_PROBE_OUT, why);
@@ -257,8 +286,9 @@ source_health_is_usable(void *h, const struct addr *a)
 {
 	const struct source *s = look_up(h, a);
 
-	return s == NULL || !atomic_load_explicit(&s->out,
-	    memory_order_relaxed);
+	return s == NULL || !(atomic_load_explicit(&s->out,
+	    memory_order_relaxed) || atomic_load_explicit(&s->suspended,
+	    memory_order_relaxed));
 }
 
 void
@@ -268,6 +298,48 @@ source_health_failed(struct source_health *h, const struct addr *a)
 
 	if (s != NULL && !atomic_exchange(&s->out, true))
 		h->prober.wake(h->prober.ctx);
+}
+
+int
+source_health_suspend(struct source_health *h, const struct addr *a,
+    uint64_t until_wall_us)
+{
+	struct source *s = look_up(h, a);
+	char text[ADDR_TEXT_MAX], until[CLOCK_TEXT_MAX];
+	bool listed;
+
+	if (s == NULL)
+		return -1;
+	pthread_mutex_lock(&h->lock);
+	listed = s->listed;
+	if (listed) {
+		s->suspended_until_us = until_wall_us;
+		atomic_store(&s->suspended, true);
+	}
+	pthread_mutex_unlock(&h->lock);
+	if (!listed)
+		return -1;
+	log_event(LOG_WARNING, "source.suspended", "address=%s until=%s",
+	    addr_format(a, text), until_wall_us == 0 ? "resumed" :
+	    clock_format_utc(until_wall_us, until));
+	return 0;
+}
+
+int
+source_health_resume(struct source_health *h, const struct addr *a)
+{
+	struct source *s = look_up(h, a);
+	bool was;
+
+	if (s == NULL)
+		return -1;
+	pthread_mutex_lock(&h->lock);
+	was = atomic_exchange(&s->suspended, false);
+	s->suspended_until_us = 0;
+	pthread_mutex_unlock(&h->lock);
+	if (was)
+		log_resumed(s, "asked");
+	return was ? 0 : 1;
 }
 
 void
@@ -304,6 +376,8 @@ source_health_state(struct source_health *h, const struct addr *a,
 	memcpy(state_r->why, s->why, sizeof(s->why));
 	state_r->is_up = !s->is_out;
 	state_r->since_wall_us = s->since_wall_us;
+	state_r->is_suspended = atomic_load(&s->suspended);
+	state_r->suspended_until_wall_us = s->suspended_until_us;
 	pthread_mutex_unlock(&h->lock);
 	open = atomic_load_explicit(&s->open, memory_order_relaxed);
 	state_r->open = open < 0 ? 0 : (uint64_t)open;

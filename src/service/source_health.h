@@ -50,12 +50,28 @@ void source_health_probe(struct source_health *h);
 
 /* ---- any thread */
 
-/* False: it is out. What nobody looks after is usable. h: a source_health;
+/* False: it is out, or suspended. What nobody looks after is usable. h: a source_health;
  * NULL: all are. (A config_pool_usable_fn.) */
 bool source_health_is_usable(void *h, const struct addr *a);
 
 /* It could not be bound. */
 void source_health_failed(struct source_health *h, const struct addr *a);
+
+/**
+ * source_health_suspend(h, a, until_wall_us) - take it out by hand.
+ *
+ * until_wall_us  0: until it is resumed
+ *
+ * From now on it is not usable, whatever its interface says; connections that
+ * stand go on. A reload leaves it so, a restart does not. source_health_probe()
+ * ends it when the time has come. Returns 0, or -1: nobody looks after it.
+ */
+int source_health_suspend(struct source_health *h, const struct addr *a,
+	uint64_t until_wall_us) MUSTUSE;
+
+/* 0; 1, it was not suspended; or -1 as above. */
+int source_health_resume(struct source_health *h, const struct addr *a)
+	MUSTUSE;
 
 /* A connection from it stands, and has ended. */
 void source_health_opened(struct source_health *h, const struct addr *a);
@@ -66,6 +82,8 @@ struct source_state {
 	char why[SOURCE_PROBE_WHY_MAX];	/* when it is out; "" */
 	uint64_t since_wall_us;		/* it has been so; 0: not looked at */
 	uint64_t open, connections;	/* now, and so far */
+	bool is_suspended;		/* by hand, whether up or not */
+	uint64_t suspended_until_wall_us;	/* 0: until it is resumed */
 };
 
 /* false: it is not looked after (and state_r says up). */

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/escape.h"
+#include "service/status_json.h"
 
 static void
 address_json(struct buf *out, struct source_health *h, const struct addr *a,
@@ -23,6 +24,9 @@ address_json(struct buf *out, struct source_health *h, const struct addr *a,
 	    state.since_wall_us == 0 ? "" :
 	    clock_format_utc(state.since_wall_us, text),
 	    (uintmax_t)state.open, (uintmax_t)state.connections);
+	status_json_bool(out, "suspended", state.is_suspended);
+	status_json_time(out, "suspended_until",
+	    state.suspended_until_wall_us);
 }
 
 static void
@@ -73,6 +77,8 @@ static const struct {
 } family_table[] = {
 	{ "source_up", "gauge",
 	    "Whether a source address can be sent from." },
+	{ "source_suspended", "gauge",
+	    "Whether a source address was suspended by hand." },
 	{ "source_connections", "gauge",
 	    "Connections to MXs open now, by source address." },
 	{ "source_connections_total", "counter",
@@ -91,7 +97,8 @@ value(struct buf *out, struct source_health *h, size_t family,
 	    family_table[family].name, addr_format(a, address));
 	escape_prometheus(out, span_str(pool));
 	buf_printf(out, "\"} %ju\n", (uintmax_t)(family == 0 ? s.is_up :
-	    family == 1 ? s.open : s.connections));
+	    family == 1 ? s.is_suspended : family == 2 ? s.open :
+	    s.connections));
 }
 
 void

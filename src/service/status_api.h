@@ -36,6 +36,7 @@ struct status_api_answer {
 	unsigned code;		/* HTTP status; 200 to begin with */
 	const char *type;	/* Content-Type; JSON to begin with */
 	struct buf body;
+	char error[256];	/* what was wrong, or the beginning of it */
 };
 
 /* Runs in any of the server's threads, several at a time. */

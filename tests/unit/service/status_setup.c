@@ -9,6 +9,7 @@
 #include "base/compiler.h"
 #include "base/escape.h"
 #include "base/log.h"
+#include "service/record_operations.h"
 
 /* ---------------------------------------------------------- a fake record */
 
@@ -32,7 +33,11 @@ int
 record_list(struct record *r, struct buf *out,
     const struct record_query *query, unsigned limit)
 {
+	const struct span rest[] = { query->sender, query->recipient,
+		query->client, query->mx, query->code, query->outcome,
+		query->policy };
 	char byte;
+	size_t i;
 
 	if (r->broken)
 		return -1;
@@ -41,7 +46,13 @@ record_list(struct record *r, struct buf *out,
 	buf_printf(out, "[{\"limit\":%u,\"before\":%llu,\"q\":", limit,
 	    (unsigned long long)query->before);
 	escape_json(out, query->text);
-	buf_append_str(out, "}]");
+	buf_append_str(out, ",\"rest\":[");
+	for (i = 0; i < ARRAY_LEN(rest); i++) {
+		buf_append_str(out, i == 0 ? "" : ",");
+		escape_json(out, rest[i]);
+	}
+	buf_printf(out, "],\"since\":%ju,\"until\":%ju}]",
+	    (uintmax_t)query->since, (uintmax_t)query->until);
 	return 0;
 }
 
@@ -58,6 +69,36 @@ record_show(struct record *r, struct buf *out, struct span id)
 	return 0;
 }
 
+int
+record_operations_add(struct record *r, const struct record_operation *o)
+{
+	pthread_mutex_lock(&r->lock);
+	snprintf(r->operation, sizeof r->operation, "%.*s|%.*s|%.*s|%.*s",
+	    (int)o->operation.len, (const char *)o->operation.data,
+	    (int)o->argument.len, (const char *)o->argument.data,
+	    (int)o->by.len, (const char *)o->by.data,
+	    (int)o->result.len, (const char *)o->result.data);
+	pthread_mutex_unlock(&r->lock);
+	return 0;
+}
+
+int
+record_operations_list(struct record *r, struct buf *out, uint64_t after,
+    unsigned limit)
+{
+	if (r->broken)
+		return -1;
+	buf_printf(out, "{\"after\":%ju,\"limit\":%u}", (uintmax_t)after,
+	    limit);
+	return 0;
+}
+
+const char *
+record_query_check(const struct record_query *query)
+{
+	return span_eq(query->code, SPAN("9")) ? "code is wrong" : NULL;
+}
+
 struct top *
 record_top(const struct record *r)
 {
@@ -70,6 +111,7 @@ record_top(const struct record *r)
 const char setup_conf[] =
 	"listener \"in\" { address = \"127.0.0.1:2525\" mode = \"fixed\"\n"
 	"  destination = \"127.0.0.1:25\" }\n"
+	"pool \"out\" { addresses = {\"203.0.113.10\"} }\n"
 	"policy \"p\" { endpoint = \"unix:/p.sock\" }\n"
 	"status { address = \"%s\" control = \"%s\" token_file = \"%s\" }\n";
 
@@ -82,6 +124,7 @@ setup_begin(struct status_setup *s, const char *address, const char *token)
 
 	memset(s, 0, sizeof *s);
 	s->record.held = -1;
+	pthread_mutex_init(&s->record.lock, NULL);
 	strcpy(s->dir, "/tmp/weir-test-status-XXXXXX");
 	assert_non_null(mkdtemp(s->dir));
 	snprintf(s->control, sizeof s->control, "%s/control", s->dir);
@@ -112,6 +155,7 @@ setup_end(struct status_setup *s)
 		assert_int_equal(unlink(s->token), 0);
 	assert_int_equal(rmdir(s->dir), 0);
 	status_fake_release(&s->fake);
+	pthread_mutex_destroy(&s->record.lock);
 }
 
 int

@@ -23,6 +23,8 @@ struct record {
 	/* A search for "wait" takes until somebody writes to it; -1: no time
 	 * at all. */
 	int held;
+	pthread_mutex_t lock;
+	char operation[512];	/* the last, with | between, under the lock */
 };
 
 struct status_setup {

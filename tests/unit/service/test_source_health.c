@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "service/source_health.h"
 #include "service/source_report.h"
 
@@ -340,6 +341,67 @@ the_kernel_is_asked(void **state)
 
 #define WITH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+/* By hand: whatever the interface says, over a reload, until it is time. */
+static void
+by_hand_whatever_the_interface_says(void **state)
+{
+	struct script *s = *state;
+	struct source_state st;
+	struct addr a;
+	struct buf out;
+
+	source_health_configure(s->health, s->config);
+	assert_int_equal(addr_parse(SPAN("192.0.2.7"), &a), 0);
+	assert_int_equal(source_health_suspend(s->health, &a, 0), -1);
+	assert_int_equal(source_health_resume(s->health, &a), -1);
+	assert_int_equal(source_health_suspend(NULL, &a, 0), -1);
+	assert_int_equal(addr_parse(SPAN("192.0.2.2"), &a), 0);
+	assert_int_equal(source_health_resume(s->health, &a), 1);
+	assert_int_equal(source_health_suspend(s->health, &a, 0), 0);
+	assert_non_null(strstr(s->log, "event=source.suspended "
+	    "address=192.0.2.2 until=resumed"));
+	assert_false(usable(s, "192.0.2.2"));
+	assert_true(usable(s, "192.0.2.1"));
+	source_health_probe(s->health);
+	source_health_configure(s->health, s->config);
+	assert_false(usable(s, "192.0.2.2"));
+	assert_true(source_health_state(s->health, &a, &st));
+	assert_true(st.is_up);
+	assert_true(st.is_suspended);
+	assert_int_equal(st.suspended_until_wall_us, 0);
+	buf_init(&out, 0);
+	source_report_json(&out, s->health, s->config);
+	source_report_prometheus(&out, s->health, s->config);
+	buf_append_byte(&out, '\0');
+	assert_non_null(strstr((const char *)buf_span(&out).data,
+	    "\"suspended\":true,\"suspended_until\":null,\"weight\":2}"));
+	assert_non_null(strstr((const char *)buf_span(&out).data,
+	    "\nweir_source_suspended{address=\"192.0.2.2\",pool=\"bulk\"} 1"));
+	assert_non_null(strstr((const char *)buf_span(&out).data,
+	    "\nweir_source_up{address=\"192.0.2.2\",pool=\"bulk\"} 1"));
+	buf_release(&out);
+	assert_int_equal(source_health_resume(s->health, &a), 0);
+	assert_true(usable(s, "192.0.2.2"));
+
+	assert_int_equal(source_health_suspend(s->health, &a,
+	    clock_wall_us() + 3600 * (uint64_t)CLOCK_US_PER_S), 0);
+	source_health_probe(s->health);
+	assert_false(usable(s, "192.0.2.2"));
+	assert_int_equal(source_health_suspend(s->health, &a,
+	    clock_wall_us() - 1), 0);
+	assert_false(usable(s, "192.0.2.2"));
+	source_health_probe(s->health);
+	assert_true(usable(s, "192.0.2.2"));
+	assert_non_null(strstr(s->log, "event=source.resumed "
+	    "address=192.0.2.2 reason=time"));
+	/* it does not make an address usable that is out */
+	assert_int_equal(source_health_suspend(s->health, &a, 0), 0);
+	strcpy(s->out, "192.0.2.2");
+	source_health_probe(s->health);
+	assert_int_equal(source_health_resume(s->health, &a), 0);
+	assert_false(usable(s, "192.0.2.2"));
+}
+
 int
 main(void)
 {
@@ -352,6 +414,7 @@ main(void)
 		WITH(connections_are_counted),
 		WITH(a_full_table_says_so),
 		WITH(reports),
+		WITH(by_hand_whatever_the_interface_says),
 		cmocka_unit_test(without_a_table_all_are_usable),
 		cmocka_unit_test(the_kernel_is_asked),
 	};

@@ -3,6 +3,8 @@
  */
 #include "status_setup.h"
 
+#include <unistd.h>
+
 #include "base/compiler.h"
 
 static void
@@ -31,13 +33,13 @@ test_routes(void **state)
 		{ "GET", "/api/v1/status", 200, "\"workers\":[{\"sess" },
 		{ "GET", "/api/v1/policies", 200, "[{\"name\":\"p\"" },
 		{ "GET", "/api/v1/sessions", 200,
-		    "[{\"limit\":50,\"before\":0,\"q\":\"\"}]" },
+		    "[{\"limit\":50,\"before\":0,\"q\":\"\"," },
 		{ "GET", "/api/v1/sessions?q=a%40b+c&limit=500&before=17",
-		    200, "[{\"limit\":500,\"before\":17,\"q\":\"a@b c\"}]" },
+		    200, "[{\"limit\":500,\"before\":17,\"q\":\"a@b c\"," },
 		{ "GET", "/api/v1/sessions?q=%22%3Cscript%00x", 200,
 		    "\"q\":\"\\\"<script\\u0000x\"" },
 		{ "GET", "/api/v1/sessions?qq=1", 400,
-		    "no query argument qq; this path takes: q limit" },
+		    "no query argument qq; this path takes: q sender" },
 		{ "GET", "/api/v1/config", 200, "{\"file\":\"weir.conf\","
 		    "\"loaded_at\":null,\"text\":\"listener \\\"in\\\" {" },
 		{ "GET", "/api/v1/config", 200,
@@ -50,6 +52,19 @@ test_routes(void **state)
 		    "{\"step_s\":60,\"from\":" },
 		{ "GET", "/api/v1/series?minutes=1441", 400, "1 to 1440" },
 		{ "GET", "/api/v1/sessions?q", 200, "\"q\":\"\"" },
+		{ "GET", "/api/v1/sessions?sender=%40a&recipient=b&client=c&mx=d&"
+		    "code=e&outcome=f&policy=g&since=1970-01-01T00:00:01Z&"
+		    "until=1970-01-02", 200, "\"rest\":[\"@a\",\"b\",\"c\","
+		    "\"d\",\"e\",\"f\",\"g\"],\"since\":1000000,"
+		    "\"until\":86400000000}" },
+		{ "GET", "/api/v1/sessions?code=9", 400, "code is wrong" },
+		{ "GET", "/api/v1/sessions?since=2+hours", 400,
+		    "since must be a time like" },
+		{ "GET", "/api/v1/operations", 200,
+		    "{\"after\":0,\"limit\":50}" },
+		{ "GET", "/api/v1/operations?after=7&limit=500", 200,
+		    "{\"after\":7,\"limit\":500}" },
+		{ "GET", "/api/v1/operations?after=x", 400, "after must be" },
 		{ "GET", "/api/v1/sessions?limit=501", 400, "1 to 500" },
 		{ "GET", "/api/v1/sessions?limit=0", 400, "1 to 500" },
 		{ "GET", "/api/v1/sessions?limit=", 400, "1 to 500" },
@@ -199,6 +214,66 @@ test_host_and_token(void **state)
 	setup_end(&s);
 }
 
+static void
+expect_operation(struct status_setup *s, const char *operation)
+{
+	pthread_mutex_lock(&s->record.lock);
+	assert_string_equal(s->record.operation, operation);
+	pthread_mutex_unlock(&s->record.lock);
+}
+
+/* Whatever is asked for stands in the record, with who has asked. */
+static void
+test_orders(void **state)
+{
+	static const char address[] = "/api/v1/suspend-address?address=";
+	struct status_setup s;
+	char path[128], by[128];
+
+	(void)state;
+	setup_begin(&s, "127.0.0.1:0", "s3cret");
+	setup_expect(&s, false, "POST", "/api/v1/reload",
+	    "Authorization: Bearer s3cret\r\n", 200, "{\"ok\":true}");
+	expect_operation(&s, "reload||127.0.0.1|ok");
+	s.fake.reload_error = "weir.conf:3: no\n";
+	setup_expect(&s, false, "POST", "/api/v1/reload",
+	    "Authorization: Bearer s3cret\r\n", 422, "no");
+	expect_operation(&s, "reload||127.0.0.1|weir.conf:3: no\n");
+	snprintf(path, sizeof(path), "%s203.0.113.10&for=90m", address);
+	setup_expect(&s, true, "POST", path, "", 200,
+	    "{\"ok\":true,\"address\":\"203.0.113.10\","
+	    "\"suspended_until\":\"20");
+	snprintf(by, sizeof(by), "suspend-address|address=203.0.113.10 "
+	    "for=90m|control uid %ld|ok", (long)getuid());
+	expect_operation(&s, by);
+	setup_expect(&s, true, "GET", "/api/v1/sources", "", 200,
+	    "\"suspended\":true,\"suspended_until\":\"20");
+	setup_expect(&s, true, "POST",
+	    "/api/v1/resume-address?address=203.0.113.10", "", 200,
+	    "{\"ok\":true,\"address\":\"203.0.113.10\"}");
+	setup_expect(&s, true, "POST",
+	    "/api/v1/resume-address?address=203.0.113.10", "", 409,
+	    "not suspended");
+	snprintf(path, sizeof(path), "%s203.0.113.10", address);
+	setup_expect(&s, true, "POST", path, "", 200,
+	    "\"suspended_until\":null}");
+	snprintf(path, sizeof(path), "%s192.0.2.1", address);
+	setup_expect(&s, true, "POST", path, "", 404, "in no pool");
+	snprintf(path, sizeof(path), "%sx%%0A", address);
+	setup_expect(&s, true, "POST", path, "", 400, "an IPv4 or");
+	snprintf(by, sizeof(by), "suspend-address|address=x\\n|control uid %ld|"
+	    "address must be an IPv4 or IPv6 address", (long)getuid());
+	expect_operation(&s, by);
+	snprintf(path, sizeof(path), "%s203.0.113.10&for=2y", address);
+	setup_expect(&s, true, "POST", path, "", 400, "a duration like");
+	snprintf(path, sizeof(path), "%s203.0.113.10", address);
+	setup_expect(&s, false, "POST", path, "", 401, "");
+	setup_expect(&s, false, "POST", "/api/v1/drain",
+	    "Authorization: Bearer s3cret\r\n", 202, "");
+	expect_operation(&s, "drain||127.0.0.1|ok");
+	setup_end(&s);
+}
+
 /* 0.0.0.0 may be reached from outside: data only with the token. */
 static void
 test_outside(void **state)
@@ -262,6 +337,7 @@ main(void)
 		cmocka_unit_test(test_head),
 		cmocka_unit_test(test_etag),
 		cmocka_unit_test(test_host_and_token),
+		cmocka_unit_test(test_orders),
 		cmocka_unit_test(test_outside),
 		cmocka_unit_test(test_not_ready),
 		cmocka_unit_test(test_broken_record),
