@@ -45,7 +45,7 @@ test_routes(void **state)
 		{ "GET", "/api/v1/config", 200,
 		    "{\"key\":\"status.address\",\"value\":\"127.0.0.1:0\","
 		    "\"default\":\"\\\"127.0.0.1:8025\\\"\","
-		    "\"is_default\":false,\"line\":4}" },
+		    "\"is_default\":false,\"line\":5}" },
 		{ "GET", "/api/v1/status?q=1", 400, "takes none" },
 		{ "GET", "/api/v1/series", 200, "{\"step_s\":10,\"from\":" },
 		{ "GET", "/api/v1/series?minutes=1440", 200,
