@@ -72,19 +72,36 @@ function entry(w, group, source, i, j) {
     deferred, rejected, weight: Math.round(24000 / (i + 1) * between(.5, 1)),
     data_reply_p50_ms: Math.round(between(9, 60)),
     state_since: utc(Date.now() - (bad ? 1260e3 : 7e7)),
-    attribution: bad ? i === 5 ? "address" : "group" : null,
+    attribution: bad ? i === 5 ? "source" : "group" : "none",
+    sender_domain: null, evidence: bad ? evidence(i === 1) : null,
     cap: bad ? 4 : 0, min_rtt_us: Math.round(between(4e3, 120e3)),
-    detectors: bad ? {
-      replies: { deferral_rate: deferred, usual_rate: .011, posterior: .9997,
-        throttle_texts: i === 1 ? 214 : 0 },
-      latency: { score: 1.2, final_us: 912000, usual_us: 188000 },
-      connections: { refused: 0, timed_out: i === 5 ? 12 : 0, of: 220 } } :
-      { replies: { deferral_rate: deferred, usual_rate: .012,
-        posterior: .21 } },
+    detectors: { replies: [
+      { measure: "throttles", state: i === 1 ? state : "normal",
+        score: i === 1 && bad ? 41.2 : .1, threshold: 9.2, hits: i === 1 ? 214
+          : 0, of: 455, rate: deferred, usual: .001, limit: .05 },
+      { measure: "deferrals", state: "normal", score: .4, threshold: 9.2,
+        hits: 12, of: 455, rate: .02, usual: .011, limit: .2 }],
+    latency: [{ measure: "slowness", phase: "final", state: "normal",
+      score: 1.1, threshold: 12, recent_us: 191e3, usual_us: 178e3,
+      limit_us: 712e3 }],
+    connections: [] },
     categories: { throttle: bad && i === 1 ? 214 : 0, greylist: 3 + i % 5,
       blocklist: bad && i === 5 ? 880 : 0, content: i % 7,
       authentication: i % 3, mailbox: 40 % (i + 2), other: i % 4 },
     phases: phases(bad ? 3 : 1), apart: {} };
+}
+
+function evidence(throttled) {
+  return throttled ? { detector: "replies", words: "214 of 455 replies said " +
+    "too much or too fast, usually 0.1 %", measure: "throttles", score: 41.2,
+    threshold: 9.2, hits: 214, of: 455, rate: .47, usual: .001, limit: .05,
+    since: utc(Date.now() - 1500e3), attribution: "group", code: 421,
+    text: "4.7.0 [TSS04] Messages from 203.0.113.10 temporarily deferred" } :
+    { detector: "replies", words: "880 of 946 replies spoke of a blocklist " +
+      "or bad repute, usually 0.2 %", measure: "blocks", score: 88.1,
+      threshold: 9.2, hits: 880, of: 946, rate: .93, usual: .002, limit: .3,
+      since: utc(Date.now() - 1500e3), attribution: "source", code: 554,
+      text: "5.7.1 Transaction failed: reputation of the sending IP" };
 }
 
 // ----------------------------------------------------------------- figures
@@ -319,10 +336,11 @@ function group(w, name, hours) {
   return { group: name, state: list[0].state, sources: list,
     phases: list[0].phases, history, transitions: list[0].state === "normal" ?
       [] : [{ occurred_at: utc(now - 1260e3), source: list[0].source,
-        from: "suspect", to: list[0].state, evidence: list[0].detectors },
+        from: "suspect", to: list[0].state, evidence: evidence(wrong) },
       { occurred_at: utc(now - 1500e3), source: list[0].source,
-        from: "normal", to: "suspect", evidence: { replies: {
-          deferral_rate: .08, usual_rate: .011 } } }] };
+        from: "normal", to: "suspect", evidence: { ...evidence(wrong),
+          words: "21 of 60 were deferred, usually 1.1 %", score: 6.1,
+          threshold: 4.6, attribution: "unknown", code: 0 } }] };
 }
 
 function top(w, query) {

@@ -24,7 +24,7 @@ CASES = re.findall(r"^cases\.(\w+) = ", (BROWSER / "page.mjs").read_text(),
 AWAY = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|"
                   r"EHOSTUNREACH|ENETUNREACH|ERR_SOCKET_TIMEOUT")
 MARKUP = '<img src=x onerror="window.owned=1">'
-PAGE_S = 240
+PAGE_S = 600
 
 
 @pytest.fixture(scope="module")

@@ -32,11 +32,17 @@ function* ofPolicies(policies) {
 				'probe succeeds.'];
 }
 
+/* One for a group, however many addresses it has turned against. */
 function* ofMx(mx) {
+	const found = new Map();
 	for (const m of mx)
-		if (m.state === 'blocked' || m.state === 'throttled')
-			yield ['bad', '#/mx/' + encodeURIComponent(m.group),
-				`${m.group} has ${m.state} ${m.source}.`];
+		if (m.state === 'blocked' || m.state === 'throttled') {
+			const key = m.group + ' has ' + m.state + ' ';
+			found.set(key, [...(found.get(key) || []), m]);
+		}
+	for (const [text, list] of found)
+		yield ['bad', '#/mx/' + encodeURIComponent(list[0].group),
+			text + list.map((m) => m.source).join(', ') + '.'];
 }
 
 function* ofSources(sources) {

@@ -42,9 +42,9 @@ function dataset(line, spec) {
 	return {
 		label: line.name, data: line.points, parsing: false,
 		normalized: true,
-		borderColor: ink, borderWidth: spec.stacked ? 0 : line.thin ?
-			1 : 1.8,
-		backgroundColor: spec.stacked ? ink : ink + '22',
+		borderColor: ink, borderWidth: spec.stacked || line.thin ? 1 :
+			1.8,
+		backgroundColor: ink + (spec.stacked ? '66' : '22'),
 		fill: spec.stacked ? 'stack' : Boolean(line.fill),
 		pointRadius: line.points.length === 1 ? 2 : 0,
 		pointHitRadius: 8, pointHoverRadius: 3,

@@ -1,9 +1,10 @@
 /*
- * What a state rests on, in words. Numbers that this page has no words for
- * are shown by their names.
+ * What a state rests on: a sentence, the MX's own words, whose trouble it is,
+ * and the figures of every measure.
  */
 import { el, wire } from './dom.js';
-import { duration, NONE, share, words } from './format.js';
+import { count, duration, share, time, words } from './format.js';
+import { state, table } from './widgets.js';
 
 export const MEANING = {
 	normal: 'Mail is taken as it usually is.',
@@ -16,47 +17,60 @@ export const MEANING = {
 	recovering: 'It was throttled or blocked, and takes mail again.',
 };
 
-/* A number by what the end of its name says about its unit. */
-function value(name, v) {
-	if (v === null || v === undefined || v === '')
-		return NONE;
-	if (typeof v === 'boolean')
-		return v ? 'yes' : 'no';
-	if (typeof v !== 'number')
-		return wire(v);
-	if (name.endsWith('_us'))
-		return duration(v);
-	if (name.endsWith('_ms'))
-		return duration(v * 1000);
-	if (name.endsWith('_s'))
-		return duration(v * 1e6);
-	if (/rate|share|posterior|probability|fraction|usual/.test(name))
-		return share(v);
-	return Number.isInteger(v) ? String(v) : v.toFixed(2);
+const BLAME = {
+	unknown: 'There is nothing to compare with yet.',
+	source: 'Other addresses fare well there: it is about this address.',
+	group: 'All addresses fare alike: it is about the MX.',
+	content: 'It is about what is sent.',
+};
+
+const MEASURES = { throttles: 'Replies: too much, too fast',
+	blocks: 'Replies: blocklist or bad repute', hangups: 'Replies: 421',
+	deferrals: 'Deferred', refusals: 'Refused for good',
+	authentication: 'Refused for SPF, DKIM or DMARC',
+	content: 'Refused for content', unreached: 'Connections failed',
+	sender: 'Refused, one sender domain', strangers: 'Deferred, none ' +
+	'accepted', slowness: 'Time of' };
+
+export function blame(name, domain) {
+	return name === 'sender_domain' ? ['Other senders fare well: it is ' +
+		'about mail of ', wire(domain), '.'] : BLAME[name] || null;
 }
 
-function pairs(object) {
-	return Object.entries(object).map(([name, v]) =>
-		el('div', { 'data-key': name }, el('dt', null, words(name
-			.replace(/_(us|ms|s)$/, ''))), el('dd', null,
-			v !== null && typeof v === 'object' ? list(v) :
-				value(name, v))));
-}
-
-function list(object) {
-	return Object.entries(object).flatMap(([name, v], i) => [
-		i > 0 ? ', ' : '', Array.isArray(object) ? '' : words(name) +
-		' ', v !== null && typeof v === 'object' ? list(v) :
-			value(name, v)]);
-}
-
-export function evidence(object) {
-	if (object === null || object === undefined)
+export function evidence(e) {
+	if (!e)
 		return null;
-	if (typeof object !== 'object')
-		return el('p', null, wire(object));
-	const { words: text, ...rest } = object;
-	return [text ? el('p', null, wire(text)) : null,
-		Object.keys(rest).length === 0 ? null :
-			el('dl.evidence', null, pairs(rest))];
+	return [el('p', null, wire(e.words[0].toUpperCase() +
+		e.words.slice(1)), '. ', blame(e.attribution,
+		e.sender_domain), e.since ? [' It began ', time(e.since),
+		'.'] : null), e.code ? el('p.quote', null, el('code', null,
+		e.code, ' ', wire(e.text))) : null,
+	e.score > 0 ? el('p.note', null, `Evidence ${e.score.toFixed(1)}, ` +
+		`of which ${e.threshold.toFixed(1)} is needed.`) : null];
+}
+
+function figures(f) {
+	return f.measure === 'slowness' ? [duration(f.recent_us),
+		duration(f.usual_us), duration(f.limit_us)] :
+		[`${share(f.rate)} (${count(f.hits)} of ${count(f.of)})`,
+			share(f.usual), share(f.limit)];
+}
+
+/* Of those that have measured anything. */
+export function detectors(m, phaseNames) {
+	const list = Object.values(m.detectors || {}).flat().filter((f) =>
+		f.of > 0 || f.recent_us > 0 || f.state !== 'normal');
+	return list.length === 0 ? null : el('details', { 'data-key':
+		m.source }, el('summary', null, 'Measured from ',
+		el('code', null, m.source)), table({ label:
+		'Measured from ' + m.source, spec: 'dense', columns: [
+		{ name: 'Measure', spec: 'full' }, { name: 'State',
+			spec: 'bare' }, { name: 'Lately', num: true },
+		{ name: 'Usual', num: true }, { name: 'Limit', num: true },
+		{ name: 'Evidence / needed', num: true }],
+	rows: list.map((f) => ({ key: f.measure + f.phase, cells: [
+		(MEASURES[f.measure] || words(f.measure)) + (f.phase ? ' ' +
+			(phaseNames[f.phase] || f.phase) : ''),
+		state(f.state), ...figures(f), `${f.score.toFixed(1)} / ` +
+			f.threshold.toFixed(1)] })) }));
 }

@@ -5,16 +5,16 @@
 import { get } from './api.js';
 import * as charts from './charts.js';
 import { el } from './dom.js';
-import { ago, count, duration, NONE, perSecond, time, toUs,
-	words } from './format.js';
-import { evidence, MEANING } from './evidence.js';
+import { ago, count, duration, NONE, perSecond, time,
+	toUs } from './format.js';
+import { detectors, evidence, MEANING } from './evidence.js';
 import { bars, card, choice, empty, link, meter, quantiles, state, table,
 	toGroup, toSessions } from './widgets.js';
 
 const RANK = ['blocked', 'throttled', 'suspect', 'recovering', 'normal'];
 const PHASES = ['connect', 'greeting', 'ehlo', 'tls', 'mail', 'rcpt', 'data',
 	'body', 'final', 'quit'];
-export const PHASE_NAMES = { connect: 'Connect', greeting: 'Greeting',
+const PHASE_NAMES = { connect: 'Connect', greeting: 'Greeting',
 	ehlo: 'EHLO', tls: 'TLS handshake', mail: 'MAIL', rcpt: 'RCPT',
 	data: 'DATA to 354', body: 'Sending content', final: 'Final reply',
 	quit: 'QUIT' };
@@ -66,19 +66,20 @@ const ORDERS = {
 
 const COLUMNS = [
 	{ name: 'Group', sort: 'group', spec: 'name' },
-	{ name: 'State', sort: 'urgency' },
+	{ name: 'State', sort: 'urgency', spec: 'bare' },
 	{ name: 'Since', spec: 'wide' },
 	{ name: 'From', spec: 'wide', title: 'Source addresses in that state, ' +
 		'of those that send to it' },
-	{ name: 'Messages', num: true, sort: 'weight', title: 'Transactions, ' +
-		'each counting half after an hour' },
+	{ name: 'Messages', num: true, sort: 'weight', spec: 'more', title:
+		'Transactions, each counting half after an hour' },
 	{ name: 'Deferred', num: true, sort: 'deferred' },
 	{ name: 'Rejected', num: true, sort: 'rejected' },
-	{ name: '354 in', num: true, sort: 'reply', title: 'Median time from ' +
+	{ name: '354 in', num: true, sort: 'reply', spec: 'more', title: 'Median time from ' +
 		'DATA to the reply 354' },
 	{ name: 'Final, median / 99\u202f%', num: true, sort: 'final',
-		title: 'From the end of the content to the final reply' },
-	{ name: 'Open', num: true, sort: 'open', title: 'Connections now' },
+		spec: 'more', title: 'From the end of the content to the final reply' },
+	{ name: 'Open', num: true, sort: 'open', spec: 'more', title:
+		'Connections now' },
 ];
 
 function row(g) {
@@ -163,9 +164,7 @@ function sourceRows(g) {
 			{ name: 'Open', num: true },
 			{ name: 'Cap', num: true }],
 		rows: g.sources.map((m) => ({ key: m.source, cells: [
-			el('code', null, m.source), [state(m.state),
-				m.attribution ? el('span.note', null,
-					words(m.attribution)) : null],
+			el('code', null, m.source), state(m.state),
 			count(Math.round(m.weight)), meter(m.deferred, 'warn'),
 			meter(m.rejected, 'bad'),
 			duration(m.phases?.connect?.p50_us || NaN),
@@ -188,7 +187,7 @@ function categories(g) {
 		'Nothing was refused.') : bars(pairs.map(([name, n]) =>
 		[name, Math.round(n)]), (name) => name === 'throttle' ||
 		name === 'greylist' ? 'warn' : 'bad'),
-	el('p.more', null, toSessions({ mx: g.group, code: '5xx' },
+	el('p.all', null, toSessions({ mx: g.group, code: '5xx' },
 		'Sessions with 5xx'), ' ', toSessions({ mx: g.group,
 		code: '4xx' }, 'with 4xx'), ' ', toSessions({ mx: g.group },
 		'all')));
@@ -199,8 +198,9 @@ function transitions(g) {
 		'Its state has not changed.') : el('ol.events', null,
 		g.transitions.map((t) => el('li', { 'data-key': t.occurred_at +
 			t.source }, time(t.occurred_at), el('div', null,
-			el('code', null, t.source), ' ', state(t.from),
-			' \u2192 ', state(t.to), evidence(t.evidence))))));
+			el('code', null, t.source), ' ', t.from === t.to ?
+				null : [state(t.from), ' \u2192 '],
+			state(t.to), evidence(t.evidence))))));
 }
 
 function why(g) {
@@ -208,7 +208,13 @@ function why(g) {
 	return known.length === 0 ? null : card('Evidence', known.map((m) =>
 		el('div.why', { 'data-key': m.source }, el('h3', null,
 			el('code', null, m.source), ' ', state(m.state)),
-		evidence(m.detectors))));
+		evidence(m.evidence))));
+}
+
+function measured(g) {
+	const list = g.sources.map((m) => detectors(m, PHASE_NAMES))
+		.filter(Boolean);
+	return list.length === 0 ? null : card('Measured', list);
 }
 
 function historyCharts(g, hours) {
@@ -271,7 +277,7 @@ export const group = {
 	why(g), sourceRows(g), historyCharts(g,
 		route.query.get('hours') || '24'),
 	el('div.panels', { 'data-key': 'panels' }, categories(g),
-		transitions(g))],
+		transitions(g)), measured(g)],
 	after: (g, route) => g.history.length > 0 && drawHistory(g,
 		Number(route.query.get('hours')) || 24),
 	on: { mx: () => false },

@@ -19,7 +19,7 @@ export const OUTCOMES = [
 	{ key: 'aborted', name: 'aborted', colour: 'none' },
 ];
 const SPANS = [['60', 'Hour'], ['360', '6 hours'], ['1440', 'Day']];
-const TOP = 8;
+const TOP = 10;
 
 /* ------------------------------------------------------------------- tiles */
 
@@ -73,15 +73,15 @@ function attention() {
 function mxPanel(mx) {
 	return card('MX groups', mx.length === 0 ? empty('No MX has been ' +
 		'spoken to yet. Groups appear with the first mail.') : [table({
-		label: 'MX groups that matter most', columns: [
-			{ name: 'Group' }, { name: 'State' },
+		label: 'MX groups that matter most', spec: 'dense', columns: [
+			{ name: 'Group' }, { name: 'State', spec: 'bare' },
 			{ name: 'Deferred', num: true },
 			{ name: 'Rejected', num: true }],
 		rows: grouped(mx).slice(0, TOP).map((m) => ({ key: m.group,
 			cells: [toGroup(m.group), state(m.state),
 				meter(m.deferred, 'warn'),
 				meter(m.rejected, 'bad')] })) }),
-	el('p.more', null, el('a', { href: '#/mx' }, 'All MX groups'))]);
+	el('p.all', null, el('a', { href: '#/mx' }, 'All MX groups'))]);
 }
 
 function policyPanel(policies) {

@@ -30,11 +30,11 @@ function topTable(top) {
 	const most = Math.max(...top.entries.map((e) => e.error), 0);
 	return [table({ label: 'Top ' + words(top.by), spec: 'dense', columns: [
 		{ name: words(top.by)[0].toUpperCase() +
-			words(top.by).slice(1) },
+			words(top.by).slice(1), spec: 'full' },
 		{ name: 'Messages', num: true }, { name: 'Share', num: true },
 		{ name: 'Deferred', num: true },
 		{ name: 'Rejected', num: true },
-		{ name: 'Content', num: true }],
+		{ name: 'Content', num: true, spec: 'more' }],
 	rows: top.entries.map((e) => ({ key: e.key, cells: [
 		toSessions(FILTERS[top.by](e.key), name(e.key, top.by)),
 		[count(e.count), e.error > 0 ? el('span.muted', { title:
@@ -91,13 +91,13 @@ function reportCard(report) {
 			report.summaries.map((text) => el('li', null,
 				wire(text, 'span')))) : null,
 		table({ label: 'Refusals by sender, MX group and code',
-			spec: 'dense', columns: [{ name: 'Sender' },
-				{ name: 'MX group', spec: 'name' }, { name: 'Code' },
+			spec: 'dense', columns: [{ name: 'Sender',
+				spec: 'full' }, { name: 'MX group', spec: 'name' }, { name: 'Code' },
 				{ name: 'Category' }, { name: 'Times',
 					num: true }, { name: 'Recipients',
-					num: true }, { name: 'Last',
+					num: true, spec: 'more' }, { name: 'Last',
 					spec: 'wide' }, { name: 'In its words',
-					spec: 'text' }],
+					spec: 'bare.full' }],
 			rows: report.rows.map((r, i) => ({ key: i + r.sender,
 				cells: [toSessions({ sender: r.sender },
 					name(r.sender, 'senders')),

@@ -77,11 +77,11 @@ function row(s) {
 	return { key: s.id, cells: [
 		el('a', { href: '#/session/' + encodeURIComponent(s.id) },
 			time(s.occurred_at)),
+		el('span', null, result(s)),
 		s.sender === null || s.sender === undefined ? NONE :
 			el('span.cut', { title: s.sender }, address(s.sender)),
 		el('span.cut', { title: s.recipients }, s.recipients ?
 			wire(s.recipients) : NONE),
-		el('span', null, result(s)),
 		el('code', null, s.client),
 		el('code', null, s.destination),
 		s.tls ? s.tls.replace('TLS', 'TLS ') : el('span.muted', null,
@@ -89,10 +89,12 @@ function row(s) {
 		duration(s.duration_ms * 1000)] };
 }
 
-const COLUMNS = [{ name: 'Began' }, { name: 'Sender' },
-	{ name: 'Recipients' }, { name: 'Result' },
-	{ name: 'Client', spec: 'wide' }, { name: 'MX' },
-	{ name: 'TLS', spec: 'wide' }, { name: 'Took', num: true }];
+const COLUMNS = [{ name: 'Began' }, { name: 'Result', spec: 'bare' },
+	{ name: 'Sender', spec: 'bare.full' },
+	{ name: 'Recipients', spec: 'bare.full' },
+	{ name: 'Client', spec: 'wide' }, { name: 'MX', spec: 'more' },
+	{ name: 'TLS', spec: 'wide' },
+	{ name: 'Took', num: true, spec: 'more' }];
 
 function filters(query) {
 	const known = FIELDS.map((f) => f.name);

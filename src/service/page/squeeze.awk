@@ -1,6 +1,6 @@
 # Takes out of a file of the page what only its authors read: indents, comments
 # (on lines of their own, or at the end of one), and in scripts and style
-# sheets the spaces around operators and the ends of lines within a statement.
+# sheets the spaces around operators and most ends of lines.
 # It knows this page's style and no other: strings in single quotes, none over
 # two lines, no unary plus.
 
@@ -12,6 +12,7 @@ function code(s,    i)
 		gsub(/; /, ";", s)
 		gsub(/, /, ",", s)
 		gsub(/ > /, ">", s)
+		gsub(/;}/, "}", s)
 		return s
 	}
 	for (i = 1; i <= n_operators; i++)
@@ -21,9 +22,14 @@ function code(s,    i)
 	gsub(/: /, ":", s)
 	gsub(/; /, ";", s)
 	gsub(/{ /, "{", s)
+	gsub(/ } /, "}", s)
 	gsub(/ }/, "}", s)
 	gsub(/ \(/, "(", s)
 	gsub(/\) /, ")", s)
+	gsub(/return {/, "return{", s)
+	gsub(/import {/, "import{", s)
+	gsub(/}from $/, "}from", s)
+	sub(/return $/, "return", s)
 	return s
 }
 
@@ -53,7 +59,10 @@ kind == "html" { print; next }
 	line = tight($0)
 	if (held ~ /'\+$/ && line ~ /^'/)	# one string of two
 		held = substr(held, 1, length(held) - 2) substr(line, 2)
-	else if (held ~ /[-,({[?:=+*|&<>]$/)	# a statement goes on
+	else if (kind == "css" && line == "}")
+		sub(/;?$/, line, held)
+	else if (held ~ /[-,({[?:=+*|&<>;]$/ ||
+	    (kind == "css" && held ~ /}$/))
 		held = held line
 	else {
 		if (held != "")

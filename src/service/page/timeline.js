@@ -8,7 +8,7 @@ import { duration } from './format.js';
 
 const TO_CLIENT = ['<-', '<|'], FROM_CLIENT = ['->', '>|'];
 const TO_MX = ['->', '|>'], FROM_MX = ['<-', '|<'];
-const LEFT = 92, WIDTH = 1000, LANE = 26, TOP = 8;
+const LEFT = 68, LANE = 26, TOP = 8;
 
 /* Spans in which somebody was waited for: from the last line towards them to
  * the first line from them. */
@@ -35,10 +35,10 @@ function step(us) {
 		us / power > 1 ? 2 : 1);
 }
 
-function lane(name, kind, spans, y, x) {
+function lane(name, kind, spans, y, x, width) {
 	return svg('g', { class: 'lane ' + kind },
 		svg('text', { x: 0, y: y + 14, class: 'name' }, name),
-		svg('line', { x1: LEFT, x2: WIDTH, y1: y + 9, y2: y + 9,
+		svg('line', { x1: LEFT, x2: width, y1: y + 9, y2: y + 9,
 			class: 'rail' }),
 		spans.map((s) => svg('rect', { x: x(s.from).toFixed(1), y,
 			width: Math.max(1.5, x(s.to) - x(s.from)).toFixed(1),
@@ -68,20 +68,20 @@ export function waited(spans) {
 }
 
 export function drawing(s) {
-	const list = lanes(s);
+	const list = lanes(s), width = Math.max(280, innerWidth - 70);
 	const whole = Math.max(1, s.ended - s.started);
 	const x = (at) => LEFT + Math.min(1, (at - s.started) / whole) *
-		(WIDTH - LEFT);
+		(width - LEFT);
 	const bottom = TOP + list.length * LANE;
 	const ticks = [];
-	for (let t = 0, by = step(whole / 5); t <= whole; t += by)
+	for (let t = 0, by = step(whole / (width / 110)); t <= whole; t += by)
 		ticks.push(t);
 	return el('figure.timeline', null, el('figcaption', null,
 		'Waited for ', list.map(([name, kind, spans]) =>
 			el('span.part.' + kind, null, name + ' ',
 				el('b', null, duration(waited(spans))))),
 		' of ' + duration(whole)),
-	svg('svg', { viewBox: `0 0 ${WIDTH} ${bottom + 22}`, role: 'img',
+	svg('svg', { viewBox: `0 0 ${width} ${bottom + 22}`, role: 'img',
 		'aria-label': 'Time line of the session: ' + list.map(
 			([name, , spans]) => `${name} ` +
 			duration(waited(spans))).join(', ') },
@@ -91,5 +91,5 @@ export function drawing(s) {
 		0 : -2), y: bottom + 15, 'text-anchor': t === 0 ? 'start' :
 		'end' }, t === 0 ? '0' : duration(t)))),
 	list.map(([name, kind, spans], i) => lane(name, kind, spans,
-		TOP + i * LANE, x))));
+		TOP + i * LANE, x, width))));
 }
