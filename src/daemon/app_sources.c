@@ -26,6 +26,7 @@ sources_on_timer(void *ctx)
 
 	app->sources_changed = false;
 	sources_probe(app);
+	mx_health_flush(app->shared.mx, clock_wall_us(), false);
 	loop_timer_start(app->sources, loop_now_us(app->loop) +
 	    SOURCES_INTERVAL_US);
 }
@@ -59,6 +60,8 @@ app_sources_start(struct app *app, struct buf *error)
 	    sources_wake, app);
 
 	app->shared.mx = mx_health_new();
+	if (app->shared.mx != NULL)
+		mx_health_keep(app->shared.mx, app->shared.record);
 	app->shared.sources = source_health_new(&prober);
 	app->sources = loop_timer_new(app->loop, sources_on_timer, app);
 	if (app->shared.mx == NULL || app->shared.sources == NULL ||

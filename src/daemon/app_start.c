@@ -194,6 +194,7 @@ app_stop(struct app *app)
 	process_finder_free(app->shared.processes);
 	tls_memory_free(app->shared.tls_memory);
 	tls_names_free(app->shared.tls_names);
+	mx_health_flush(app->shared.mx, clock_wall_us(), true);
 	record_stop(app->shared.record);
 	app_sources_stop(app);
 	event_ring_free(app->shared.events);

@@ -95,6 +95,7 @@ reload_try(struct app *app, struct buf *error)
 	if (config->limits.connections > app->config->limits.connections)
 		app_descriptors(config);
 	log_set_level(config->log_level);
+	mx_health_flush(app->shared.mx, clock_wall_us(), true);
 	record_reopen(app->shared.record, config);
 	reload_swap(app, config, credentials, &sockets);
 	log_event(LOG_INFO, "reload.done", "file=%s", app->file);

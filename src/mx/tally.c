@@ -136,11 +136,11 @@ mx_tally_add(struct mx_tally *t, const struct mx_sample *s)
 
 	if (s->result != MX_RESULT_NONE)
 		t->results[s->result] = sum(t->results[s->result], 1);
-	if (refused && s->category != MX_ACCEPTED)
+	if (refused && s->code != 0) {
 		t->categories[s->category] = sum(t->categories[s->category],
 		    1);
-	if (refused && s->code != 0)
 		add_reply(t, reply_of(s->code, s->enhanced), 1);
+	}
 	t->min_rtt_us = least_rtt(t->min_rtt_us, s->min_rtt_us);
 	t->bytes += s->size;
 	for (int i = 0; i < MX_PHASE_COUNT; i++)

@@ -12,7 +12,8 @@
 
 struct mx_tally {
 	uint32_t results[MX_RESULT_COUNT];	/* NONE: not counted */
-	uint32_t categories[MX_CATEGORY_COUNT];	/* of refusals */
+	uint32_t categories[MX_CATEGORY_COUNT];	/* of refusing
+						   replies */
 	/* Refusals by code and enhanced code, the lowest ones; sorted. */
 	struct mx_tally_reply {
 		uint32_t reply;		/* mx_tally_reply_format() */

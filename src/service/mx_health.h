@@ -11,8 +11,9 @@
  * be read together, and this is where they are read.
  *
  * Bounded: MX_HEALTH_PAIRS pairs of source and group, as many destinations
- * whose group is known; the least recently used leave. Nothing survives a
- * restart: evidence is young, and the record has the past.
+ * whose group is known, MX_DOMAINS recipient domains; the least recently used
+ * leave. Nothing survives a restart: evidence is young, and the record has the
+ * past, minute by minute.
  */
 #ifndef WEIR_SERVICE_MX_HEALTH_H
 #define WEIR_SERVICE_MX_HEALTH_H
@@ -31,6 +32,15 @@ struct mx_health;
 
 struct mx_health *mx_health_new(void);	/* NULL: no memory */
 void mx_health_free(struct mx_health *h);	/* after the last visit */
+
+/* The minutes go there, which outlives h or its last flush. Before the first
+ * visit. */
+struct record;
+void mx_health_keep(struct mx_health *h, struct record *r);
+
+/* Once a second: writes down the minutes that are over by that time (since
+ * 1970). all: and those that are not. */
+void mx_health_flush(struct mx_health *h, uint64_t wall_us, bool all);
 
 /* ---- from any thread; now_us is monotonic */
 
@@ -70,15 +80,34 @@ struct mx_view {
 struct mx_view *mx_health_view(struct mx_health *h,
 	const struct addr *destination, uint64_t now_us);
 
-/* [{"group", "sources": [...]}, ...]: everything, for the status API. */
-void mx_health_json(struct buf *out, struct mx_health *h, uint64_t now_us);
+/* ---- what the status API shows; wall_us is the same time, since 1970. They
+ * copy behind the locks and write without. */
+
+/* [{"group", "source", ...}, ...]: an object for each pair. */
+void mx_health_json(struct buf *out, struct mx_health *h, uint64_t now_us,
+	uint64_t wall_us);
 
 /* The same of the MX_HEALTH_TOP that matter most: the worst states first, of
  * one state the busiest. */
 #define MX_HEALTH_TOP 30
-void mx_health_top_json(struct buf *out, struct mx_health *h, uint64_t now_us);
+void mx_health_top_json(struct buf *out, struct mx_health *h, uint64_t now_us,
+	uint64_t wall_us);
 
-/* How many are in each state: names that mail brings are no labels. */
+/* One group or recipient domain, with its past in r: an object. 0; 1: nothing
+ * is known of it; -1: the record cannot be read, or no memory. */
+#define MX_HEALTH_HOURS_MAX (366u * 24)
+int mx_health_group_json(struct buf *out, struct mx_health *h,
+	struct record *r, struct span group, unsigned hours, uint64_t now_us,
+	uint64_t wall_us) MUSTUSE;
+int mx_health_domain_json(struct buf *out, struct mx_health *h,
+	struct record *r, struct span domain, unsigned hours,
+	uint64_t wall_us) MUSTUSE;
+
+/* The recipient domains with most mail, most first: an array. */
+void mx_health_domains_json(struct buf *out, struct mx_health *h,
+	size_t limit, uint64_t wall_us);
+
+/* Metrics: of all MXs, and of the groups that matter most by name. */
 void mx_health_prometheus(struct buf *out, struct mx_health *h,
 	uint64_t now_us);
 

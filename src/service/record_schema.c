@@ -301,7 +301,7 @@ static const char version_4_mx_minutes[] =
 "				-- recipient_domain\n"
 "	source_address TEXT,	-- weir's own\n"
 "	mx_group TEXT,		-- the domain that MXs greet with, or their net\n"
-"	recipient_domain TEXT,	-- other: of the less busy ones\n"
+"	recipient_domain TEXT,	-- (other): of those with less mail\n"
 "	delivered INTEGER,	-- transactions\n"
 "	deferred INTEGER,	-- 4xx\n"
 "	rejected INTEGER,	-- 5xx\n"

@@ -138,7 +138,7 @@ answer_status(const struct status_source *s,
 	buf_append_str(&a->body, ",\"sources\":");
 	source_report_json(&a->body, s->sources, config);
 	buf_append_str(&a->body, ",\"mx\":");
-	mx_health_top_json(&a->body, s->mx, clock_mono_us());
+	mx_health_top_json(&a->body, s->mx, clock_mono_us(), now);
 	buf_append_str(&a->body, "}\n");
 	config_unref(config);
 }
