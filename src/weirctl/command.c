@@ -5,6 +5,7 @@
 #include "weirctl/command.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/compiler.h"
@@ -50,6 +51,6 @@ command_value(const struct command_call *call, const char *name)
 	for (i = 0; o != NULL && o[i].name != NULL; i++)
 		if (strcmp(o[i].name, name) == 0)
 			return call->values[i];
-	assert(!"the command has this option");
+	assert(false && "the command has this option");
 	return NULL;
 }

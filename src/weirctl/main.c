@@ -47,7 +47,7 @@ main(int argc, char *argv[])
 	(void)setlocale(LC_CTYPE, "");
 	code = run(&ctl, argc, argv);
 	if (fflush(stdout) != 0 || ferror(stdout))
-		return ctl_error(COMMAND_FAILED, "what was asked for cannot "
+		return (int)ctl_error(COMMAND_FAILED, "what was asked for cannot "
 		    "be written to standard output");
 	return (int)code;
 }
