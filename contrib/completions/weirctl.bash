@@ -15,6 +15,7 @@ _weirctl_options()
 	suspend) echo "--for" ;;
 	operations) echo "--limit" ;;
 	drain) echo "--wait" ;;
+	db) echo "--since --until" ;;
 	esac
 }
 
@@ -35,6 +36,7 @@ _weirctl_arguments()
 	case $1 in
 	top) echo "senders sender-domains recipients recipient-domains" \
 		"clients processes reasons codes" ;;
+	db) echo "check vacuum export" ;;
 	show) _weirctl_ask 0 sessions --limit 20 ;;
 	mx) _weirctl_ask 1 mx ;;
 	suspend | resume) _weirctl_ask 1 sources ;;
@@ -45,7 +47,7 @@ _weirctl()
 {
 	local cur prev words cword i command='' choices='' place=()
 	local commands="status sessions show tail top report mx policies
-		sources suspend resume config operations reload drain"
+		sources suspend resume config operations reload drain db"
 
 	_get_comp_words_by_ref -n :=@ cur prev words cword
 	for ((i = 1; i < cword; i++)); do

@@ -14,7 +14,7 @@ static const struct command *const family_table[] = {
 	command_status_table, command_sessions_table, command_show_table,
 	command_tail_table, command_top_table, command_mx_table,
 	command_policies_table, command_sources_table, command_config_table,
-	command_control_table,
+	command_control_table, command_db_table,
 };
 
 const struct command *

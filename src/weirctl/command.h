@@ -58,6 +58,7 @@ extern const struct command command_policies_table[];
 extern const struct command command_sources_table[];
 extern const struct command command_config_table[];
 extern const struct command command_control_table[];
+extern const struct command command_db_table[];
 
 /* The i-th of all commands in the order of the help text; NULL: no more. */
 const struct command *command_at(size_t i);

@@ -46,6 +46,24 @@ moment_parse(struct span text, int64_t *us_r)
 	return 0;
 }
 
+int
+moment_ago(struct span text, int64_t now_us, int64_t *us_r)
+{
+	static const char units[] = "smhdw";
+	static const int64_t seconds[] = { 1, 60, 3600, 86400, 604800 };
+	const char *unit;
+	uint64_t n;
+
+	if (text.len < 2 || text.len > 8)
+		return moment_parse(text, us_r);
+	unit = memchr(units, text.data[text.len - 1], strlen(units));
+	if (unit == NULL || span_to_u64(span_take(text, text.len - 1), &n) != 0)
+		return -1;
+	*us_r = now_us - (int64_t)n * seconds[unit - units] *
+	    (int64_t)CLOCK_US_PER_S;
+	return 0;
+}
+
 void
 moment_format(struct buf *out, int64_t us, bool utc, enum moment_form form)
 {

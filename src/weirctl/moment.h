@@ -17,6 +17,10 @@ enum moment_form {
  * microseconds since 1970, or -1. Pure. */
 int moment_parse(struct span text, int64_t *us_r) MUSTUSE;
 
+/* As moment_parse(); or so long before now_us: "30s", "15m", "2h", "7d", "4w".
+ * 0 or -1. Pure. */
+int moment_ago(struct span text, int64_t now_us, int64_t *us_r) MUSTUSE;
+
 /* In the local time zone; or in UTC, and the two long forms then end in
  * " UTC". */
 void moment_format(struct buf *out, int64_t us, bool utc,

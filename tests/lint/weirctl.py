@@ -62,8 +62,8 @@ def manual_options(page):
         found[""] |= {"-" + word for word in re.findall(r"\bFl (\S+)", line)}
     commands = commands.split(".Sh ENVIRONMENT")[0]
     for part in re.split(r"^\.It Cm ", commands, flags=re.M)[1:]:
-        found[part.split()[0]] = {
-            "-" + word for word in re.findall(r"\bFl (-\S+)", part)}
+        found.setdefault(part.split()[0], set()).update(
+            "-" + word for word in re.findall(r"\bFl (-\S+)", part))
     return found
 
 

@@ -188,6 +188,35 @@ test_times_are_local_or_utc(void **state)
 }
 
 static void
+test_times_ago(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t ago_s;
+	} table[] = {
+		{ "30s", 30 }, { "15m", 900 }, { "2h", 7200 }, { "7d", 604800 },
+		{ "1w", 604800 }, { "0s", 0 },
+	};
+	static const char *const wrong[] = { "", "h", "2", "2 h", "-2h", "2y",
+		"2hh", "99999999h", "now" };
+	const int64_t now = 1795342500000000;
+	int64_t us = 0;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_LEN(table); i++) {
+		assert_int_equal(moment_ago(span_str(table[i].text), now, &us),
+		    0);
+		assert_int_equal(now - us, table[i].ago_s * 1000000);
+	}
+	for (i = 0; i < ARRAY_LEN(wrong); i++)
+		assert_int_equal(moment_ago(span_str(wrong[i]), now, &us), -1);
+	assert_int_equal(moment_ago(SPAN("2026-11-22T10:15:00Z"), now, &us),
+	    0);
+	assert_int_equal(us, now);
+}
+
+static void
 test_arguments_stay_arguments(void **state)
 {
 	struct query q;
@@ -214,6 +243,7 @@ main(void)
 		cmocka_unit_test(test_width_is_columns),
 		cmocka_unit_test(test_figures_have_units),
 		cmocka_unit_test(test_times_are_local_or_utc),
+		cmocka_unit_test(test_times_ago),
 		cmocka_unit_test(test_arguments_stay_arguments),
 	};
 
