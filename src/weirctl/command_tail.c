@@ -113,6 +113,19 @@ append_other(struct tail *tail, struct span name, const json_t *data)
 	buf_append_byte(&tail->out, '\n');
 }
 
+/* n may be null: nobody knows how many. */
+static void
+append_omitted(struct tail *tail, const json_t *data)
+{
+	buf_append_byte(&tail->out, '(');
+	if (member_number(data, "n") > 0)
+		text_count(&tail->out, member_number(data, "n"));
+	else
+		buf_append_str(&tail->out, "some");
+	buf_append_str(&tail->out, " more, too fast to show here; weirctl "
+	    "sessions has them)\n");
+}
+
 static void
 append_json(struct buf *out, struct span name, struct span data)
 {
@@ -136,9 +149,7 @@ append_event(struct tail *tail, struct span name, struct span data,
 	else if (is_session)
 		session_row_line(tail->ctl, &tail->out, root);
 	else if (span_eq(name, SPAN("omitted")))
-		buf_printf(&tail->out, "(%.0f more sessions, too fast to show"
-		    " here; weirctl sessions has them)\n",
-		    member_number(root, "n"));
+		append_omitted(tail, root);
 	else
 		append_other(tail, name, root);
 }

@@ -128,7 +128,8 @@ check_arguments(const struct command_call *call)
 	    span_str(c->arguments), strcspn(c->arguments, " ")),
 	    span_str(call->arguments[0])))
 		return ctl_error(COMMAND_USAGE, "%s %s is nothing; write one "
-		    "of %s", c->name, call->arguments[0], c->arguments);
+		    "of %.*s", c->name, call->arguments[0],
+		    (int)strcspn(c->arguments, " "), c->arguments);
 	if (call->n_arguments > c->most)
 		return ctl_error(COMMAND_USAGE, "unexpected argument %s; see "
 		    "weirctl %s --help", call->arguments[c->most], c->name);

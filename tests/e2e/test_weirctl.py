@@ -140,6 +140,27 @@ def test_sources_and_mx(desk):
     assert desk.ctl.json("mx")[0]["group"] == "example.net"
 
 
+def test_top_counts_what_there_is_most_of(desk):
+    out = desk.ctl.ok("top", "senders").out
+    assert re.search(r"^shop@example\.org +2 +0 +1 +1 +", out, re.M), out
+    assert re.search(r"^alice@example\.org +1 +1 +0 +0 +", out, re.M)
+    assert desk.ctl.json("top", "sender-domains")["entries"][0]["key"] == \
+        "example.org"
+    out = desk.ctl.ok("top", "codes", "--since", "all", "--limit", "1").out
+    assert len(out.splitlines()) == 2
+    for what in ("recipients", "recipient-domains", "clients", "reasons"):
+        assert len(desk.ctl.ok("top", what).lines) > 1
+    desk.ctl.ok("top", "processes")     # some end before they are looked up
+
+
+def test_config_tells_defaults_from_what_is_set(desk):
+    out = desk.ctl.ok("config").out
+    assert re.search(rf"^File +{desk.place}/weir\.conf$", out, re.M)
+    assert re.search(r"^workers +1 +0 +1$", out, re.M), out
+    assert re.search(r"^limits\.pipeline +\d+$", out, re.M), out
+    assert desk.ctl.json("config")["keys"]
+
+
 def test_times_are_local_unless_utc_is_wanted(desk):
     began = datetime.fromisoformat(
         first(desk, "alice")["occurred_at"].replace("Z", "+00:00"))
@@ -162,7 +183,7 @@ def test_times_are_local_unless_utc_is_wanted(desk):
 def looks(desk):
     show = [("show", session["id"]) for session in desk.ctl.json("sessions")]
     return [("status",), ("sessions",), ("policies",), ("sources",), ("mx",),
-            *show]
+            ("config",), ("top", "senders"), ("top", "reasons"), *show]
 
 
 def test_hostile_bytes_never_reach_a_terminal(desk):
@@ -306,6 +327,59 @@ def test_over_tcp_with_a_token(bench, place):
     assert weirctl.Ctl(url)("status", http_proxy="http://127.0.0.1:1").code == 0
     ran = weirctl.Ctl(("--url", "http://127.0.0.1:1"))("status")
     assert ran.code == 3 and "no weir at http://127.0.0.1:1" in ran.err
+
+
+# ---------------------------------------------------------------- the database
+
+
+def test_db_is_found_and_checked(desk):
+    database = desk.place / "weir.db"
+    for ctl, words in ((desk.ctl, ()), (weirctl.Ctl(), (database,)),
+                       (weirctl.Ctl(("-c", desk.proxy.config)), ())):
+        out = ctl.ok("db", "check", *words).out
+        assert out.splitlines()[-1] == "it is in order"
+    checked = weirctl.Ctl().json("db", "check", database)
+    assert checked["ok"] is True and checked["lines"]
+    damaged = desk.place / "damaged.db"
+    damaged.write_bytes(b"x" * 65536)
+    ran = weirctl.Ctl()("db", "check", damaged)
+    assert ran.code == 1 and "not a database" in ran.out
+    assert weirctl.Ctl()("db", "check", damaged, "-j").json["ok"] is False
+
+
+def test_db_export_is_json_line_by_line(desk):
+    database = desk.place / "weir.db"
+    ran = weirctl.Ctl().ok("db", "export", database)
+    told = [json.loads(line) for line in ran.lines]
+    assert {one["event"] for one in told} > {"open", "close"}
+    assert len({one["session"] for one in told}) >= 4
+    assert "\x1b" not in ran.out
+    assert weirctl.Ctl().ok("db", "export", database, "--until", "2020-01-01"
+                            "T00:00:00Z").out == ""
+    assert weirctl.Ctl().ok("db", "export", database, "--since", "1h").out
+    ran = weirctl.Ctl()("db", "export", database, "--since", "soon")
+    assert ran.code == 2 and "--since soon is no time" in ran.err
+
+
+def test_db_vacuum_refuses_while_weir_runs(bench):
+    proxy, ctl = controlled(bench)
+    with proxy.connect() as client:
+        client.deliver()
+    proxy.wait_rows("SELECT * FROM sessions")
+    ran = ctl("db", "vacuum")
+    assert ran.code == 1 and ran.out != "", ran
+    ctl.ok("drain", "--wait")
+    assert proxy.process.wait(blackbox.PATIENCE) == 0
+    weirctl.Ctl(("-c", proxy.config)).ok("db", "vacuum")
+
+
+def test_db_without_a_file(tmp_path):
+    ran = weirctl.Ctl(("-s", tmp_path / "none"))("db", "check")
+    assert ran.code == 3 and "so which database?" in ran.err
+    ran = weirctl.Ctl()("db", "check", tmp_path / "none.db")
+    assert ran.code == 1 and "No such file" in ran.err
+    ran = weirctl.Ctl()("db", "check", tmp_path / "x", "--since", "1h")
+    assert ran.code == 2
 
 
 # -------------------------------------------------------------------- changing

@@ -26,8 +26,9 @@ def archive(layer):
     return os.path.join(lint.BUILD, "src", layer, f"lib{layer}.a")
 
 
-def link(layers, main, folder):
-    """What the linker says to layers, all of it, and their libraries."""
+def link(layers, main, folder, parts=()):
+    """What the linker says to layers, all of it, and their libraries; and to
+    what they need of other parts."""
     source = os.path.join(folder, "main.c")
     with open(source, "w", encoding="utf-8") as f:
         f.write(main)
@@ -36,21 +37,22 @@ def link(layers, main, folder):
     run = subprocess.run(
         [*CC, *FLAGS, source, "-Wl,--whole-archive",
          *(archive(l) for l in reversed(layers)), "-Wl,--no-whole-archive",
-         *external, "-lm", "-o", os.path.join(folder, "a.out")],
+         *(archive(p) for p in parts), *external, "-lm", "-o",
+         os.path.join(folder, "a.out")],
         capture_output=True, text=True, timeout=120)
     return run.stderr if run.returncode else ""
 
 
 tap = lint.Tap()
 layers = list(LIBRARIES)
-LIBRARIES["weirctl"] = ["CURL_LIBS", "JANSSON_LIBS"]
+LIBRARIES["weirctl"] = ["CURL_LIBS", "JANSSON_LIBS", "SQLITE_LIBS"]
 with tempfile.TemporaryDirectory(prefix="weir-lint.") as scratch:
     for n, layer in enumerate(layers):
         error = link(layers[:n + 1], "int main(void) { return 0; }\n", scratch)
         tap.check(f"{layer} links with what is below it",
                   [error] if error else [])
     program = link(["base", "smtp", "policy", "mx", "config", "weirctl"],
-                   "int main(void) { return 0; }\n", scratch)
+                   "int main(void) { return 0; }\n", scratch, ["service"])
     tap.check("weirctl links with what it may use",
               [program] if program else [])
     upward = "int session_feed(void); int main(void)" \
