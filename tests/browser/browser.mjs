@@ -41,7 +41,7 @@ export async function open(browser, url, options = {}) {
   return page;
 }
 
-const PENDING = /404.*(events|api.v1.(mx.|report|operations))/;
+const PENDING = /404.*(api.v1.(mx.|report))/;
 
 export async function quiet(page, except = () => false) {
   assert.deepEqual(page.trouble.filter((text) => !except(text) && !PENDING.test(

@@ -78,6 +78,15 @@ cases.overview = async () => {
     await says(page, "#view", text);
   assert.equal(await page.title(), "Overview \u00b7 weir on weir.example.org");
   await page.waitForSelector("#chart-outcomes canvas");
+  await says(page, "#link", "Live");
+  const ticks = await page.evaluate(async () => {
+    const { live } = await import("/live.js");
+    return live.ticks.length;
+  });
+  await page.waitForFunction(async (n) => {
+    const { live } = await import("/live.js");
+    return live.ticks.length > n + 1;
+  }, ticks);
   await quiet(page);
 };
 
@@ -295,6 +304,20 @@ cases.token = async () => {
   await page.click("#ask-do");
   await says(page, "#done", "The new configuration is in force");
   assert.ok(!(await page.content()).includes(weir.locked.token));
+  await page.click("[data-action=suspend]");
+  await says(page, "#ask", "Suspend 127.0.0.1?");
+  await page.selectOption("#ask-span", "4h");
+  await page.click("#ask-do");
+  await says(page, "#done", "127.0.0.1 is out of its pools");
+  await says(page, "#view", "by hand, until");
+  await page.click("[data-action=resume]");
+  await page.click("#ask-do");
+  await says(page, "#done", "127.0.0.1 is back in its pools");
+  await page.waitForSelector("[data-action=suspend]");
+  for (const text of ["reload", "address=127.0.0.1 for=4h",
+    "resume-address"])
+    await says(page, "[aria-label=Operations]", text);
+  await says(page, "#link", "Live");
   await quiet(page, (text) => text.includes("401"));
 };
 

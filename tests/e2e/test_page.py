@@ -122,7 +122,8 @@ def weirs():
 def locked_url(bench, token):
     text = blackbox.CONFIG.replace('address = "127.0.0.1:0" control',
                                    'address = "0.0.0.0:0" control')
-    proxy = bench.weir(text=text, status=f'token_file = "{token}"')
+    proxy = bench.weir(text=text, more='pool "clean" { addresses = '
+                       '{"127.0.0.1"} }\n', status=f'token_file = "{token}"')
     port = proxy.wait_log(r"event=status\.open .*?:(\d+)")[1]
     return f"http://127.0.0.1:{port}/"
 

@@ -2,7 +2,7 @@
  * What changes something: a button with data-action opens a dialog that says
  * what will happen, and asks for the token where weir wants one.
  */
-import { post, setToken, token } from './api.js';
+import { post, setToken } from './api.js';
 import { byId, el, fill, setText } from './dom.js';
 
 const ACTIONS = {
@@ -45,7 +45,7 @@ function open(action) {
 	setText(byId('ask-do'), action.button);
 	byId('ask-do').className = action.danger ? 'danger' : 'primary';
 	byId('ask-for').hidden = !action.spans;
-	byId('ask-token').hidden = token() !== null;
+	byId('ask-token').hidden = true;
 	fill(byId('ask-error'));
 	byId('ask').showModal();
 }
@@ -62,8 +62,7 @@ async function carryOut(event) {
 		setText(byId('done'), chosen.done);
 		afterwards();
 	} catch (error) {
-		byId('ask-token').hidden = error.status !== 401 &&
-			error.status !== 403;
+		byId('ask-token').hidden = error.status !== 401;
 		fill(byId('ask-error'), el('p.notice.bad', null,
 			'It was not done: ' + error.message));
 	} finally {

@@ -153,7 +153,10 @@ function update(made, spec) {
 	made.spec = spec;
 	chart.options.scales.x.min = spec.from;
 	chart.options.scales.x.max = spec.to;
-	chart.data.datasets = spec.lines.map((line) => dataset(line, spec));
+	/* The same objects, with new points: others would cost a chart anew. */
+	chart.data.datasets = spec.lines.map((line, i) =>
+		Object.assign(chart.data.datasets[i] ?? {},
+			dataset(line, spec)));
 	chart.update('none');
 	const last = (line) => line.points.findLast((p) =>
 		Number.isFinite(p.y));

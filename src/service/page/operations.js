@@ -40,7 +40,8 @@ function addresses(sources) {
 			el('span.note', null, a.pool.ehlo_name) : null],
 		el('div', null, sourceState(a), why(a)),
 		a.weight === undefined ? '\u2013' : count(a.weight),
-		count(a.open), count(a.connections), a.suspended ?
+		count(a.open), count(a.connections), a.pool.name === '' ?
+			null : a.suspended ?
 			button('resume', 'Resume', a.address) :
 			button('suspend', 'Suspend', a.address)] })) }));
 }

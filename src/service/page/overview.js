@@ -5,7 +5,8 @@ import { alarmList, alarms, eachSource } from './alarms.js';
 import { get } from './api.js';
 import * as charts from './charts.js';
 import { el } from './dom.js';
-import { bytes, count, duration, perSecond, share, time } from './format.js';
+import { bytes, count, duration, perSecond, plural, share,
+	time } from './format.js';
 import { live, rate } from './live.js';
 import { grouped } from './mx.js';
 import { badge, card, choice, empty, facts, meter, notice, quantiles, state, table,
@@ -150,12 +151,11 @@ function machine(s) {
 			`${count(c.tls_failed)} failed`],
 		['Record: SQLite', sink(s.record.sqlite)],
 		['Record: JSON lines', sink(s.record.json)],
-		['Record: waiting', plainCount(s.record.queued)],
+		['Record: waiting', plural(s.record.queued, 'part', 'parts')],
+		['Lost with the run before', s.record.sessions_lost > 0 ?
+			plural(s.record.sessions_lost, 'session',
+				'sessions') : null],
 	]));
-}
-
-function plainCount(n) {
-	return count(n) + (n === 1 ? ' part' : ' parts');
 }
 
 function perSecondBytes() {

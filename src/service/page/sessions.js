@@ -192,7 +192,7 @@ export const sessions = {
 			return true;
 		},
 		omitted(o, data) {
-			data.omitted += o.n;
+			data.omitted += o.n ?? 0;
 			return data.tail;
 		},
 	},
