@@ -5,6 +5,7 @@
 #include "daemon/app.h"
 
 #include "base/clock.h"
+#include "base/escape.h"
 #include "daemon/resolve.h"
 #include "daemon/resolver.h"
 
@@ -106,6 +107,22 @@ err:
 	return -1;
 }
 
+static void
+reload_tell(struct app *app, int result, const struct buf *error)
+{
+	char time[CLOCK_TEXT_MAX];
+	struct buf json;
+
+	buf_init(&json, 0);
+	buf_printf(&json, "{\"occurred_at\":\"%s\",\"ok\":%s,\"error\":",
+	    clock_format_utc(clock_wall_us(), time),
+	    result == 0 ? "true" : "false");
+	escape_json(&json, buf_span(error));
+	buf_append_byte(&json, '}');
+	event_ring_push(app->shared.events, "reload", buf_span(&json));
+	buf_release(&json);
+}
+
 /* Said in the log, whoever asked for it. */
 int
 app_reload(struct app *app, struct buf *error)
@@ -116,5 +133,6 @@ app_reload(struct app *app, struct buf *error)
 	if (result != 0)
 		log_event(LOG_ERROR, "reload.failed", "reason=%s",
 		    log_quote(buf_span(error), text));
+	reload_tell(app, result, error);
 	return result;
 }

@@ -34,6 +34,7 @@ struct record {
 	struct record_queue queue;
 	struct record_writer writer;	/* the writer thread's */
 	struct record_recent recent;
+	struct record_ended ended;
 	pthread_t thread;
 	atomic_bool on;
 	_Atomic uint64_t pushes_dropped;
@@ -252,8 +253,11 @@ record_start(const struct config *config)
 		goto err_free;
 	if (record_recent_init(&r->recent) != 0)
 		goto err_queue;
+	if (record_ended_init(&r->ended) != 0)
+		goto err_recent;
 	record_writer_init(&r->writer);
 	r->writer.recent = &r->recent;
+	r->writer.ended = &r->ended;
 	r->writer.top = top_new();
 	r->writer.run.instance = r->instance;
 	count = count_at(r, config->record.sqlite, &base);
@@ -267,8 +271,10 @@ record_start(const struct config *config)
 err_writer:
 	top_free(r->writer.top);
 	record_writer_release(&r->writer);
-	record_recent_destroy(&r->recent);
 	free_counters(r);
+	record_ended_destroy(&r->ended);
+err_recent:
+	record_recent_destroy(&r->recent);
 err_queue:
 	record_queue_destroy(&r->queue);
 err_free:
@@ -296,6 +302,7 @@ record_stop(struct record *r)
 	record_writer_release(&r->writer);
 	free_counters(r);
 	free(r->instance);
+	record_ended_destroy(&r->ended);
 	record_recent_destroy(&r->recent);
 	record_queue_destroy(&r->queue);
 	pthread_cond_destroy(&r->done);
@@ -324,6 +331,12 @@ record_reopen(struct record *r, const struct config *config)
 	pthread_mutex_unlock(&r->queue.lock);
 	atomic_store(&r->on, wanted(config));
 	record_queue_kick(&r->queue);
+}
+
+struct record_ended *
+record_get_ended(struct record *r)
+{
+	return &r->ended;
 }
 
 struct top *

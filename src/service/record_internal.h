@@ -5,6 +5,7 @@
 #define WEIR_SERVICE_RECORD_INTERNAL_H
 
 #include "service/record.h"
+#include "service/record_ended.h"
 #include "service/record_json.h"
 #include "service/record_queue.h"
 #include "service/record_recent.h"
@@ -22,6 +23,9 @@ void record_count_session(struct record *r);
 /* A chunk that is no session's, with a copy of data, likewise. */
 int record_put(struct record *r, record_write_fn *write, struct span data)
 	MUSTUSE;
+
+/* Where the writer notes what has ended. */
+struct record_ended *record_get_ended(struct record *r);
 
 /* Asks the database through one of the readers' connections, or, if it cannot
  * answer, the recent sessions. From any thread; waits while as many others ask
@@ -62,6 +66,7 @@ struct record_writer {
 	struct record_recent *recent;	/* NULL: not wanted */
 	struct record_run run;		/* counts for sqlite_path */
 	struct top *top;		/* likewise */
+	struct record_ended *ended;	/* likewise */
 };
 
 void record_writer_init(struct record_writer *w);

@@ -275,6 +275,25 @@ record_query_list(sqlite3 *db, struct buf *out,
 	    rc == SQLITE_INTERRUPT ? 0 : -1);
 }
 
+int
+record_query_row(sqlite3 *db, struct buf *out, struct span id)
+{
+	size_t before = buf_len(out);
+	sqlite3_stmt *st;
+	int n;
+
+	if (sqlite3_prepare_v2(db, SELECT_LIST "id = ?1", -1, &st, NULL) !=
+	    SQLITE_OK)
+		return -1;
+	sqlite3_bind_text(st, 1, (const char *)id.data, (int)id.len,
+	    SQLITE_STATIC);
+	n = rows(out, st, true);
+	sqlite3_finalize(st);
+	if (n > 0)
+		buf_append_byte(out, '\n');
+	return finish(out, before, n < 0 ? -1 : n == 0 ? 1 : 0);
+}
+
 /* ------------------------------------------------------------------- show */
 
 /* How many rows, or -1. */

@@ -15,4 +15,7 @@ int record_query_list(sqlite3 *db, struct buf *out,
 	const struct record_query *query, unsigned limit) MUSTUSE;
 int record_query_show(sqlite3 *db, struct buf *out, struct span id) MUSTUSE;
 
+/* The row of record_query_list() of one session, and an end of line; likewise. */
+int record_query_row(sqlite3 *db, struct buf *out, struct span id) MUSTUSE;
+
 #endif

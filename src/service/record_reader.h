@@ -12,7 +12,8 @@
 
 #include "base/compiler.h"
 
-#define RECORD_READERS 4
+#define RECORD_READERS 6	/* as many as threads of the status server may
+				   ask at once */
 
 struct record_readers {
 	pthread_mutex_t lock;

@@ -258,6 +258,16 @@ discard(struct record_writer *w, struct record_chunk *bad, const char *error)
 	record_list_join(&w->waiting, &rest);
 }
 
+/* Its rows are there to be read: the caller's chunk is done with. */
+static void
+written(struct record_writer *w, struct record_chunk *chunk)
+{
+	if (w->ended != NULL && chunk->last && chunk->write == NULL)
+		record_ended_add(w->ended, chunk->id);
+	record_chunk_unref(chunk);
+	w->written++;
+}
+
 static enum record_sqlite_result
 sqlite_step(struct record_writer *w, uint64_t wall_us,
     char error[RECORD_SQLITE_ERROR_MAX])
@@ -278,10 +288,8 @@ sqlite_step(struct record_writer *w, uint64_t wall_us,
 	result = write_batch(w, n, &bad, error);
 	if (result == RECORD_SQLITE_BAD_CHUNK)
 		discard(w, bad, error);
-	for (; result == RECORD_SQLITE_OK && n > 0; n--) {
-		record_chunk_unref(record_list_take(&w->waiting));
-		w->written++;
-	}
+	for (; result == RECORD_SQLITE_OK && n > 0; n--)
+		written(w, record_list_take(&w->waiting));
 	return result;
 }
 
@@ -355,10 +363,11 @@ record_writer_run(struct record_writer *w, struct record_list *list, bool force,
 			record_list_append(&w->waiting, chunk);
 			continue;
 		}
-		if (w->sqlite_path != NULL)
-			w->dropped++;
-		else
-			w->written++;
+		if (w->sqlite_path == NULL) {
+			written(w, chunk);
+			continue;
+		}
+		w->dropped++;
 		record_chunk_unref(chunk);
 	}
 	if (w->sqlite_path != NULL) {

@@ -174,7 +174,7 @@ status_start(const struct status_source *source, const struct config *config,
 	s->source = *source;
 	s->control_path = strdup(config->status.control);
 	s->series = status_series_new();
-	s->tick = status_tick_new(&s->source);
+	s->tick = status_tick_new(&s->source, &s->figures);
 	if (s->control_path == NULL || s->series == NULL || s->tick == NULL) {
 		buf_append_str(error, "status: no memory");
 		goto err;

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/escape.h"
 #include "service/metrics_table.h"
+#include "service/record_ended.h"
 #include "service/status_alarms.h"
 #include "service/status_json.h"
 
@@ -38,20 +39,30 @@ struct policy {
 	uint64_t requests, errors;
 };
 
+/* Who was here a moment ago may come back, and wants what was between. */
+#define WATCHED_US (60 * (uint64_t)CLOCK_US_PER_S)
+
 struct status_tick {
 	const struct status_source *source;
+	struct status_figures *figures;
+	uint64_t watched_until_us;	/* wall */
+	uint64_t ended_seen;
 	uint64_t counters[ARRAY_LEN(counter_table)];
 	struct config *config;		/* of the tick before; NULL: none */
 	struct policy policies[POLICY_MAX];	/* in its order */
 };
 
 struct status_tick *
-status_tick_new(const struct status_source *source)
+status_tick_new(const struct status_source *source,
+    struct status_figures *figures)
 {
 	struct status_tick *t = calloc(1, sizeof(*t));
 
-	if (t != NULL)
-		t->source = source;
+	if (t == NULL)
+		return NULL;
+	t->source = source;
+	t->figures = figures;
+	t->ended_seen = UINT64_MAX;
 	return t;
 }
 
@@ -154,6 +165,34 @@ policies_json(struct status_tick *t, struct config *config,
 	memcpy(t->policies, policies, i * sizeof(policies[0]));
 }
 
+static void
+tell_sessions(struct status_tick *t, uint64_t wall_us)
+{
+	uint64_t omitted;
+	struct span rest;
+	struct buf rows;
+
+	if (atomic_load(&t->figures->streams) > 0)
+		t->watched_until_us = wall_us + WATCHED_US;
+	buf_init(&rows, 0);
+	record_ended_rows(t->source->record, &t->ended_seen,
+	    wall_us <= t->watched_until_us ? &rows : NULL, &omitted);
+	for (rest = buf_span(&rows); rest.len > 0;) {
+		size_t len = span_find(rest, '\n');
+
+		event_ring_push(t->source->events, "session",
+		    span_take(rest, len));
+		rest = span_skip(rest, len + 1);
+	}
+	if (omitted > 0) {
+		buf_clear(&rows);
+		buf_printf(&rows, "{\"n\":%ju}", (uintmax_t)omitted);
+		event_ring_push(t->source->events, "omitted",
+		    buf_span(&rows));
+	}
+	buf_release(&rows);
+}
+
 void
 status_tick_run(struct status_tick *t, uint64_t wall_us)
 {
@@ -186,4 +225,5 @@ status_tick_run(struct status_tick *t, uint64_t wall_us)
 	buf_release(&json);
 	config_unref(t->config);
 	t->config = config;
+	tell_sessions(t, wall_us);
 }

