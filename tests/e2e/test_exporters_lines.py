@@ -156,6 +156,22 @@ def test_several_rotations_while_nobody_read(record, reader, pack):
     assert reader.said == []
 
 
+def test_a_file_that_was_read_is_known_after_somebody_touched_it(record,
+                                                                 reader):
+    record.write(600)
+    reader.read()
+    record.rename()
+    record.reopen()
+    record.write(2)
+    reader.read()
+    record.rename(pack=True)
+    record.reopen()
+    os.utime(f"{record.path}.2.gz", ns=(record.tick + 500, record.tick + 500))
+    record.write(2)
+    assert reader.read() == list(range(604))
+    assert reader.said == []
+
+
 def test_copytruncate_is_followed_into_the_copy(record, reader):
     record.write(600)
     assert len(reader.read()) == 600

@@ -97,6 +97,27 @@ def test_the_tables_are_those_of_weirs_own_database(bench, place, mariadb):
     assert ("->", "MAIL FROM:<a@b.example>\\r\\n") in said
 
 
+def test_a_session_that_a_restart_falls_into(place, mariadb):
+    """Its row is made of what came before and after."""
+    path = place / "weir.json"
+    parts = (['"event":"open"', '"event":"recipient","transaction":"T",'
+              '"address":"c@d.example"'],
+             ['"event":"recipient","transaction":"T","address":"e@d.example"',
+              '"event":"transaction","transaction":"T","sender":""'],
+             ['"event":"recipient","transaction":"U","address":"f@d.example"',
+              '"event":"transaction","transaction":"U","sender":"g@h"',
+              '"event":"close","elapse_ms":7'])
+    for part in parts:
+        with open(path, "a", encoding="utf-8") as file:
+            for text in part:
+                file.write('{"time":"2026-11-22T01:20:33.765434Z","session":'
+                           '"01M80DEDF5675KB33T0VEV60FE",%s}\n' % text)
+        exporters.once(place, NAME, *mariadb.options, json=path, **SECRET)
+    assert as_sqlite(mariadb.rows(CONNECTIONS)) == [
+        ("01M80DEDF5675KB33T0VEV60FE", "<>", "c@d.example,e@d.example",
+         "2026-11-22T01:20:33.765434Z", 7)]
+
+
 def test_columns_are_exactly_those_listed(place, mariadb):
     (place / "weir.json").write_text("")
     (place / "password").write_text("secret<&\n")
@@ -167,13 +188,13 @@ def test_a_row_that_a_table_cannot_hold_stops_no_other(place, mariadb):
     path = place / "weir.json"
     mariadb.rows("CREATE TABLE communications (id CHAR(35) PRIMARY KEY, "
                  "connection_id CHAR(26), direction CHAR(2), "
-                 "data VARCHAR(20), occurred_at DATETIME(6))")
-    for number, data in enumerate(("a", "b" * 21, "c")):
+                 "data DATE, occurred_at DATETIME(6))")
+    for number, data in enumerate(("2026-11-22", "b" * 21, "2026-11-23")):
         event(path, number, data)
     said = exporters.once(place, NAME, *mariadb.options, json=path, **SECRET)
     assert "refuses row '01M80DEDF5675KB33T0VEV60FE-00000001'" in said
-    assert mariadb.rows("SELECT data FROM communications ORDER BY id") == [
-        ("a",), ("c",)]
+    assert mariadb.rows("SELECT day(data) FROM communications ORDER BY id"
+                        ) == [(22,), (23,)]
 
 
 def rotation(place, proxy):

@@ -6,6 +6,8 @@ import sqlite3
 from .rows import Communication, Connection
 from .service import Away, Wrong, say, secret
 
+# the server's numbers for values that a column cannot hold
+VALUES = {1048, 1264, 1265, 1292, 1366, 1406, 1411, 3140}
 COLUMNS = {"connections": Connection._fields,
            "communications": Communication._fields}
 
@@ -124,13 +126,19 @@ class MariaDB:
             self.open()
         try:
             self.insert(rows)
-        except (self.driver.err.DataError, self.driver.err.IntegrityError,
-                UnicodeError):
+        except (self.driver.err.MySQLError, UnicodeError, OSError) as error:
+            if not self.refuses(error):
+                self.close()
+                raise Away(f"MariaDB: {words(error)}") from None
             self.connection.rollback()
             self.one_by_one(rows)
-        except (self.driver.err.MySQLError, OSError) as error:
-            self.close()
-            raise Away(f"MariaDB: {words(error)}") from None
+
+    def refuses(self, error):
+        """Whether it is the row's fault, and trying again is in vain."""
+        return (isinstance(error, (self.driver.err.DataError,
+                                   self.driver.err.IntegrityError,
+                                   UnicodeError))
+                or bool(error.args) and error.args[0] in VALUES)
 
     def insert(self, rows):
         with self.connection.cursor() as cursor:
@@ -144,14 +152,14 @@ class MariaDB:
         for row in rows:
             try:
                 self.insert([row])
-            except (self.driver.err.DataError,
-                    self.driver.err.IntegrityError, UnicodeError) as error:
+            except (self.driver.err.MySQLError, UnicodeError,
+                    OSError) as error:
+                if not self.refuses(error):
+                    self.close()
+                    raise Away(f"MariaDB: {words(error)}") from None
                 self.connection.rollback()
                 say(f"MariaDB refuses row {row.id!r}, which is skipped: "
                     f"{words(error)}")
-            except (self.driver.err.MySQLError, OSError) as error:
-                self.close()
-                raise Away(f"MariaDB: {words(error)}") from None
 
 
 def mariadb(socket, host, port, user, password_file, name, tls_ca):
