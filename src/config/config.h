@@ -148,6 +148,7 @@ struct config_policy {
 struct config_record {
 	const char *sqlite, *json;
 	uint64_t retention_us;		/* 0: for ever */
+	uint64_t max_size;		/* bytes of the database; 0: any */
 	unsigned queue;			/* most finished chunks waiting */
 };
 

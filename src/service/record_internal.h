@@ -53,7 +53,7 @@ void record_trouble_over(struct record_trouble *t, const char *sink,
 /* The sinks and what is on its way to them: the writer thread's own. */
 struct record_writer {
 	char *sqlite_path, *json_path;	/* NULL: off */
-	uint64_t retention_us;
+	uint64_t retention_us, max_bytes;
 	unsigned max;			/* most chunks waiting for SQLite */
 	struct record_sqlite *db;
 	struct record_json json;

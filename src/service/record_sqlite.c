@@ -31,20 +31,7 @@ static const char setup[] =
 	"PRAGMA page_size = 16384;"	/* of a new file only */
 	"PRAGMA journal_mode = WAL;"
 	"PRAGMA synchronous = NORMAL;"
-	"PRAGMA journal_size_limit = 67108864;"
 	"PRAGMA temp_store = MEMORY;";
-
-/* Children first, and the session last, so that a stop half way is found
- * again. */
-static const char *const expire[] = {
-	"DELETE FROM transcripts WHERE session_id <= ?",
-	"DELETE FROM decisions WHERE session_id <= ?",
-	"DELETE FROM tls_results WHERE session_id <= ?",
-	"DELETE FROM rehomings WHERE session_id <= ?",
-	"DELETE FROM recipients WHERE session_id <= ?",
-	"DELETE FROM transactions WHERE session_id <= ?",
-	"DELETE FROM sessions WHERE id <= ?",
-};
 
 static enum record_sqlite_result
 failed(sqlite3 *db, int rc, char error[RECORD_SQLITE_ERROR_MAX])
@@ -250,77 +237,19 @@ record_sqlite_note(struct record_sqlite *s, const struct record_run *run,
 	return finish(s, record_run_note(run, s->db, ended), error);
 }
 
-/* The last of the oldest `limit` sessions before wall_us, "" if there are
- * none; SQLite's code. */
-static int
-expire_bound(sqlite3 *db, uint64_t wall_us, unsigned limit,
-    char id[ULID_TEXT_LEN + 1], bool *more_r)
+enum record_sqlite_result
+record_sqlite_set_max(struct record_sqlite *s, uint64_t max_bytes,
+    char error[RECORD_SQLITE_ERROR_MAX])
 {
-	sqlite3_stmt *st;
-	char time[CLOCK_TEXT_MAX];
-	unsigned n = 0;
-	int rc;
-
-	id[0] = '\0';
-	rc = sqlite3_prepare_v2(db, "SELECT id, occurred_at FROM sessions "
-	    "ORDER BY id LIMIT ?", -1, &st, NULL);
-	if (rc != SQLITE_OK)
-		return rc;
-	sqlite3_bind_int64(st, 1, limit);
-	clock_format_utc(wall_us, time);
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		const char *text = (const char *)sqlite3_column_text(st, 1);
-		const char *found = (const char *)sqlite3_column_text(st, 0);
-
-		if (text == NULL || found == NULL || strcmp(text, time) >= 0)
-			break;
-		snprintf(id, ULID_TEXT_LEN + 1, "%s", found);
-		n++;
-	}
-	sqlite3_finalize(st);
-	*more_r = n == limit;
-	return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
-}
-
-static int
-run_with_text(sqlite3 *db, const char *sql, const char *text)
-{
-	sqlite3_stmt *st;
-	int rc;
-
-	rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
-	if (rc != SQLITE_OK)
-		return rc;
-	sqlite3_bind_text(st, 1, text, -1, SQLITE_STATIC);
-	rc = sqlite3_step(st);
-	sqlite3_finalize(st);
-	return rc == SQLITE_DONE ? SQLITE_OK : rc;
+	return finish(s, record_expire_prepare(s->db, max_bytes), error);
 }
 
 enum record_sqlite_result
-record_sqlite_expire(struct record_sqlite *s, uint64_t wall_us, unsigned limit,
-    bool *more_r, char error[RECORD_SQLITE_ERROR_MAX])
+record_sqlite_expire(struct record_sqlite *s,
+    const struct record_limits *limits, unsigned limit, bool *more_r,
+    char error[RECORD_SQLITE_ERROR_MAX])
 {
-	char id[ULID_TEXT_LEN + 1], time[CLOCK_TEXT_MAX];
-	size_t i;
-	int rc;
-
-	*more_r = false;
-	rc = sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
-	if (rc == SQLITE_OK)
-		rc = expire_bound(s->db, wall_us, limit, id, more_r);
-	for (i = 0; rc == SQLITE_OK && id[0] != '\0' && i < ARRAY_LEN(expire);
-	    i++)
-		rc = run_with_text(s->db, expire[i], id);
-	/* a certificate in use is touched every day */
-	if (rc == SQLITE_OK && wall_us > 86400 * (uint64_t)CLOCK_US_PER_S)
-		rc = run_with_text(s->db,
-		    "DELETE FROM certificates WHERE seen_at < ?",
-		    clock_format_utc(wall_us - 86400 *
-		    (uint64_t)CLOCK_US_PER_S, time));
-	if (rc == SQLITE_OK)
-		rc = sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL);
-	return finish(s, rc, error);
+	return finish(s, record_expire(s->db, limits, limit, more_r), error);
 }
 
 enum record_sqlite_result

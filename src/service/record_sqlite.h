@@ -54,11 +54,25 @@ enum record_sqlite_result record_sqlite_note(struct record_sqlite *db,
 	const struct record_run *run, uint64_t ended,
 	char error[RECORD_SQLITE_ERROR_MAX]) MUSTUSE;
 
-/* Deletes up to limit of the sessions that began before wall_us, oldest first.
- * more_r: there may be others. */
+/* How much of the record is kept. */
+struct record_limits {
+	uint64_t before_us;		/* not what began before; 0: all */
+	uint64_t max_bytes;		/* of the file with its WAL; 0: any */
+};
+
+/* Removes up to limit of the oldest sessions that are beyond these. more_r:
+ * there may be others. */
 enum record_sqlite_result record_sqlite_expire(struct record_sqlite *db,
-	uint64_t wall_us, unsigned limit, bool *more_r,
+	const struct record_limits *limits, unsigned limit, bool *more_r,
 	char error[RECORD_SQLITE_ERROR_MAX]) MUSTUSE;
+/* Keeps the WAL small where the whole is to be. */
+enum record_sqlite_result record_sqlite_set_max(struct record_sqlite *db,
+	uint64_t max_bytes, char error[RECORD_SQLITE_ERROR_MAX]) MUSTUSE;
+/* What these are made of: SQLite's codes; a failure leaves the transaction
+ * open. */
+int record_expire(sqlite3 *db, const struct record_limits *limits,
+	unsigned limit, bool *more_r) MUSTUSE;
+int record_expire_prepare(sqlite3 *db, uint64_t max_bytes) MUSTUSE;
 
 /* A step of what record_minutes_roll() does. more_r likewise. */
 enum record_sqlite_result record_sqlite_roll(struct record_sqlite *db,

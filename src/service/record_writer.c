@@ -14,7 +14,8 @@
 #define BACKOFF_MAX_US 5000000u
 #define LOG_EVERY_US (60 * (uint64_t)CLOCK_US_PER_S)
 #define EXPIRE_EVERY_US (60 * (uint64_t)CLOCK_US_PER_S)
-#define EXPIRE_PAUSE_US 200000u		/* while there is more of it */
+#define EXPIRE_PAUSE_US 10000u		/* at least, while there is more */
+#define ROLL_PAUSE_US 200000u		/* likewise */
 #define EXPIRE_STEP 300			/* sessions */
 #define ROLL_STEP 20			/* keys of mx_minutes */
 #define JSON_WRITE_BYTES (256 * 1024)	/* at once */
@@ -114,6 +115,7 @@ record_writer_configure(struct record_writer *w, char *sqlite_path,
 	w->sqlite_path = sqlite_path;
 	w->json_path = json_path;
 	w->retention_us = config->retention_us;
+	w->max_bytes = config->max_size;
 	w->max = config->queue > 0 ? config->queue : 1;
 	memset(&w->sqlite_trouble, 0, sizeof(w->sqlite_trouble));
 	memset(&w->json_trouble, 0, sizeof(w->json_trouble));
@@ -278,6 +280,9 @@ sqlite_step(struct record_writer *w, uint64_t wall_us,
 
 	if (w->db == NULL) {
 		result = record_sqlite_open(w->sqlite_path, &w->db, error);
+		if (result == RECORD_SQLITE_OK)
+			result = record_sqlite_set_max(w->db, w->max_bytes,
+			    error);
 		w->opens++;
 	}
 	if (result == RECORD_SQLITE_OK)
@@ -312,19 +317,28 @@ sqlite_run(struct record_writer *w, bool force, uint64_t now_us,
 	}
 }
 
+/* By age now and then, and while there is more a third of the time; by size
+ * whenever something was written, more than that was. */
 static void
-expire_run(struct record_writer *w, uint64_t now_us, uint64_t wall_us)
+expire_run(struct record_writer *w, uint64_t written, uint64_t now_us,
+    uint64_t wall_us)
 {
+	struct record_limits limits = { .max_bytes = w->max_bytes };
 	char error[RECORD_SQLITE_ERROR_MAX];
 	enum record_sqlite_result result;
-	bool more;
+	uint64_t began_us = clock_mono_us(), took_us;
+	bool due = now_us >= w->expire_us, more;
 
-	if (w->retention_us == 0 || w->db == NULL || now_us < w->expire_us ||
-	    wall_us < w->retention_us)
+	if (w->db == NULL || !(due || (w->max_bytes > 0 && written > 0)))
 		return;
-	result = record_sqlite_expire(w->db, wall_us - w->retention_us,
-	    EXPIRE_STEP, &more, error);
-	w->expire_us = now_us + (more ? EXPIRE_PAUSE_US : EXPIRE_EVERY_US);
+	if (due && w->retention_us > 0 && wall_us > w->retention_us)
+		limits.before_us = wall_us - w->retention_us;
+	result = record_sqlite_expire(w->db, &limits, EXPIRE_STEP +
+	    2 * (unsigned)written, &more, error);
+	took_us = clock_mono_us() - began_us;
+	if (due || more)
+		w->expire_us = now_us + (more ? EXPIRE_PAUSE_US + 2 * took_us :
+		    EXPIRE_EVERY_US);
 	sqlite_failed(w, result, error, now_us, wall_us);
 }
 
@@ -338,7 +352,7 @@ roll_run(struct record_writer *w, uint64_t now_us, uint64_t wall_us)
 	if (w->db == NULL || now_us < w->roll_us)
 		return;
 	result = record_sqlite_roll(w->db, wall_us, ROLL_STEP, &more, error);
-	w->roll_us = now_us + (more ? EXPIRE_PAUSE_US : EXPIRE_EVERY_US);
+	w->roll_us = now_us + (more ? ROLL_PAUSE_US : EXPIRE_EVERY_US);
 	sqlite_failed(w, result, error, now_us, wall_us);
 }
 
@@ -349,6 +363,7 @@ record_writer_run(struct record_writer *w, struct record_list *list, bool force,
     uint64_t now_us, uint64_t wall_us)
 {
 	struct record_chunk *chunk;
+	uint64_t written;
 
 	if (w->json_path != NULL && (list->n > 0 || w->json.fd == -1))
 		json_run(w, list, force, now_us);
@@ -371,8 +386,9 @@ record_writer_run(struct record_writer *w, struct record_list *list, bool force,
 		record_chunk_unref(chunk);
 	}
 	if (w->sqlite_path != NULL) {
+		written = w->written;
 		sqlite_run(w, force, now_us, wall_us);
-		expire_run(w, now_us, wall_us);
+		expire_run(w, w->written - written, now_us, wall_us);
 		roll_run(w, now_us, wall_us);
 	}
 }
@@ -387,7 +403,8 @@ record_writer_next_us(const struct record_writer *w)
 	if (w->json_path != NULL && w->json.fd == -1 &&
 	    w->json_trouble.retry_us < next)
 		next = w->json_trouble.retry_us;
-	if (w->db != NULL && w->retention_us > 0 && w->expire_us < next)
+	if (w->db != NULL && (w->retention_us > 0 || w->max_bytes > 0) &&
+	    w->expire_us < next)
 		next = w->expire_us;
 	if (w->db != NULL && w->roll_us < next)
 		next = w->roll_us;

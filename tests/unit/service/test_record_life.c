@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "service/record_sqlite.h"
@@ -117,7 +118,7 @@ expiry(void **state)
 	struct fixture *f = fixture_new("/tmp");
 	struct record *r = record_start(&f->config);
 	char error[RECORD_SQLITE_ERROR_MAX], sql[64];
-	uint64_t limit_us = WALL_US + 500ul * CLOCK_US_PER_S;
+	struct record_limits limits = { WALL_US + 500ul * CLOCK_US_PER_S, 0 };
 	struct record_sqlite *db;
 	bool more;
 	size_t i;
@@ -127,11 +128,11 @@ expiry(void **state)
 		put_session(r, f, WALL_US + i * CLOCK_US_PER_S, NULL);
 	record_stop(r);
 	assert_int_equal(record_sqlite_open(f->db, &db, error), 0);
-	assert_int_equal(record_sqlite_expire(db, limit_us, 300, &more, error),
+	assert_int_equal(record_sqlite_expire(db, &limits, 300, &more, error),
 	    0);
 	assert_true(more);
 	expect(f->db, "SELECT count(*) FROM sessions", "400");
-	assert_int_equal(record_sqlite_expire(db, limit_us, 300, &more, error),
+	assert_int_equal(record_sqlite_expire(db, &limits, 300, &more, error),
 	    0);
 	assert_false(more);
 	for (i = 0; i < ARRAY_LEN(tables); i++) {
@@ -141,8 +142,9 @@ expiry(void **state)
 	}
 	expect(f->db, "SELECT count(*) FROM recipients", "400");
 	expect(f->db, "SELECT count(*) FROM certificates", "1");
-	assert_int_equal(record_sqlite_expire(db, limit_us + 2 * 86400ul *
-	    CLOCK_US_PER_S, 300, &more, error), 0);
+	limits.before_us += 2 * 86400ul * CLOCK_US_PER_S;
+	assert_int_equal(record_sqlite_expire(db, &limits, 300, &more, error),
+	    0);
 	expect(f->db, "SELECT (SELECT count(*) FROM sessions) || "
 	    "(SELECT count(*) FROM certificates)", "00");
 	record_sqlite_close(db);
@@ -170,6 +172,67 @@ expiry_by_itself(void **state)
 	    "SELECT count(*) FROM sessions") > 100; i++)
 		usleep(10000);
 	expect(f->db, "SELECT count(*) FROM sessions", "100");
+	record_stop(r);
+	fixture_free(f);
+}
+
+static uint64_t
+bytes_of(const char *path, const char *suffix)
+{
+	char name[256];
+	struct stat sb;
+
+	snprintf(name, sizeof(name), "%s%s", path, suffix);
+	return stat(name, &sb) == 0 ? (uint64_t)sb.st_size : 0;
+}
+
+/* While sessions come, the file with its WAL stays below its size, and the
+ * newest are there. */
+static void
+expiry_by_size(void **state)
+{
+	enum { MAX = 24 * 1024 * 1024, BATCH = 400, BATCHES = 40 };
+	struct fixture *f = fixture_new("/tmp");
+	struct record *r;
+	uint64_t most = 0, now, grown = 0;
+	struct ulid id;
+	char sql[128];
+	int i;
+
+	(void)state;
+	f->config.record.max_size = MAX;
+	f->config.record.queue = 100000;
+	r = record_start(&f->config);
+	for (i = 0; i < BATCH * BATCHES; i++) {
+		put_session(r, f, WALL_US + (uint64_t)i * 1000, &id);
+		if (i % BATCH != BATCH - 1)
+			continue;
+		record_flush(r);
+		now = bytes_of(f->db, "") + bytes_of(f->db, "-wal");
+		if (now > most)
+			most = now;
+		if (i == BATCH * BATCHES / 2)
+			grown = bytes_of(f->db, "");
+	}
+	record_stop(r);
+	assert_in_range(most, MAX / 2, MAX);
+	assert_true(bytes_of(f->db, "") >= grown);
+	assert_in_range(ask_number(f->db, "SELECT count(*) FROM connections"),
+	    1000, BATCH * BATCHES / 2);
+	snprintf(sql, sizeof(sql), "SELECT count(*) FROM connections "
+	    "WHERE id = '%s'", id.text);
+	expect(f->db, sql, "1");
+	expect(f->db, "PRAGMA integrity_check", "ok");
+	expect(f->db, "PRAGMA foreign_key_check", "(none)");
+
+	/* less than it is: rows go at once, though few are written */
+	f->config.record.max_size = MAX / 3;
+	r = record_start(&f->config);
+	for (i = 0; i < 1000 && ask_number(f->db, "SELECT count(*) FROM "
+	    "sessions") > 2500; i++)
+		usleep(10000);
+	assert_in_range(ask_number(f->db, "SELECT count(*) FROM sessions"),
+	    100, 2500);
 	record_stop(r);
 	fixture_free(f);
 }
@@ -317,6 +380,7 @@ main(void)
 		cmocka_unit_test(many_workers),
 		cmocka_unit_test(expiry),
 		cmocka_unit_test(expiry_by_itself),
+		cmocka_unit_test(expiry_by_size),
 		cmocka_unit_test(list_and_show),
 		cmocka_unit_test(json_lines),
 	};
