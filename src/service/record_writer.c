@@ -320,7 +320,7 @@ sqlite_run(struct record_writer *w, bool force, uint64_t now_us,
 /* By age now and then, and while there is more a third of the time; by size
  * whenever something was written, more than that was. */
 static void
-expire_run(struct record_writer *w, uint64_t written, uint64_t now_us,
+expire_run(struct record_writer *w, uint64_t n, uint64_t now_us,
     uint64_t wall_us)
 {
 	struct record_limits limits = { .max_bytes = w->max_bytes };
@@ -329,12 +329,12 @@ expire_run(struct record_writer *w, uint64_t written, uint64_t now_us,
 	uint64_t began_us = clock_mono_us(), took_us;
 	bool due = now_us >= w->expire_us, more;
 
-	if (w->db == NULL || !(due || (w->max_bytes > 0 && written > 0)))
+	if (w->db == NULL || !(due || (w->max_bytes > 0 && n > 0)))
 		return;
 	if (due && w->retention_us > 0 && wall_us > w->retention_us)
 		limits.before_us = wall_us - w->retention_us;
 	result = record_sqlite_expire(w->db, &limits, EXPIRE_STEP +
-	    2 * (unsigned)written, &more, error);
+	    2 * (unsigned)n, &more, error);
 	took_us = clock_mono_us() - began_us;
 	if (due || more)
 		w->expire_us = now_us + (more ? EXPIRE_PAUSE_US + 2 * took_us :
@@ -363,7 +363,7 @@ record_writer_run(struct record_writer *w, struct record_list *list, bool force,
     uint64_t now_us, uint64_t wall_us)
 {
 	struct record_chunk *chunk;
-	uint64_t written;
+	uint64_t before;
 
 	if (w->json_path != NULL && (list->n > 0 || w->json.fd == -1))
 		json_run(w, list, force, now_us);
@@ -386,9 +386,9 @@ record_writer_run(struct record_writer *w, struct record_list *list, bool force,
 		record_chunk_unref(chunk);
 	}
 	if (w->sqlite_path != NULL) {
-		written = w->written;
+		before = w->written;
 		sqlite_run(w, force, now_us, wall_us);
-		expire_run(w, w->written - written, now_us, wall_us);
+		expire_run(w, w->written - before, now_us, wall_us);
 		roll_run(w, now_us, wall_us);
 	}
 }
