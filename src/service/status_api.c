@@ -150,6 +150,8 @@ note(const struct status_source *source, const struct status_api_request *r,
 	    a->code < 400 ? SPAN("ok") : span_str(a->error) };
 	struct buf argument;
 
+	while (o.result.len > 0 && o.result.data[o.result.len - 1] == '\n')
+		o.result.len--;		/* of several lines, the last */
 	buf_init(&argument, 0);
 	list_arguments(r, &argument);
 	o.argument = buf_span(&argument);

@@ -238,7 +238,7 @@ test_orders(void **state)
 	s.fake.reload_error = "weir.conf:3: no\n";
 	setup_expect(&s, false, "POST", "/api/v1/reload",
 	    "Authorization: Bearer s3cret\r\n", 422, "no");
-	expect_operation(&s, "reload||127.0.0.1|weir.conf:3: no\n");
+	expect_operation(&s, "reload||127.0.0.1|weir.conf:3: no");
 	snprintf(path, sizeof(path), "%s203.0.113.10&for=90m", address);
 	setup_expect(&s, true, "POST", path, "", 200,
 	    "{\"ok\":true,\"address\":\"203.0.113.10\","
