@@ -9,13 +9,17 @@ import socket
 import subprocess
 import time
 
+import blackbox
 import pymysql
 import redis
 import weir as under_test
-from blackbox import wait_for
 
 HOME = under_test.ROOT / "contrib" / "exporters"
-PATIENCE = 20       # seconds; only a failing test waits so long
+PATIENCE = 30       # seconds; only a failing test waits so long
+
+
+def wait_for(condition, what, patience=PATIENCE):
+    return blackbox.wait_for(condition, what, patience)
 
 
 def free_port(kind=socket.SOCK_STREAM):
@@ -42,8 +46,7 @@ class Exporter:
         return self.log_path.read_text(errors="replace")
 
     def wait_log(self, text):
-        wait_for(lambda: text in self.log, f"{text!r} in {self.log!r}",
-                 PATIENCE)
+        wait_for(lambda: text in self.log, f"{text!r} in {self.log!r}")
 
     def kill(self):
         self.process.kill()
@@ -81,7 +84,7 @@ class Server:
             [str(word) for word in self.command()], cwd=self.place,
             stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT,
             stdout=open(self.place / "server.log", "ab"))
-        wait_for(self.ready, f"{self}", PATIENCE)
+        wait_for(self.ready, f"{self}")
         return self
 
     def ready(self):
@@ -200,7 +203,8 @@ ruleset(name="all") {{
   action(type="mmpstrucdata" sd_name.lowercase="off")
   action(type="omfile" file="{place}/received" template="whole")
 }}
-input(type="imudp" address="127.0.0.1" port="{udp}" ruleset="all")
+input(type="imudp" address="127.0.0.1" port="{udp}" ruleset="all"
+      rcvbufSize="4m")
 input(type="imtcp" address="127.0.0.1" port="{tcp}" ruleset="all")
 input(type="imuxsock" socket="{place}/log" useSpecialParser="off"
       parseHostname="on" useSysTimeStamp="off" ignoreTimestamp="off"
@@ -231,7 +235,7 @@ input(type="imuxsock" socket="{place}/log" useSpecialParser="off"
 
     def received(self, count):
         wait_for(lambda: len(lines(self.place / "received")) >= count,
-                 f"{count} messages in {self.log}", PATIENCE)
+                 f"{count} messages in {self.log}")
         got = lines(self.place / "received")
         for one in got:
             one["data"] = json.loads(one["data"])
@@ -253,4 +257,4 @@ def wait_closed(path, count):
     """Until so many sessions have ended in the file."""
     wait_for(lambda: sum(event["event"] == "close"
                          for event in lines(path)) >= count,
-             f"{count} closed sessions in {path}", PATIENCE)
+             f"{count} closed sessions in {path}")

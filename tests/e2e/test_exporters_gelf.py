@@ -11,7 +11,7 @@ import zlib
 
 import exporters
 import pytest
-from blackbox import wait_for
+from exporters import wait_for
 from test_exporters_mariadb import mail
 from test_exporters_syslog import COMMON, write
 

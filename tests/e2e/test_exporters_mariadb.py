@@ -8,7 +8,7 @@ from pathlib import Path
 
 import exporters
 import pytest
-from blackbox import wait_for
+from exporters import wait_for
 
 NAME = "weir-export-mariadb"
 SECRET = {"WEIR_MARIADB_PASSWORD": "secret<&"}
@@ -155,16 +155,14 @@ def test_goes_on_after_the_server_and_itself_were_killed(place, mariadb):
             event(path, number)
         running.wait_log("trying again in 1 s")
         mariadb.start()
-        wait_for(lambda: mariadb.rows(count) == [(300, 300)], "300 rows",
-                 exporters.PATIENCE)
+        wait_for(lambda: mariadb.rows(count) == [(300, 300)], "300 rows")
         running.wait_log("it works again")
         running.kill()
         for number in range(300, 400):
             event(path, number)
         running = exporters.Exporter(place, NAME, *mariadb.options, json=path,
                                      **SECRET)
-        wait_for(lambda: mariadb.rows(count) == [(400, 400)], "400 rows",
-                 exporters.PATIENCE)
+        wait_for(lambda: mariadb.rows(count) == [(400, 400)], "400 rows")
         running.stop()
     finally:
         running.close()
@@ -236,8 +234,7 @@ def test_logrotate_loses_and_doubles_nothing(bench, place, mariadb):
     running = exporters.Exporter(place, NAME, *mariadb.options, json=path,
                                  **SECRET)
     try:
-        wait_for((place / f"{NAME}.state").exists, "a state file",
-                 exporters.PATIENCE)
+        wait_for((place / f"{NAME}.state").exists, "a state file")
         for turn in range(6):
             if turn == 3:
                 running.stop()
@@ -259,7 +256,7 @@ def test_logrotate_loses_and_doubles_nothing(bench, place, mariadb):
     def complete():
         exporters.once(place, NAME, *mariadb.options, json=path, **SECRET)
         return len(mariadb.rows(CONNECTIONS)) >= len(own[0])
-    wait_for(complete, "all connections", exporters.PATIENCE)
+    wait_for(complete, "all connections")
     assert [as_sqlite(mariadb.rows(query))
             for query in (CONNECTIONS, COMMUNICATIONS)] == own
     assert "lost" not in running.log and "skipped" not in running.log

@@ -11,7 +11,7 @@ from pathlib import Path
 import blackbox
 import exporters
 import pytest
-from blackbox import wait_for
+from exporters import wait_for
 from test_exporters_mariadb import (COMMUNICATIONS, CONNECTIONS, SECRET,
                                     as_sqlite, event)
 
@@ -117,7 +117,7 @@ def test_no_row_is_lost_or_doubled_whoever_is_killed(fleet, redis, mariadb,
     def loaded(count):
         wait_for(lambda: mariadb.rows("SHOW TABLES LIKE 'connections'")
                  and len(mariadb.rows(CONNECTIONS)) >= count,
-                 f"{count} rows", exporters.PATIENCE)
+                 f"{count} rows")
     loaded(1)
     exporting[0].kill()
     loading[0].kill()
@@ -139,9 +139,9 @@ def test_no_row_is_lost_or_doubled_whoever_is_killed(fleet, redis, mariadb,
             proxy.wait_rows("SELECT id FROM connections", count=count)
         expected = own(places, query)
         wait_for(lambda: len(mariadb.rows(query)) >= len(expected),
-                 "all rows in MariaDB", exporters.PATIENCE)
+                 "all rows in MariaDB")
         wait_for(lambda: len(sqlite(archive, query)) >= len(expected),
-                 "all rows in SQLite", exporters.PATIENCE)
+                 "all rows in SQLite")
         assert as_sqlite(mariadb.rows(query)) == expected
         assert sqlite(archive, query) == expected
     assert len(own(places, CONNECTIONS)) == sum(sent) >= 10
@@ -232,7 +232,7 @@ def test_an_entry_is_kept_until_the_database_has_it(place, redis, mariadb,
     assert redis.client.xpending("weir", "weir")["pending"] == 1
     mariadb.start()
     wait_for(lambda: redis.client.xpending("weir", "weir")["pending"] == 0,
-             "an acknowledgement", exporters.PATIENCE)
+             "an acknowledgement")
     assert len(mariadb.rows(COMMUNICATIONS)) == 1
     loading.stop()
 
