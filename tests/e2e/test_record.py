@@ -100,7 +100,7 @@ def challenge(session):
 def small_disk(place, stack):
     path = place / "small"
     path.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=0755",
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=0755",
                     "weir-e2e", path], check=True)
     stack.callback(lambda: subprocess.run(["umount", path], check=True))
     return path
