@@ -11,7 +11,7 @@ _weirctl_options()
 	tail) echo "--sender --recipient --client --mx --code --outcome" ;;
 	top) echo "--since --outcome --limit" ;;
 	report) echo "--since" ;;
-	mx) echo "--hours" ;;
+	mx | domains) echo "--hours" ;;
 	suspend) echo "--for" ;;
 	operations) echo "--limit" ;;
 	drain) echo "--wait" ;;
@@ -38,7 +38,7 @@ _weirctl_arguments()
 		"clients processes reasons codes" ;;
 	db) echo "check vacuum export" ;;
 	show) _weirctl_ask 0 sessions --limit 20 ;;
-	mx) _weirctl_ask 1 mx ;;
+	mx | domains) _weirctl_ask 1 "$1" ;;
 	suspend | resume) _weirctl_ask 1 sources ;;
 	esac
 }
@@ -46,7 +46,7 @@ _weirctl_arguments()
 _weirctl()
 {
 	local cur prev words cword i command='' choices='' place=()
-	local commands="status sessions show tail top report mx policies
+	local commands="status sessions show tail top report mx domains policies
 		sources suspend resume config operations reload drain db"
 
 	_get_comp_words_by_ref -n :=@ cur prev words cword

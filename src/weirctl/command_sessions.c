@@ -5,7 +5,7 @@
 #include "weirctl/session_row.h"
 
 static const struct command_option option_table[] = {
-	{ "sender", 0, "ADDRESS", "from this address, or @domain" },
+	{ "sender", 0, "ADDRESS", "from this address, @domain or <>" },
 	{ "recipient", 0, "ADDRESS", "to this address, or @domain" },
 	{ "client", 0, "IP", "of this client" },
 	{ "mx", 0, "MX", "with this MX: an address, or a group's domain" },

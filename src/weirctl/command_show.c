@@ -352,7 +352,7 @@ run(struct ctl *ctl, const struct command_call *call)
 	enum command_exit code;
 	struct query q;
 
-	query_init(&q, "/api/v1/sessions/");
+	query_init(&q, "/api/v1/sessions");
 	query_segment(&q, call->arguments[0]);
 	code = client_show(ctl, CLIENT_GET, &q, render);
 	query_release(&q);

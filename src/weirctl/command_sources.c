@@ -91,15 +91,15 @@ static void
 render_suspended(const struct ctl *ctl, const json_t *root)
 {
 	(void)root;
-	report_note(ctl, "suspended: no new connection goes out from it; "
-	    "weirctl resume ADDRESS takes it back");
+	report_note(ctl, "suspended: it is out of its pools; weirctl resume "
+	    "ADDRESS puts it back");
 }
 
 static void
 render_resumed(const struct ctl *ctl, const json_t *root)
 {
 	(void)root;
-	report_note(ctl, "resumed: it takes its part again");
+	report_note(ctl, "resumed: it is in its pools again");
 }
 
 static enum command_exit
@@ -132,9 +132,9 @@ run_resume(struct ctl *ctl, const struct command_call *call)
 const struct command command_sources_table[] = {
 	{ "sources", "", 0, 0, "the addresses that mail goes out from, and "
 	    "whether they can", NULL, run_sources },
-	{ "suspend", "ADDRESS", 1, 1, "send nothing new from a source address",
+	{ "suspend", "ADDRESS", 1, 1, "take a source address out of its pools",
 	    suspend_option_table, run_suspend },
-	{ "resume", "ADDRESS", 1, 1, "use a suspended source address again",
+	{ "resume", "ADDRESS", 1, 1, "put it back",
 	    NULL, run_resume },
 	{ .name = NULL },
 };

@@ -5,7 +5,7 @@
 #include "weirctl/session_row.h"
 
 static const struct command_option option_table[] = {
-	{ "sender", 0, "ADDRESS", "from this address, or @domain" },
+	{ "sender", 0, "ADDRESS", "from this address, @domain or <>" },
 	{ "recipient", 0, "ADDRESS", "to this address, or @domain" },
 	{ "client", 0, "IP", "of this client" },
 	{ "mx", 0, "IP", "with this MX" },
@@ -30,6 +30,8 @@ has_address(struct span list, const char *wanted)
 {
 	struct span want = span_str(wanted);
 
+	if (span_eq(want, SPAN("<>")))
+		return list.data != NULL && list.len == 0;
 	while (list.len > 0) {
 		size_t comma = span_find(list, ',');
 		struct span one = span_trim(span_take(list, comma));

@@ -18,17 +18,24 @@ query_release(struct query *q)
 	buf_release(&q->path);
 }
 
-void
-query_segment(struct query *q, const char *text)
+static void
+append_encoded(struct buf *out, const char *text)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
 	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
 
 	for (; *text != '\0'; text++)
 		if (strchr(plain, *text) != NULL)
-			buf_append_byte(&q->path, (uint8_t)*text);
+			buf_append_byte(out, (uint8_t)*text);
 		else
-			buf_printf(&q->path, "%%%02X", (unsigned char)*text);
+			buf_printf(out, "%%%02X", (unsigned char)*text);
+}
+
+void
+query_segment(struct query *q, const char *text)
+{
+	buf_append_byte(&q->path, '/');
+	append_encoded(&q->path, text);
 }
 
 void
@@ -40,7 +47,7 @@ query_add(struct query *q, const char *name, const char *value)
 	q->has_argument = true;
 	buf_append_str(&q->path, name);
 	buf_append_byte(&q->path, '=');
-	query_segment(q, value);
+	append_encoded(&q->path, value);
 }
 
 const char *

@@ -14,7 +14,7 @@ struct query {
 void query_init(struct query *q, const char *path);
 void query_release(struct query *q);
 
-/* One more segment's text, behind what is there. */
+/* One more segment, behind what is there and a slash. */
 void query_segment(struct query *q, const char *text);
 
 /* An argument; value NULL: none. */

@@ -4,9 +4,11 @@ import json
 import os
 import re
 import shutil
+import select
 import signal
 import subprocess
 import tempfile
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -35,9 +37,9 @@ def judge(event, _):
     return decision()
 
 
-def controlled(bench, text=CONTROL):
+def controlled(bench, text=CONTROL, **options):
     """A weir, and weirctl for its control socket."""
-    proxy = bench.weir(text=text)
+    proxy = bench.weir(text=text, **options)
     proxy.wait_log(r"event=status\.control")
     return proxy, weirctl.Ctl(("-s", bench.place / "control.sock"))
 
@@ -53,7 +55,8 @@ def desk():
             b"452 4.2.2 mailbox full \x1b[2J\r\n" if "full" in line
             else None)})
         bench.policy(["mail", "rcpt"], name="gate", answer=judge)
-        bench.proxy, bench.ctl = controlled(bench)
+        bench.proxy, bench.ctl = controlled(
+            bench, more='pool "warm" { addresses = {"127.0.0.2"} }\n')
         send_mail(bench.proxy)
         wait_for(lambda: len(bench.ctl.json("sessions")) >= 4, "sessions")
         yield bench
@@ -107,6 +110,16 @@ def test_sessions_are_searched(desk):
     assert re.search(rf"delivered +250 +alice@example\.org +bob@example\.net"
                      rf".* {ID}$", desk.ctl.ok("sessions", "alice").lines[1])
     assert len(desk.ctl.json("sessions", "--limit", "2")) == 2
+    for found, words in (
+            (2, ("--sender", "shop@example.org")),
+            (3, ("--sender", "@example.org")),
+            (1, ("--sender", "@example.org", "--outcome", "delivered")),
+            (1, ("--recipient", "nobody@example.net")),
+            (1, ("--code", "5xx")), (1, ("--code", "4.2.2")),
+            (4, ("--client", "127.0.0.1")), (4, ("--mx", "127.0.0.1")),
+            (3, ("--policy", "gate")), (0, ("--policy", "none")),
+            (4, ("--since", "1h")), (0, ("--until", "1h"))):
+        assert len(desk.ctl.json("sessions", *words)) == found, words
     assert len(desk.ctl.json("sessions", "shop@")) == 2
     ran = desk.ctl.ok("sessions", "nobody-has-this")
     assert "no session in the record fits" in ran.out
@@ -133,11 +146,36 @@ def test_policies_say_what_they_decided(desk):
 
 
 def test_sources_and_mx(desk):
-    assert "the system chooses" in desk.ctl.ok("sources").out
-    assert desk.ctl.json("sources")["pools"] == []
+    out = desk.ctl.ok("sources").out
+    assert re.search(r"^127\.0\.0\.2 +warm +up ", out, re.M)
+    assert desk.ctl.json("sources")["pools"][0]["name"] == "warm"
     assert re.search(r"^example\.net +127\.0\.0\.1 +\w+", desk.ctl.ok("mx").out,
                      re.M)
     assert desk.ctl.json("mx")[0]["group"] == "example.net"
+    out = desk.ctl.ok("mx", "example.net").out
+    assert re.search(r"^MX group +example\.net, \w+$", out, re.M)
+    assert re.search(r"^Results +delivered 1, ", out, re.M)
+    assert re.search(r"^connect +\d+ +\d+ us ", out, re.M)
+    assert re.search(r"^\d{4}-\d\d-\d\d .* +1 +1 ", out, re.M)     # history
+    assert desk.ctl.json("mx", "example.net", "--hours", "1")["history"]
+    assert desk.ctl("mx", "nowhere.example").code == 4
+
+
+def test_domains(desk):
+    assert re.search(r"^example\.net +\d+ +\d", desk.ctl.ok("domains").out,
+                     re.M)
+    assert "\nTimes\n" in desk.ctl.ok("domains", "example.net").out
+
+
+def test_a_group_has_a_name_with_a_slash(bench):
+    """One that is known by its network alone."""
+    bench.mx(script={"greeting": b"220 localhost ESMTP\r\n"})
+    proxy, ctl = controlled(bench)
+    with proxy.connect() as client:
+        client.deliver()
+        client.ask("QUIT")
+    wait_for(lambda: ctl.json("mx"), "groups")
+    assert ctl.json("mx", "127.0.0.0/24")["group"] == "127.0.0.0/24"
 
 
 def test_top_counts_what_there_is_most_of(desk):
@@ -159,6 +197,22 @@ def test_config_tells_defaults_from_what_is_set(desk):
     assert re.search(r"^workers +1 +0 +1$", out, re.M), out
     assert re.search(r"^limits\.pipeline +\d+$", out, re.M), out
     assert desk.ctl.json("config")["keys"]
+
+
+def test_tail_tells_of_a_session_when_it_ends(desk):
+    with desk.ctl.running("tail", "--sender", "@tail.example.org") as process:
+        # nothing says when it listens, so mail goes on until it has
+        until = time.monotonic() + weirctl.SECONDS
+        while not select.select([process.stdout], [], [], 0.1)[0]:
+            assert time.monotonic() < until
+            for sender in ("x@example.org", "x@tail.example.org"):
+                with desk.proxy.connect() as client:
+                    client.envelope(sender, "bob@example.net")
+                    client.ask("QUIT")
+        assert re.fullmatch(
+            rf"\d\d:\d\d:\d\d \w+( \d+)? x@tail\.example\.org -> bob@example"
+            rf"\.net at 127\.0\.0\.1 in .* {ID}\n",
+            process.stdout.readline().decode())
 
 
 def test_times_are_local_unless_utc_is_wanted(desk):
@@ -183,7 +237,8 @@ def test_times_are_local_unless_utc_is_wanted(desk):
 def looks(desk):
     show = [("show", session["id"]) for session in desk.ctl.json("sessions")]
     return [("status",), ("sessions",), ("policies",), ("sources",), ("mx",),
-            ("config",), ("top", "senders"), ("top", "reasons"), *show]
+            ("config",), ("top", "senders"), ("top", "reasons"),
+            ("operations",), ("mx", "example.net"), ("domains",), *show]
 
 
 def test_hostile_bytes_never_reach_a_terminal(desk):
@@ -263,7 +318,7 @@ def test_no_permission(desk):
     (("show",), "show needs more: weirctl show ID"),
     (("status", "now"), "unexpected argument now"),
     (("top", "sender"), "write one of senders|"),
-    (("mx", "--hours", "3"), "weirctl mx GROUP --hours 3"),
+    (("mx", "--hours", "3"), "weirctl mx NAME --hours 3"),
     (("--url", "weir:25", "status"), "write http://HOST:PORT"),
 ))
 def test_wrong_command_lines(words, said):
@@ -383,6 +438,28 @@ def test_db_without_a_file(tmp_path):
 
 
 # -------------------------------------------------------------------- changing
+
+
+def test_an_address_is_suspended_and_resumed(desk):
+    assert "out of its pools" in desk.ctl.ok("suspend", "127.0.0.2", "--for",
+                                             "1h").out
+    assert re.search(r"^127\.0\.0\.2 +warm +suspended until 20\d\d-",
+                     desk.ctl.ok("sources").out, re.M)
+    assert re.search(r"^Addresses +0 of 1 can be sent from",
+                     desk.ctl.ok("status").out, re.M)
+    assert "in its pools again" in desk.ctl.ok("resume", "127.0.0.2").out
+    ran = desk.ctl("resume", "127.0.0.2")
+    assert ran.code == 1 and "not suspended" in ran.err
+    ran = desk.ctl("suspend", "192.0.2.99")
+    assert ran.code == 4 and "in no pool" in ran.err
+    ran = desk.ctl("suspend", "127.0.0.2", "--for", "ever")
+    assert ran.code == 1 and "30m, 2h or 7d" in ran.err
+    wait_for(lambda: len(desk.ctl.json("operations")["operations"]) >= 5,
+             "operations")
+    lines = desk.ctl.ok("operations").lines
+    assert re.search(r" suspend-address +address=127\.0\.0\.2 for=1h +control"
+                     r".* ok$", lines[-1]), lines
+    assert len(desk.ctl.ok("operations", "--limit", "2").lines) == 3
 
 
 def test_reload_prints_errors_as_a_compiler_does(bench):

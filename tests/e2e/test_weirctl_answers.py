@@ -16,7 +16,9 @@ pytestmark = pytest.mark.skipif(
 PAIR = {"group": "example.net", "source": "192.0.2.10", "state": "throttled",
         "state_since": "2026-11-22T08:00:00.000000Z", "open": 3,
         "weight": 40.5, "deferred": 0.42, "rejected": 0.02, "cap": 4,
-        "data_reply_p50_ms": 1200}
+        "phases": {"connect": {"p50_us": 900}, "data": {"p50_us": 1.2e6},
+                   "final": {"p50_us": 2e6}},
+        "evidence": {"words": "12 of 30 say\x1b too fast"}}
 SOURCES = {"default": [], "pools": [{
     "name": "warm", "ehlo_name": "", "addresses": [
         {"address": "192.0.2.10", "watched": True, "up": True, "why": "",
@@ -56,17 +58,24 @@ def test_mx_group_with_its_evidence(answered):
         "transitions": [{"occurred_at": "2026-11-22T08:00:00.000000Z",
                          "source": "192.0.2.10", "from": "normal",
                          "to": "throttled", "evidence": {
-                             "detector": "replies", "text": "slow\x1b[2J"}}],
+                             "detector": "replies", "words": "12 of 30",
+                             "attribution": "source", "code": 421,
+                             "text": "slow\x1b[2J"}}],
+        "results": {"delivered": 1000}, "categories": {"throttle": 12},
+        "replies": {"421": 11},
         "history": [{"at": "2026-11-22T07:00:00.000000Z", "delivered": 1000,
                      "deferred": 3, "rejected": 0, "unreached": 1,
                      "phases": {"connect": {"p50_us": 901}}}]}})
     out = ctl.ok("mx", "example.net", "--hours", "48").out
     assert asked == ["GET /api/v1/mx/example.net?hours=48"]
     assert re.search(r"^example\.net +192\.0\.2\.10 +throttled .* 42 % +2\.0 %"
-                     r" +1\.2 s +4$", out, re.M)
+                     r" +900 us +1\.2 s +2\.0 s +4  12 of 30 say\\x1b too fast"
+                     r"$", out, re.M)
     assert re.search(r"^connect +12,345 +900 us +1\.5 ms +30 ms$", out, re.M)
     assert re.search(r"^2026-11-22 08:00:00 UTC  192\.0\.2\.10  normal -> "
-                     r'throttled  .*"detector":"replies"', out, re.M)
+                     r"throttled  12 of 30; trouble of: source; it said: "
+                     r"421 slow\\x1b\[2J$", out, re.M)
+    assert re.search(r"^Refused for +throttle 12$", out, re.M)
     assert re.search(r"^2026-11-22 07:00:00 UTC +1,000 +3 +0 +1 +901 us$",
                      out, re.M)
     assert weirctl.is_safe(out)

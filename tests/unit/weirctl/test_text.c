@@ -222,7 +222,7 @@ test_arguments_stay_arguments(void **state)
 	struct query q;
 
 	(void)state;
-	query_init(&q, "/api/v1/mx/");
+	query_init(&q, "/api/v1/mx");
 	query_segment(&q, "a/../b?c#d%");
 	query_add(&q, "hours", NULL);
 	query_add(&q, "q", "x&y=z \303\244\n");
