@@ -182,6 +182,12 @@ def test_says_why_it_is_refused_and_keeps_its_place(place, mariadb):
     assert len(mariadb.rows("SELECT id FROM communications")) == 1
 
 
+def test_a_file_that_cannot_be_read_is_said_to_cron(place, mariadb):
+    run = (place, NAME, *mariadb.options)
+    said = exporters.once(*run, json=place / "none.json", code=75, **SECRET)
+    assert f"{place}/none.json: No such file or directory" in said
+
+
 def test_a_row_that_a_table_cannot_hold_stops_no_other(place, mariadb):
     path = place / "weir.json"
     mariadb.rows("CREATE TABLE communications (id CHAR(35) PRIMARY KEY, "

@@ -131,6 +131,8 @@ def follow(args, target, from_end=False):
         if events or args.once or time.monotonic() - committed >= COMMIT_S:
             lines.commit(target.carried())
             committed = time.monotonic()
+        if not events and args.once and lines.place is None:
+            raise Away("nothing more can be read")      # it was said why
         if not events and (args.once or stop.wait(POLL_S)):
             break
 
