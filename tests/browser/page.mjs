@@ -258,6 +258,30 @@ cases.hostile = async () => {
   }
 };
 
+cases.live = async () => {
+  const page = await open(browser, weir.url + "#/sessions?tail=1");
+  await says(page, "#link", "Live");
+  await mail(weir.smtp, { from: "<live-now@example.org>" });
+  await says(page, ".sessions tbody tr", "live-now@example.org");
+  await page.click(".sessions tbody a");
+  await says(page, "#view", "MAIL FROM:<live-now@example.org>");
+  await view(page, "#/");
+  await page.waitForFunction(() => /\d/.test(document.querySelector(
+    ".tile[data-key=rate] .value").textContent));
+  await quiet(page);
+};
+
+cases.group = async () => {
+  const page = await open(browser, weir.url + "#/mx");
+  await page.click("#view tbody a");
+  await page.waitForFunction((g) => document.getElementById("title")
+    .textContent === g, weir.group);
+  for (const text of ["127.0.0.1", "Why it refuses", "mailbox",
+    "What changed"])
+    await says(page, "#view", text);
+  await quiet(page);
+};
+
 cases.empty = async () => {
   const page = await open(browser, weir.empty);
   await says(page, "#view", "No policy is configured");

@@ -4,7 +4,7 @@
 import { get } from './api.js';
 import { el, wire } from './dom.js';
 import { bytes, count, time } from './format.js';
-import { live } from './live.js';
+import { haveStatus, live } from './live.js';
 import { card, empty, notice, table } from './widgets.js';
 
 function shownValue(v) {
@@ -63,8 +63,7 @@ export const config = {
 	every: 30,
 	all: false,
 	async load() {
-		if (live.status === null)
-			live.status = await get('api/v1/status');
+		await haveStatus();
 		try {
 			return await get('api/v1/config');
 		} catch (error) {

@@ -98,6 +98,11 @@ export async function pollStatus() {
 	}
 }
 
+/* Whoever draws it first asks for it, too. */
+export async function haveStatus() {
+	live.status ??= await get('api/v1/status');
+}
+
 /* ------------------------------------------------------------------ stream */
 
 function onEvent(type, data) {

@@ -7,7 +7,7 @@ import * as charts from './charts.js';
 import { el } from './dom.js';
 import { bytes, count, duration, perSecond, plural, share,
 	time } from './format.js';
-import { live, rate } from './live.js';
+import { haveStatus, live, rate } from './live.js';
 import { grouped } from './mx.js';
 import { badge, card, choice, empty, facts, meter, notice, quantiles, state, table,
 	tile, toGroup } from './widgets.js';
@@ -232,17 +232,13 @@ export const overview = {
 	every: 10,
 	async load(route, old) {
 		const minutes = Number(route.query.get('minutes')) || 60;
-		if (live.status === null)
-			live.status = await get('api/v1/status');
-		try {
-			return { series: await loadSeries(minutes,
-				old?.series) };
-		} catch (error) {
-			if (error.status !== 0 && error.status !== 401)
-				return { series: { minutes,
-					error: error.message } };
-			throw error;
-		}
+		const [series] = await Promise.all([
+			loadSeries(minutes, old?.series).catch((error) => {
+				if (error.status === 0 || error.status === 401)
+					throw error;
+				return { minutes, error: error.message };
+			}), haveStatus()]);
+		return { series };
 	},
 	draw({ series }) {
 		const s = live.status;

@@ -92,7 +92,7 @@ function reportCard(report) {
 				wire(text, 'span')))) : null,
 		table({ label: 'Refusals by sender, MX group and code',
 			spec: 'dense', columns: [{ name: 'Sender',
-				spec: 'full' }, { name: 'MX group', spec: 'name' }, { name: 'Code' },
+				spec: 'full' }, { name: 'MX group', spec: 'name' }, { name: 'Code', spec: 'whole' },
 				{ name: 'Category' }, { name: 'Times',
 					num: true }, { name: 'Recipients',
 					num: true, spec: 'more' }, { name: 'Last',
