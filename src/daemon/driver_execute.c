@@ -147,7 +147,11 @@ execute_record(struct driver *d, const struct session_action *a)
 	if (f->type == FACT_TRANSACTION && f->u.transaction.data_reply_us > 0)
 		histogram_add(&d->worker->metrics->data_reply_us,
 		    f->u.transaction.data_reply_us);
-	if (d->record != NULL)
+	if (d->record != NULL && f->type == FACT_TRANSACTION)
+		driver_record_transaction(d, f);
+	else if (d->record != NULL && f->type == FACT_CLOSE)
+		driver_record_close(d, f);
+	else if (d->record != NULL)
 		record_session_fact(d->record, f);
 }
 

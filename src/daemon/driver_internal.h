@@ -39,6 +39,7 @@ struct driver {
 	struct leg *up, *parked;	/* in use; set aside, or NULL */
 	struct mx_view *view;		/* what was measured before, for
 					   CONNECT */
+	uint32_t min_rtt_us;		/* to the MX; 0: not known */
 	struct policy_member *member;
 	struct record_session *record;
 	struct spool *spool;
@@ -103,6 +104,8 @@ enum mx_result driver_measure_failed(int error);
 void driver_measure_begin(struct leg *leg);
 void driver_measure(struct leg *leg, const struct session_action *a);
 void driver_measure_end(struct leg *leg);
+void driver_record_transaction(struct driver *d, const struct fact *f);
+void driver_record_close(struct driver *d, const struct fact *f);
 
 /* driver_verify.c */
 void driver_start_tls(struct driver *d, const struct session_action *a);

@@ -81,6 +81,9 @@ driver_measure(struct leg *leg, const struct session_action *a)
 		    now_us(leg));
 		return;
 	}
+	m->min_rtt_us = stream_min_rtt_us(leg->stream);
+	if (m->min_rtt_us != 0)
+		leg->driver->min_rtt_us = m->min_rtt_us;
 	if (m->source.family == ADDR_NONE)
 		m->source = leg->local;
 	if (h == NULL || m->source.family == ADDR_NONE)
@@ -90,8 +93,31 @@ driver_measure(struct leg *leg, const struct session_action *a)
 		mx_health_group(h, &m->destination, group, m->now_us);
 		m->group = group;
 	}
-	m->min_rtt_us = stream_min_rtt_us(leg->stream);
 	mx_health_learn(h, m);
+}
+
+/* What the session cannot know of its facts. */
+void
+driver_record_transaction(struct driver *d, const struct fact *f)
+{
+	struct mx_health *h = d->worker->shared->mx;
+	struct fact copy = *f;
+	char group[MX_GROUP_MAX];
+
+	if (f->u.transaction.remote.family != ADDR_NONE) {
+		mx_health_group(h, &f->u.transaction.remote, group, f->now_us);
+		copy.u.transaction.mx_group = group;
+	}
+	record_session_fact(d->record, &copy);
+}
+
+void
+driver_record_close(struct driver *d, const struct fact *f)
+{
+	struct fact copy = *f;
+
+	copy.u.close.min_rtt_us = d->min_rtt_us;
+	record_session_fact(d->record, &copy);
 }
 
 void

@@ -120,7 +120,7 @@ string(struct pipe *p, const char **value)
 {
 	struct span s = { NULL, 0 };
 
-	if (!p->reading)
+	if (!p->reading && *value != NULL)
 		s = span_str(*value);
 	bytes(p, &s, RECORD_CHUNK_SPAN_MAX);
 	if (p->reading)
@@ -266,6 +266,7 @@ fields_recipient(struct pipe *p, struct fact *f)
 	span(p, &f->u.recipient.enhanced);
 	span(p, &f->u.recipient.text);
 	number(p, &f->u.recipient.latency_us);
+	string(p, &f->u.recipient.category);
 }
 
 static void
@@ -290,6 +291,11 @@ fields_transaction(struct pipe *p, struct fact *f)
 	flag(p, &f->u.transaction.held);
 	address(p, &f->u.transaction.local);
 	address(p, &f->u.transaction.remote);
+	string(p, &f->u.transaction.mx_group);
+	string(p, &f->u.transaction.category);
+	number(p, &f->u.transaction.mail_us);
+	number(p, &f->u.transaction.rcpt_us);
+	number(p, &f->u.transaction.body_us);
 }
 
 static void
@@ -323,6 +329,9 @@ fields_close(struct pipe *p, struct fact *f)
 	number(p, &f->u.close.client_bytes);
 	number(p, &f->u.close.upstream_bytes);
 	pass(p, &f->u.close.elapse_ms, sizeof(f->u.close.elapse_ms));
+	number(p, &f->u.close.ehlo_us);
+	number(p, &f->u.close.quit_us);
+	count(p, &f->u.close.min_rtt_us);
 }
 
 static void
@@ -352,6 +361,10 @@ fields(struct pipe *p, struct fact *f, bool *of_first)
 		number(p, &f->u.upstream.connect_us);
 		string(p, &f->u.upstream.error);
 		string(p, &f->u.upstream.reused);
+		break;
+	case FACT_GREETING:
+		span(p, &f->u.greeting.name);
+		number(p, &f->u.greeting.took_us);
 		break;
 	case FACT_TLS:
 		fields_tls(p, f);

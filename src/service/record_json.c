@@ -74,6 +74,14 @@ number(struct record_json *j, const char *name, uint64_t value)
 	record_text_number(&j->out, value);
 }
 
+/* One that was taken. */
+static void
+time_us(struct record_json *j, const char *name, uint64_t us)
+{
+	if (us != 0)
+		number(j, name, us);
+}
+
 static void
 flag(struct record_json *j, const char *name, bool value)
 {
@@ -182,6 +190,7 @@ fact_recipient(struct record_json *j, const struct fact *f)
 	    f->u.recipient.text);
 	if (f->u.recipient.latency_us != 0)
 		number(j, "latency_us", f->u.recipient.latency_us);
+	string(j, "category", f->u.recipient.category);
 }
 
 static void
@@ -209,6 +218,11 @@ fact_transaction(struct record_json *j, const struct fact *f)
 	flag(j, "held", f->u.transaction.held);
 	address(j, "source", &f->u.transaction.local);
 	address(j, "upstream", &f->u.transaction.remote);
+	string(j, "mx_group", f->u.transaction.mx_group);
+	string(j, "category", f->u.transaction.category);
+	time_us(j, "mail_us", f->u.transaction.mail_us);
+	time_us(j, "rcpt_us", f->u.transaction.rcpt_us);
+	time_us(j, "body_us", f->u.transaction.body_us);
 }
 
 static void
@@ -292,13 +306,17 @@ fact_close(struct record_json *j, const struct fact *f)
 	number(j, "upstream_bytes", f->u.close.upstream_bytes);
 	key(j, "elapse_ms");
 	buf_printf(&j->out, "%" PRId64, f->u.close.elapse_ms);
+	time_us(j, "ehlo_us", f->u.close.ehlo_us);
+	time_us(j, "quit_us", f->u.close.quit_us);
+	time_us(j, "min_rtt_us", f->u.close.min_rtt_us);
 }
 
 static void
 fact(struct record_json *j, const struct fact *f)
 {
 	static const char *const names[] = {
-		"open", "process", "line", "upstream", "tls", "tls_result",
+		"open", "process", "line", "upstream", "greeting", "tls",
+		"tls_result",
 		"recipient", "transaction", "decision", "rehomed",
 		"annotation", "close",
 	};
@@ -325,6 +343,11 @@ fact(struct record_json *j, const struct fact *f)
 		number(j, "connect_us", f->u.upstream.connect_us);
 		string(j, "error", f->u.upstream.error);
 		string(j, "reused", f->u.upstream.reused);
+		break;
+	case FACT_GREETING:
+		if (f->u.greeting.name.len > 0)
+			span(j, "name", f->u.greeting.name);
+		time_us(j, "greeting_us", f->u.greeting.took_us);
 		break;
 	case FACT_TLS:
 		fact_tls(j, f);

@@ -35,6 +35,7 @@ parts[] = {
 	    "destination_port, source_address AS source, source_port, "
 	    "upstream_address AS upstream, upstream_port, upstream_reused, "
 	    "connect_error, "
+	    "mx_name, "
 	    "listener, mail_from AS sender, mail_to AS recipients_text, "
 	    "outcome, code, cause, transactions AS transaction_count, "
 	    "duration_us / 1000.0 AS duration_ms, client_bytes, "
@@ -43,8 +44,8 @@ parts[] = {
 	    "process_cgroup AS cgroup, process_command AS command "
 	    "FROM sessions WHERE id = ?1 AND process_uid IS NOT NULL" },
 	{ "timings", '{', "SELECT connect_us, client_tls_handshake_us, "
-	    "upstream_tls_handshake_us, duration_us FROM sessions "
-	    "WHERE id = ?1" },
+	    "upstream_tls_handshake_us, duration_us, greeting_us, ehlo_us, "
+	    "quit_us, min_rtt_us FROM sessions WHERE id = ?1" },
 	{ "tls", '{', "SELECT upstream_tls_version AS version, "
 	    "upstream_tls_cipher AS cipher, upstream_tls_bits AS bits, "
 	    "upstream_tls_verified AS \"verified?\", "
@@ -81,10 +82,12 @@ parts[] = {
 	    "decided_by, recipients, accepted, size, code, enhanced, reply, "
 	    "data_us, reply_us, duration_us, held AS \"held?\", rewritten, "
 	    "source_address AS source, upstream_address AS upstream, "
-	    "upstream_port FROM transactions WHERE session_id = ?1 ORDER BY id" },
+	    "upstream_port, mx_group, category, mail_us, rcpt_us, body_us "
+	    "FROM transactions WHERE session_id = ?1 ORDER BY id" },
 	{ "recipients", '[', "SELECT transaction_id, number, address, "
 	    "accepted AS \"accepted?\", decided_by, code, enhanced, reply, "
-	    "latency_us, rewritten FROM recipients WHERE session_id = ?1 "
+	    "latency_us, category, rewritten "
+	    "FROM recipients WHERE session_id = ?1 "
 	    "ORDER BY transaction_id, number" },
 	{ "decisions", '[', "SELECT number, transaction_id, occurred_at, "
 	    "policy, version, phase, recipient, action, result, code, "

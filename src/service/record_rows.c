@@ -32,7 +32,9 @@
 	COLUMN(cause) COLUMN(client_bytes) COLUMN(upstream_bytes) \
 	COLUMN(elapse_ms) \
 	COLUMN(process_uid) COLUMN(process_pid) COLUMN(process_cgroup) \
-	COLUMN(process_command) COLUMN(upstream_reused)
+	COLUMN(process_command) COLUMN(upstream_reused) \
+	COLUMN(mx_name) COLUMN(greeting_us) COLUMN(ehlo_us) COLUMN(quit_us) \
+	COLUMN(min_rtt_us)
 #define NAME(name) "," #name
 #define VALUE(name) ",?"
 #define UPDATE(name) #name "=coalesce(excluded." #name "," #name "),"
@@ -49,12 +51,14 @@ static const char *const sql[] = {
 	    "INSERT OR REPLACE INTO transactions(session_id,id,occurred_at,"
 	    "sender,outcome,decided_by,recipients,accepted,size,code,enhanced,"
 	    "reply,data_us,reply_us,duration_us,held,rewritten,"
-	    "source_address,upstream_address,upstream_port) "
-	    "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+	    "source_address,upstream_address,upstream_port,"
+	    "mx_group,category,mail_us,rcpt_us,body_us) "
+	    "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 	[RECORD_ROWS_RECIPIENT] =
 	    "INSERT OR REPLACE INTO recipients(session_id,transaction_id,"
 	    "number,address,accepted,decided_by,code,enhanced,reply,"
-	    "latency_us,rewritten) VALUES(?,?,?,?,?,?,?,?,?,?,?)",
+	    "latency_us,category,rewritten) "
+	    "VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
 	/* so that each row has the one that it belongs to, at any time */
 	[RECORD_ROWS_OPEN_TRANSACTION] =
 	    "INSERT OR IGNORE INTO transactions(session_id,id,occurred_at) "
@@ -163,6 +167,14 @@ write_transaction(struct record_rows *rows)
 		record_bind_null(&b);
 	record_bind_ip(&b, &f->u.transaction.local);
 	record_bind_addr(&b, &f->u.transaction.remote);
+	record_bind_string(&b, f->u.transaction.mx_group);
+	record_bind_string(&b, f->u.transaction.category);
+	record_bind_int_or_null(&b, f->u.transaction.mail_us != 0,
+	    f->u.transaction.mail_us);
+	record_bind_int_or_null(&b, f->u.transaction.rcpt_us != 0,
+	    f->u.transaction.rcpt_us);
+	record_bind_int_or_null(&b, f->u.transaction.body_us != 0,
+	    f->u.transaction.body_us);
 	return record_bind_run(&b);
 }
 
@@ -185,6 +197,7 @@ write_recipient(struct record_rows *rows)
 	record_bind_text_or_null(&b, f->u.recipient.text);
 	record_bind_int_or_null(&b, f->u.recipient.latency_us != 0,
 	    f->u.recipient.latency_us);
+	record_bind_string(&b, f->u.recipient.category);
 	if (f->u.recipient.is_rewritten)
 		record_bind_text(&b, f->u.recipient.rewritten);
 	return record_bind_run(&b);

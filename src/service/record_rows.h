@@ -42,10 +42,11 @@ int record_rows_write(struct record_rows *rows,
 
 /* What one chunk knows of its session: the facts point into the chunk. */
 struct record_rows_about {
-	struct fact open, process, upstream, tls[2], close;
+	struct fact open, process, upstream, greeting, tls[2], close;
 	/* of which there was something, but not its end; "": none */
 	char open_transaction[ULID_TEXT_LEN + 1];
-	bool has_open, has_process, has_upstream, has_tls[2], has_close, has_sender;
+	bool has_open, has_process, has_upstream, has_greeting, has_tls[2];
+	bool has_close, has_sender;
 	struct span sender;
 	int64_t certificate[2];		/* likewise; 0: none */
 };

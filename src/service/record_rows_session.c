@@ -100,6 +100,27 @@ bind_process(struct record_bind *b, const struct record_rows_about *a)
 	record_bind_string(b, a->has_process ? p->command : NULL);
 }
 
+static void
+bind_us(struct record_bind *b, bool known, uint64_t us)
+{
+	record_bind_int_or_null(b, known && us != 0, us);
+}
+
+static void
+bind_measures(struct record_bind *b, const struct record_rows_about *a)
+{
+	const struct fact *g = &a->greeting, *c = &a->close;
+
+	if (a->has_greeting)
+		record_bind_text_or_null(b, g->u.greeting.name);
+	else
+		record_bind_null(b);
+	bind_us(b, a->has_greeting, g->u.greeting.took_us);
+	bind_us(b, a->has_close, c->u.close.ehlo_us);
+	bind_us(b, a->has_close, c->u.close.quit_us);
+	bind_us(b, a->has_close, c->u.close.min_rtt_us);
+}
+
 int
 record_rows_session(struct record_rows *rows, const struct record_chunk *chunk,
     const struct record_rows_about *a)
@@ -129,6 +150,7 @@ record_rows_session(struct record_rows *rows, const struct record_chunk *chunk,
 	bind_process(&b, a);
 	record_bind_string(&b, a->has_upstream ?
 	    a->upstream.u.upstream.reused : NULL);
+	bind_measures(&b, a);
 	record_bind_text_or_null(&b, buf_span(&rows->mail_to));
 	return record_bind_run(&b);
 }
@@ -152,6 +174,10 @@ record_rows_collect(struct record_rows *rows, struct record_rows_about *a)
 	case FACT_UPSTREAM:
 		a->upstream = *f;
 		a->has_upstream = true;
+		break;
+	case FACT_GREETING:
+		a->greeting = *f;
+		a->has_greeting = true;
 		break;
 	case FACT_TLS:
 		if (f->u.tls.rehoming)

@@ -368,9 +368,36 @@ static const char version_4_operations[] =
 "	result TEXT		-- ok, or what was wrong\n"
 ");\n";
 
+static const char version_4_measures[] =
+"ALTER TABLE sessions ADD COLUMN\n"
+"	mx_name TEXT		/* how the MX greets */;\n"
+"ALTER TABLE sessions ADD COLUMN\n"
+"	greeting_us INTEGER	/* connection to greeting; NULL: none, or that of\n"
+"		the session that had the connection before */;\n"
+"ALTER TABLE sessions ADD COLUMN\n"
+"	ehlo_us INTEGER		/* the first EHLO to its reply */;\n"
+"ALTER TABLE sessions ADD COLUMN\n"
+"	quit_us INTEGER		/* QUIT to its reply */;\n"
+"ALTER TABLE sessions ADD COLUMN\n"
+"	min_rtt_us INTEGER	/* the network's part of all of these */;\n"
+"ALTER TABLE transactions ADD COLUMN\n"
+"	mx_group TEXT		/* the domain that the MX greets with, or its\n"
+"		network; NULL: none was told MAIL */;\n"
+"ALTER TABLE transactions ADD COLUMN\n"
+"	category TEXT		/* of the MX's refusal; NULL: it is none */;\n"
+"ALTER TABLE transactions ADD COLUMN\n"
+"	mail_us INTEGER		/* MAIL to its reply */;\n"
+"ALTER TABLE transactions ADD COLUMN\n"
+"	rcpt_us INTEGER		/* the slowest RCPT to its reply */;\n"
+"ALTER TABLE transactions ADD COLUMN\n"
+"	body_us INTEGER		/* 354, or the first BDAT, to the last octet */;\n"
+"ALTER TABLE recipients ADD COLUMN\n"
+"	category TEXT		/* of the MX's refusal; NULL: it is none */;\n";
+
 static const char *const version_4[] = {
 	version_4_runs,
 	version_4_mx_minutes,
+	version_4_measures,
 	version_4_search,
 	version_4_operations,
 };

@@ -73,6 +73,7 @@ static void
 quit_reply(struct session *s, struct pending *p, const struct mx_reply *reply)
 {
 	session_measure_quit(s, reply->took_us);
+	s->quit_us = reply->took_us;
 	session_reply_raw(s, p, reply->raw);
 	p->reply_is_mx = true;
 	p->close_after = true;

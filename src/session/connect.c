@@ -207,6 +207,20 @@ session_connect_deadline_us(const struct session *s)
 	return waits ? s->greet_at_us : UINT64_MAX;
 }
 
+/* reply: NULL for one that was found. Of those that are built for one
+ * transaction FACT_REHOMED tells. */
+static void
+connect_greeting_fact(struct session *s, const struct mx_reply *reply)
+{
+	struct fact *f;
+
+	if (!s->record || s->rehome != NULL)
+		return;
+	f = session_fact(s, FACT_GREETING);
+	f->u.greeting.name = session_keep(s, buf_span(&s->up->name));
+	f->u.greeting.took_us = reply != NULL ? reply->took_us : 0;
+}
+
 void
 session_connected(struct session *s, const struct session_event *ev)
 {
@@ -340,6 +354,7 @@ session_connect_reused(struct session *s, struct session_kept *k)
 	f->u.upstream.error = "";
 	f->u.upstream.reused = (const char *)session_keep(s,
 	    span_of(k->last.text, sizeof(k->last.text))).data;
+	connect_greeting_fact(s, NULL);
 	connect_notify(s, &greeting, "");
 	buf_append(&s->greeting, greeting.raw);
 }
@@ -356,6 +371,7 @@ session_greeting(struct session *s, const struct mx_reply *reply)
 		buf_append(&s->up->name, span_take(span_take(reply->text,
 		    span_find(reply->text, ' ')), NAME_MAX_BYTES));
 	session_measure_greeting(s, &r);
+	connect_greeting_fact(s, reply);
 	if (reply->code / 100 != 2)
 		session_measure_refused(s, &r, MX_PHASE_GREETING, 0);
 	session_verify_greeting(s);

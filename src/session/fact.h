@@ -27,6 +27,8 @@ enum fact_type {
 	FACT_PROCESS,		/* who sends is known */
 	FACT_LINE,
 	FACT_UPSTREAM,		/* the MX connection stands, or failed */
+	FACT_GREETING,		/* the MX has greeted, now or, where the
+				   connection is reused, then */
 	FACT_TLS,
 	FACT_TLS_RESULT,	/* how securing the MX came out, for reports */
 	FACT_RECIPIENT,		/* an RCPT was settled */
@@ -69,6 +71,10 @@ struct fact {
 						   before; "": none */
 		} upstream;
 		struct {
+			struct span name;	/* the MX's own; empty: none */
+			uint64_t took_us;	/* 0: it was then */
+		} greeting;
+		struct {
 			enum policy_leg leg;
 			const char *version, *cipher;
 			unsigned bits;
@@ -101,6 +107,7 @@ struct fact {
 			unsigned code;
 			struct span enhanced, text;
 			uint64_t latency_us;	/* of the MX's reply; 0: none */
+			const char *category;	/* of the MX's refusal; "" */
 		} recipient;
 		struct {
 			const char *transaction_id;
@@ -121,6 +128,11 @@ struct fact {
 			struct addr local, remote;	/* of the connection
 						   where MAIL went; NONE: it
 						   went nowhere */
+			const char *mx_group;	/* of that connection; "": to be
+						   added by the executor */
+			const char *category;	/* of the MX's refusal; "" */
+			uint64_t mail_us, rcpt_us, body_us;	/* as in
+						   mx/sample.h; 0: none */
 		} transaction;
 		struct {
 			const char *policy, *version;
@@ -161,6 +173,10 @@ struct fact {
 			uint64_t upstream_bytes;	/* from the MX */
 			int64_t elapse_ms;	/* connect to the first 354;
 					-1: never connected, -2: no 354 */
+			uint64_t ehlo_us, quit_us;	/* of the MX's replies;
+						   0: none */
+			uint32_t min_rtt_us;	/* 0: to be added by the
+						   executor, if it is known */
 		} close;
 	} u;
 };

@@ -131,4 +131,6 @@ session_fact_close(struct session *s)
 	f->u.close.client_bytes = s->client_bytes;
 	f->u.close.upstream_bytes = s->upstream_bytes;
 	f->u.close.elapse_ms = s->elapse_ms;
+	f->u.close.ehlo_us = s->ehlo_us;
+	f->u.close.quit_us = s->quit_us;
 }

@@ -347,6 +347,7 @@ struct session {
 	/* For the record. */
 	uint64_t client_bytes, upstream_bytes;
 	int64_t elapse_ms;
+	uint64_t ehlo_us, quit_us;	/* of the first and last connection */
 };
 
 /* session.c */

@@ -46,6 +46,12 @@ session_phase(struct transaction *t, enum mx_phase phase, uint64_t us)
 		*slot = us;
 }
 
+uint64_t
+session_phase_of(const struct transaction *t, enum mx_phase phase)
+{
+	return t->measured.phase_us[phase - MX_PHASE_MAIL];
+}
+
 void
 session_phases_forget(struct transaction *t)
 {

@@ -52,6 +52,8 @@ void session_phase_of_connection(struct upstream *up, enum mx_phase phase,
 /* That of a transaction; of several RCPT the slowest counts. */
 void session_phase(struct transaction *t, enum mx_phase phase, uint64_t us);
 
+uint64_t session_phase_of(const struct transaction *t, enum mx_phase phase);
+
 /* It is on another connection now. */
 void session_phases_forget(struct transaction *t);
 

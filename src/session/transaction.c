@@ -157,6 +157,21 @@ session_recipient_fact(struct session *s, struct pending *p, bool accepted,
 	if (r.n_lines > 0)
 		f->u.recipient.text = r.lines[0];
 	f->u.recipient.latency_us = reply != NULL ? reply->latency_us : 0;
+	f->u.recipient.category = reply == NULL || accepted ? "" :
+	    mx_category_name(session_measure_category(s, &r, MX_PHASE_RCPT));
+}
+
+/* What the MX's refusal of it is about, by name; "": it is none. */
+static const char *
+transaction_category(const struct session *s, const struct transaction *t,
+    enum policy_outcome outcome, const struct policy_reply *r)
+{
+	if ((outcome != POLICY_OUTCOME_DEFERRED &&
+	    outcome != POLICY_OUTCOME_REJECTED) ||
+	    strcmp(t->decided_by, "mx") != 0)
+		return "";
+	return mx_category_name(session_measure_category(s, r,
+	    t->measured.answered));
 }
 
 static void
@@ -190,6 +205,11 @@ transaction_fact(struct session *s, const struct transaction *t,
 	f->u.transaction.local = t->local;
 	f->u.transaction.remote = t->remote;
 	f->u.transaction.held = session_content_was_held(t->content);
+	f->u.transaction.mx_group = "";
+	f->u.transaction.category = transaction_category(s, t, outcome, r);
+	f->u.transaction.mail_us = session_phase_of(t, MX_PHASE_MAIL);
+	f->u.transaction.rcpt_us = session_phase_of(t, MX_PHASE_RCPT);
+	f->u.transaction.body_us = session_phase_of(t, MX_PHASE_BODY);
 }
 
 static void

@@ -279,6 +279,8 @@ upstream_dispatch(struct session *s, struct expected *e,
 	case EXPECT_EHLO:
 		session_phase_of_connection(s->up, MX_PHASE_EHLO,
 		    reply->took_us);
+		if (s->ehlo_us == 0)
+			s->ehlo_us = reply->took_us;
 		if (p == NULL)
 			session_ehlo_again_reply(s, reply);
 		else

@@ -308,6 +308,10 @@ tell_fact_transaction(struct buf *out, const struct fact *f)
 	tell_span(out, "text", f->u.transaction.text);
 	tell_num(out, "held", f->u.transaction.held);
 	tell_num(out, "data_seen", f->u.transaction.data_us != 0);
+	tell_str(out, "category", f->u.transaction.category);
+	tell_num(out, "mail_us", f->u.transaction.mail_us);
+	tell_num(out, "rcpt_us", f->u.transaction.rcpt_us);
+	tell_num(out, "body_us", f->u.transaction.body_us);
 }
 
 static void
@@ -322,6 +326,7 @@ tell_fact_recipient(struct buf *out, const struct fact *f)
 	tell_num(out, "code", f->u.recipient.code);
 	tell_span(out, "enhanced", f->u.recipient.enhanced);
 	tell_span(out, "text", f->u.recipient.text);
+	tell_str(out, "category", f->u.recipient.category);
 }
 
 static void
@@ -376,6 +381,11 @@ tell_fact(struct buf *out, const struct fact *f)
 	case FACT_PROCESS:
 		buf_append_str(out, "process\n");
 		tell_process(out, &f->u.process);
+		return;
+	case FACT_GREETING:
+		buf_append_str(out, "greeting\n");
+		tell_span(out, "name", f->u.greeting.name);
+		tell_num(out, "took_us", f->u.greeting.took_us);
 		return;
 	case FACT_UPSTREAM:
 		buf_append_str(out, "upstream\n");

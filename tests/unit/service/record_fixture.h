@@ -154,6 +154,10 @@ put_upstream(struct record_session *s, uint64_t now_us)
 	f.u.upstream.connect_us = 1500;
 	f.u.upstream.error = f.u.upstream.reused = "";
 	record_session_fact(s, &f);
+	f = (struct fact){ .type = FACT_GREETING, .now_us = now_us + 51 };
+	f.u.greeting.name = SPAN("mx.example.net");
+	f.u.greeting.took_us = 51;
+	record_session_fact(s, &f);
 }
 
 static inline void
@@ -225,6 +229,7 @@ put_recipient(struct record_session *s, uint64_t now_us, const char *id,
 	f.u.recipient.enhanced = accepted ? SPAN("2.1.5") : SPAN("5.1.1");
 	f.u.recipient.text = accepted ? SPAN("Ok") : SPAN("User unknown");
 	f.u.recipient.latency_us = accepted ? 321 : 0;
+	f.u.recipient.category = accepted ? "" : "mailbox";
 	record_session_fact(s, &f);
 }
 
@@ -249,6 +254,12 @@ put_transaction(struct record_session *s, uint64_t now_us, const char *id,
 	f.u.transaction.end_us = now_us;
 	f.u.transaction.reply_us = 3000;
 	f.u.transaction.held = true;
+	f.u.transaction.mx_group = "example.net";
+	f.u.transaction.category = outcome == POLICY_OUTCOME_DELIVERED ? "" :
+	    "content";
+	f.u.transaction.mail_us = 61;
+	f.u.transaction.rcpt_us = 62;
+	f.u.transaction.body_us = 63;
 	f.u.transaction.local = address("203.0.113.10:50000");
 	f.u.transaction.remote = address("198.51.100.9:25");
 	record_session_fact(s, &f);
@@ -296,6 +307,9 @@ put_close(struct record_session *s, uint64_t now_us)
 	f.u.close.client_bytes = 2000;
 	f.u.close.upstream_bytes = 700;
 	f.u.close.elapse_ms = 42;
+	f.u.close.ehlo_us = 71;
+	f.u.close.quit_us = 72;
+	f.u.close.min_rtt_us = 73;
 	record_session_fact(s, &f);
 }
 

@@ -311,7 +311,17 @@ list_and_show(void **state)
 		    ".recipients[0].accepted == true and "
 		    ".decisions[0].annotations == [[\"spam\\\"\", \"1\"]] and "
 		    ".tls.cipher == \"AES-256-GCM\" and .client_tls == null "
-		    "and .timings.connect_us == 1500 and .process.uid == 1001 "
+		    "and .timings.connect_us == 1500 and "
+		    ".timings.greeting_us == 51 and .timings.ehlo_us == 71 and "
+		    ".timings.quit_us == 72 and .timings.min_rtt_us == 73 and "
+		    ".mx_name == \"mx.example.net\" and "
+		    ".transactions[0].mx_group == \"example.net\" and "
+		    ".transactions[0].category == null and "
+		    ".transactions[0].mail_us == 61 and "
+		    ".transactions[0].rcpt_us == 62 and "
+		    ".transactions[0].body_us == 63 and "
+		    ".recipients[1].category == \"mailbox\" and "
+		    ".process.uid == 1001 "
 		    "and .process.cgroup == \"/a\\\\xff.service\"");
 		for (i = 0; i < ARRAY_LEN(bad_ids); i++) {
 			buf_clear(&out);
@@ -362,11 +372,11 @@ json_lines(void **state)
 	snprintf(command, sizeof(command), "python3 -c 'import json, sys\n"
 	    "n = [json.loads(l) for l in open(sys.argv[1], \"rb\")]\n"
 	    "m = [json.loads(l) for l in open(sys.argv[2], \"rb\")]\n"
-	    "assert len(m) == 36, len(m)\n"
-	    "assert len(n) == 72 + 258, len(n)\n"
+	    "assert len(m) == 37, len(m)\n"
+	    "assert len(n) == 74 + 258, len(n)\n"
 	    "assert all(x[\"time\"] and x[\"session\"] for x in n)\n"
 	    "assert [x[\"event\"] for x in m if x[\"event\"] != \"line\"] == "
-	    "\"open process upstream tls tls_result recipient decision rehomed "
+	    "\"open process upstream greeting tls tls_result recipient decision rehomed "
 	    "recipient transaction close\".split()\n' %s %s", moved, f->json);
 	assert_int_equal(system(command), 0);
 	fixture_free(f);

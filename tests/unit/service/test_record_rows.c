@@ -112,6 +112,14 @@ every_column(void **state)
 		{ "SELECT process_uid || ' ' || process_pid || ' ' || "
 		    "process_cgroup || ' ' || process_command FROM sessions",
 		    "1001 4711 /a\\xff.service php-fpm: pool \"a\"" },
+		{ "SELECT mx_name || ' ' || greeting_us || ' ' || ehlo_us || "
+		    "' ' || quit_us || ' ' || min_rtt_us FROM sessions",
+		    "mx.example.net 51 71 72 73" },
+		{ "SELECT mx_group || ' ' || coalesce(category, '-') || ' ' || "
+		    "mail_us || ' ' || rcpt_us || ' ' || body_us "
+		    "FROM transactions", "example.net - 61 62 63" },
+		{ "SELECT group_concat(coalesce(category, '-'), ' ') "
+		    "FROM recipients", "- mailbox" },
 		{ "PRAGMA journal_mode", "wal" },
 		{ "PRAGMA foreign_key_check", "(none)" },
 		{ "SELECT count(*) > 0 FROM sqlite_master WHERE name = "
