@@ -13,7 +13,6 @@
 #define SHARD_DOMAINS (MX_DOMAINS / MX_DOMAINS_SHARDS)
 
 struct domain {
-	uint64_t hash;
 	char name[MX_DOMAINS_NAME_MAX];
 	size_t len;			/* of name */
 	struct mx_series series;
@@ -22,6 +21,7 @@ struct domain {
 struct shard {
 	pthread_mutex_t lock;
 	struct domain *all[SHARD_DOMAINS + 1];	/* the last: the others */
+	uint64_t hashes[SHARD_DOMAINS];
 	size_t n;				/* without the others */
 };
 
@@ -30,13 +30,12 @@ struct mx_domains {
 };
 
 static struct domain *
-domain_new(struct span name, uint64_t hash)
+domain_new(struct span name)
 {
 	struct domain *m = malloc(sizeof(*m));
 
 	if (m == NULL)
 		return NULL;
-	m->hash = hash;
 	m->len = name.len;
 	memcpy(m->name, name.data, name.len);
 	m->name[name.len] = '\0';
@@ -85,7 +84,7 @@ static struct domain *
 find(struct shard *s, struct span name, uint64_t hash)
 {
 	for (size_t i = 0; i < s->n; i++)
-		if (s->all[i]->hash == hash && span_eq(name,
+		if (s->hashes[i] == hash && span_eq(name,
 		    span_of(s->all[i]->name, s->all[i]->len)))
 			return s->all[i];
 	return NULL;
@@ -126,7 +125,7 @@ static struct domain *
 others(struct shard *s)
 {
 	if (s->all[SHARD_DOMAINS] == NULL)
-		s->all[SHARD_DOMAINS] = domain_new(SPAN(MX_DOMAINS_OTHER), 0);
+		s->all[SHARD_DOMAINS] = domain_new(SPAN(MX_DOMAINS_OTHER));
 	return s->all[SHARD_DOMAINS];
 }
 
@@ -142,11 +141,12 @@ get(struct shard *s, struct span name, uint64_t hash)
 		at = place_to_take(s);
 	if (at < 0 || name.len >= MX_DOMAINS_NAME_MAX)
 		return others(s);
-	m = domain_new(name, hash);
+	m = domain_new(name);
 	if (m == NULL)
 		return NULL;
 	domain_free(s->all[at]);
 	s->all[at] = m;
+	s->hashes[at] = hash;
 	if (s->n < SHARD_DOMAINS)
 		s->n++;
 	return m;
