@@ -80,6 +80,49 @@ print_tls(const struct ctl *ctl, struct buf *out, const char *label,
 	report_end(ctl, out);
 }
 
+/* "connect 54 us, greeting 1.2 ms": whatever was measured. */
+static void
+print_timings(const struct ctl *ctl, struct buf *out, const json_t *timings)
+{
+	static const char unit[] = "_us";
+	const char *name, *comma = "";
+	json_t *value;
+
+	report_begin(ctl, out, "Times");
+	json_object_foreach((json_t *)(uintptr_t)timings, name, value) {
+		struct span label = span_str(name);
+
+		if (!json_is_number(value) || label.len <= strlen(unit) ||
+		    strcmp(name + label.len - strlen(unit), unit) != 0)
+			continue;
+		buf_append_str(out, comma);
+		text_show(out, span_take(label, label.len - strlen(unit)),
+		    ctl->terminal.utf8);
+		buf_append_byte(out, ' ');
+		text_us(out, json_number_value(value));
+		comma = ", ";
+	}
+	report_end(ctl, out);
+}
+
+/* Why there was no TLS, or none that was good. */
+static void
+print_tls_results(const struct ctl *ctl, struct buf *out, const json_t *all)
+{
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(all, i, one) {
+		report_begin(ctl, out, "TLS result");
+		report_text(ctl, out, one, "result");
+		if (member_text(one, "reason").len > 0) {
+			buf_append_str(out, ": ");
+			report_text(ctl, out, one, "reason");
+		}
+		report_end(ctl, out);
+	}
+}
+
 static void
 print_head(const struct ctl *ctl, const json_t *root)
 {
@@ -107,7 +150,9 @@ print_head(const struct ctl *ctl, const json_t *root)
 	report_end(ctl, &out);
 	print_ends(ctl, &out, root);
 	print_tls(ctl, &out, "TLS with MX", member_of(root, "tls"));
+	print_tls_results(ctl, &out, member_of(root, "tls_results"));
 	print_tls(ctl, &out, "Client TLS", member_of(root, "client_tls"));
+	print_timings(ctl, &out, member_of(root, "timings"));
 	report_begin(ctl, &out, "Bytes");
 	text_bytes(&out, member_number(root, "client_bytes"));
 	buf_append_str(&out, " from the client, ");
@@ -149,6 +194,7 @@ print_transactions(const struct ctl *ctl, const json_t *all)
 		{ .title = "SIZE", .right = true },
 		{ .title = "354", .right = true, .leaves = 2 },
 		{ .title = "FINAL", .right = true, .leaves = 1 },
+		{ .title = "ABOUT", .leaves = 3 },
 		{ .title = "REPLY", .least = 20 },
 	};
 	const json_t *one;
@@ -170,6 +216,7 @@ print_transactions(const struct ctl *ctl, const json_t *all)
 		table_end(&t, TERMINAL_PLAIN);
 		report_cell_us(&t, one, "data_us");
 		report_cell_us(&t, one, "reply_us");
+		report_cell(&t, one, "category");
 		reply_cell(&t, one);
 	}
 	table_print(&t);

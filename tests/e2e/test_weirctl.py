@@ -135,6 +135,8 @@ def test_show_has_both_legs_and_the_decisions(desk):
     assert re.search(r"^ +\+0\.\d{6}  >\|  RCPT TO:<nobody@example\.net>$",
                      out, re.M)
     assert re.search(r"<\|  550 5\.1\.1 no such user$", out, re.M)
+    assert re.search(r"^Times +connect [\d.]+ \ws, ", out, re.M)
+    assert re.search(r"^TLS result +starttls-not-supported: ", out, re.M)
     assert desk.ctl.json("show", found["id"])["id"] == found["id"]
 
 
@@ -155,7 +157,7 @@ def test_sources_and_mx(desk):
     out = desk.ctl.ok("mx", "example.net").out
     assert re.search(r"^MX group +example\.net, \w+$", out, re.M)
     assert re.search(r"^Results +delivered 1, ", out, re.M)
-    assert re.search(r"^connect +\d+ +\d+ us ", out, re.M)
+    assert re.search(r"^connect +\d+ +[\d.]+ \ws ", out, re.M)
     assert re.search(r"^\d{4}-\d\d-\d\d .* +1 +1 ", out, re.M)     # history
     assert desk.ctl.json("mx", "example.net", "--hours", "1")["history"]
     assert desk.ctl("mx", "nowhere.example").code == 4
