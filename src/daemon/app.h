@@ -9,6 +9,7 @@
 #include "daemon/sockets.h"
 #include "daemon/worker.h"
 #include "net/source_watch.h"
+#include "service/mx_events.h"
 #include "service/status.h"
 
 struct app {
@@ -27,6 +28,7 @@ struct app {
 	struct metrics **metrics;	/* the workers', for the status */
 	size_t n_workers;
 	struct status *status;
+	struct mx_events mx_events;	/* of shared.mx */
 	struct loop_signal *signals[4];
 	struct loop_timer *sources;	/* looks at source addresses */
 	struct source_watch *source_watch;

@@ -27,6 +27,7 @@ sources_on_timer(void *ctx)
 	app->sources_changed = false;
 	sources_probe(app);
 	mx_health_flush(app->shared.mx, clock_wall_us(), false);
+	mx_health_pass(app->shared.mx, clock_mono_us());
 	loop_timer_start(app->sources, loop_now_us(app->loop) +
 	    SOURCES_INTERVAL_US);
 }
@@ -69,6 +70,9 @@ app_sources_start(struct app *app, struct buf *error)
 		buf_append_str(error, "no memory for the source addresses");
 		return -1;
 	}
+	app->mx_events = (struct mx_events){ app->shared.record,
+	    app->shared.events };
+	mx_health_tell(app->shared.mx, mx_events_tell, &app->mx_events);
 	app->source_watch = source_watch_new(app->loop, sources_on_change,
 	    app);
 	source_health_configure(app->shared.sources, app->config);

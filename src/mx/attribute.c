@@ -4,6 +4,7 @@
  */
 #include "mx/attribute.h"
 
+#include "base/clock.h"
 #include "mx/detect_internal.h"
 
 #define SIGNS 0.5f		/* of the threshold: the beginnings */

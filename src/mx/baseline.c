@@ -13,7 +13,7 @@
 #define MAD 0.6745f		/* of a normal distribution: half are inside */
 
 void
-mx_baseline_learn(struct mx_baseline *b, float x, float window)
+mx_baseline_learn(struct mx_baseline *b, float x, float window, float weight)
 {
 	float step, off, by;
 
@@ -24,7 +24,7 @@ mx_baseline_learn(struct mx_baseline *b, float x, float window)
 	}
 	if (b->n < window)
 		b->n++;
-	step = 1 / b->n;
+	step = weight / b->n;
 	off = (x - b->middle) / b->spread;
 	by = off > 1 ? 1 : off < -1 ? -1 : off;
 	/* clipping takes a third of the pull of a normal distribution */

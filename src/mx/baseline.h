@@ -12,7 +12,9 @@ struct mx_baseline {
 	float n;		/* learnt, at most the window */
 };
 
-/* window: how many numbers it remembers, about. */
-void mx_baseline_learn(struct mx_baseline *b, float x, float window);
+/* window: how many numbers it remembers, about. weight: how much x counts, 1
+ * unless it is doubtful. */
+void mx_baseline_learn(struct mx_baseline *b, float x, float window,
+	float weight);
 
 #endif

@@ -16,13 +16,15 @@
 #define DAY_US (UINT64_C(86400) * CLOCK_US_PER_S)
 #define HOUR_US (UINT64_C(3600) * CLOCK_US_PER_S)
 #define RELAPSE 3.0f		/* so much less evidence while recovering */
-#define RELEASE 2		/* unclear deferrals that a stranger clears */
+#define HITS_LEAST 3.0f
+#define TAILS 1.3f		/* slow replies come in heavier tails than
+				   those that a CUSUM is made for */
 
 const struct mx_detect_kind mx_detect_kinds[MX_MEASURE_RATES] = {
 	[MX_MEASURE_THROTTLES] = { { 0.002f, 0.02f }, 0.03f, 0.05f, 0 },
 	[MX_MEASURE_BLOCKS] = { { 0.002f, 0.02f }, 0.05f, 0, 0.4f },
 	[MX_MEASURE_HANGUPS] = { { 0.005f, 0.1f }, 0.06f, 0.12f, 0 },
-	[MX_MEASURE_DEFERRALS] = { { 0.02f, 0.25f }, 0.08f, 0.2f, 0 },
+	[MX_MEASURE_DEFERRALS] = { { 0.02f, 0.25f }, 0.08f, 0.15f, 0 },
 	[MX_MEASURE_REFUSALS] = { { 0.01f, 0.25f }, 0.08f, 0, 0.7f },
 	[MX_MEASURE_AUTHENTICATION] = { { 0.01f, 0.05f }, 0.08f, 0, 0 },
 	[MX_MEASURE_CONTENT] = { { 0.02f, 0.25f }, 0.1f, 0, 0 },
@@ -52,7 +54,7 @@ mx_detect_threshold(const struct mx_detect *d, enum mx_measure m)
 		a_day = DAY_LEAST;
 	t = logf(FALSE_DAYS * a_day);
 	if (m == MX_MEASURE_SLOWNESS)
-		t += logf(MX_LATENCY_PHASES);
+		t = TAILS * (t + logf(MX_LATENCY_PHASES));
 	return d->state == MX_RECOVERING ? t - RELAPSE : t;
 }
 
@@ -125,7 +127,8 @@ judge_rate(struct mx_detect *d, enum mx_measure m)
 		mx_rate_clear(r);
 		return;
 	}
-	if (r->score < mx_detect_threshold(d, m) || now < k->suspect)
+	if (r->score < mx_detect_threshold(d, m) ||
+	    r->run_hits < HITS_LEAST || now < k->suspect)
 		return;
 	raise(d, m, k->blocked > 0 && now >= k->blocked ? MX_BLOCKED :
 	    k->throttled > 0 && now >= k->throttled ? MX_THROTTLED :
@@ -165,14 +168,14 @@ strangers_accepted(struct mx_detect *d, const struct mx_sample *s)
 {
 	struct mx_contacts *c = &d->contacts;
 
-	switch (mx_contacts_accepted(c, s->contact)) {
+	switch (mx_contacts_accepted(c, s->contact, s->now_us)) {
 	case MX_CONTACT_FRESH:
 		if (c->fresh < MX_CONTACTS_FRESH)
 			break;
-		for (int i = 0; i < RELEASE && c->unclear >= 1; i++) {
-			c->unclear--;
-			count(d, MX_MEASURE_DEFERRALS, true, s->now_us);
-		}
+		if (c->unclear < 1)
+			break;
+		c->unclear--;
+		count(d, MX_MEASURE_DEFERRALS, true, s->now_us);
 		break;
 	case MX_CONTACT_RETRIED:
 		mx_rate_forgive(&d->rates[MX_MEASURE_DEFERRALS], 1);
@@ -191,7 +194,7 @@ learn_sender(struct mx_detect *d, const struct mx_sample *s)
 	struct mx_sender *row;
 
 	if (!is_decided(s) || s->category == MX_MAILBOX ||
-	    s->category == MX_GREYLIST)
+	    s->category == MX_GREYLIST || s->category == MX_TLS)
 		return;
 	row = mx_senders_add(&d->senders, s->sender_domain, &sender_prior, bad,
 	    s->now_us);
@@ -199,7 +202,8 @@ learn_sender(struct mx_detect *d, const struct mx_sample *s)
 		return;
 	if (row->rate.alarm_rate > 0 && row->rate.calm >= MX_RATE_CALM)
 		mx_rate_clear(&row->rate);
-	else if (row->rate.score >= mx_detect_threshold(d, MX_MEASURE_SENDER))
+	else if (row->rate.score >= mx_detect_threshold(d,
+	    MX_MEASURE_SENDER) && row->rate.run_hits >= HITS_LEAST)
 		mx_rate_alarm(&row->rate);
 }
 
@@ -212,7 +216,9 @@ learn_replies(struct mx_detect *d, const struct mx_sample *s)
 		strangers_accepted(d, s);
 	unclear = s->result == MX_RESULT_DEFERRED && !is_deferral(d, s);
 	d->levels[MX_MEASURE_STRANGERS] =
-	    d->contacts.stranded >= MX_DETECT_STRANDED ? MX_SUSPECT : MX_NORMAL;
+	    d->contacts.stranded >= MX_DETECT_STRANDED &&
+	    !mx_contacts_greylists(&d->contacts, s->now_us) ?
+	    MX_SUSPECT : MX_NORMAL;
 	if (unclear)
 		return;
 	for (int m = 0; m < MX_MEASURE_RATES; m++)

@@ -84,8 +84,14 @@ mx_attribution_name(enum mx_attribution a)
 	return names[a];
 }
 
-static void
-words(struct buf *out, const struct mx_evidence *e)
+bool
+mx_attribution_is_about_source(enum mx_attribution a)
+{
+	return a != MX_ATTRIBUTION_SENDER_DOMAIN && a != MX_ATTRIBUTION_CONTENT;
+}
+
+void
+mx_evidence_words(struct buf *out, const struct mx_evidence *e)
 {
 	if (e->detector == MX_DETECTOR_NONE)
 		buf_append_str(out, "no sign of trouble any more");
@@ -126,7 +132,7 @@ mx_evidence_json(struct buf *out, const struct mx_evidence *e)
 
 	buf_printf(out, "{\"detector\":\"%s\",\"words\":\"",
 	    mx_detector_name(e->detector));
-	words(out, e);
+	mx_evidence_words(out, e);
 	buf_append_byte(out, '"');
 	if (e->detector != MX_DETECTOR_NONE)
 		figures(out, e);

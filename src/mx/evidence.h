@@ -8,6 +8,7 @@
 
 #include "base/addr.h"
 #include "base/buf.h"
+#include "base/ulid.h"
 #include "mx/group.h"
 #include "mx/sample.h"
 #include "mx/senders.h"
@@ -52,6 +53,7 @@ enum mx_attribution {
 const char *mx_detector_name(enum mx_detector d);	/* "replies" */
 const char *mx_measure_name(enum mx_measure m);		/* "throttles" */
 const char *mx_attribution_name(enum mx_attribution a);	/* "sender_domain" */
+bool mx_attribution_is_about_source(enum mx_attribution a);
 enum mx_detector mx_measure_detector(enum mx_measure m);
 
 #define MX_EVIDENCE_TEXT_MAX 128	/* with the NUL */
@@ -74,6 +76,9 @@ struct mx_evidence {
 	char text[MX_EVIDENCE_TEXT_MAX];
 };
 
+/* "12 of 30 replies were 421, usually 0.1 %" */
+void mx_evidence_words(struct buf *out, const struct mx_evidence *e);
+
 /* A JSON object. words is one of its members: a sentence. */
 void mx_evidence_json(struct buf *out, const struct mx_evidence *e);
 
@@ -82,6 +87,7 @@ struct mx_transition {
 	uint64_t now_us, wall_us;
 	char group[MX_GROUP_MAX];
 	struct addr source;
+	char session[ULID_TEXT_LEN + 1];	/* that showed it; "": none */
 	enum mx_state from, to;
 	struct mx_evidence evidence;
 };

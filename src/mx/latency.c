@@ -12,9 +12,13 @@
 #include "base/clock.h"
 
 #define FLOOR_MS 10.0f
-#define ENOUGH 10.0f		/* before anything is said */
+#define ENOUGH 5.0f		/* before anything is said */
 #define ENOUGH_HOUR 20.0f
 #define ENOUGH_SIZE 8.0f
+#define ENOUGH_SURE 30.0f	/* until then, what is slow counts less */
+#define WEIGHT_UNSURE 0.25f
+#define ENOUGH_OLD 100.0f	/* until then, it has to be worse */
+#define YOUNG_TIMES 4.0f
 #define WINDOW_OVERALL 100.0f	/* at ten a minute: ten minutes and more */
 #define WINDOW_HOUR 1500.0f	/* likewise, of one hour: some days */
 #define WINDOW_SIZE 1500.0f
@@ -117,12 +121,18 @@ static void
 learn(struct mx_latency_phase *p, float x, unsigned hour, bool bad,
     uint32_t now_s)
 {
+	float weight = 1;
+
 	bad |= p->score > SCORE_DOUBT;
 	if (!may_learn(p, bad, now_s))
 		return;
-	mx_baseline_learn(&p->overall, x, WINDOW_OVERALL);
+	/* A tarpit may rise from the first session on. */
+	if (p->overall.n > 1 && p->overall.n < ENOUGH_SURE && x >
+	    p->overall.middle + p->overall.spread)
+		weight = WEIGHT_UNSURE;
+	mx_baseline_learn(&p->overall, x, WINDOW_OVERALL, weight);
 	if (!bad)
-		mx_baseline_learn(&p->hours[hour], x, WINDOW_HOUR);
+		mx_baseline_learn(&p->hours[hour], x, WINDOW_HOUR, weight);
 }
 
 /* The share of the size. false: not known yet, so that nothing can be said of
@@ -134,9 +144,9 @@ learn_size(struct mx_latency *l, struct mx_latency_phase *p, float x,
 	struct mx_baseline *b = &l->sizes[size_class(size)];
 	bool known = b->n >= ENOUGH_SIZE;
 
-	if (!known || (!bad && p->score < SCORE_DOUBT &&
-	    now_s >= p->learnt_s + GATE_S))
-		mx_baseline_learn(b, x, WINDOW_SIZE);
+	if (!known || (!bad && p->score < SCORE_DOUBT && (b->n < ENOUGH_OLD ||
+	    now_s >= p->learnt_s + GATE_S)))
+		mx_baseline_learn(b, x, WINDOW_SIZE, 1);
 	return known;
 }
 
@@ -191,6 +201,7 @@ mx_latency_look(const struct mx_latency *l, unsigned i, uint64_t size,
 
 	*f = (struct mx_latency_figure){ .phase = phase_table[i],
 	    .score = p->score, .by_hour = p->by_hour,
+	    .young = p->overall.n < ENOUGH_OLD,
 	    .known = p->overall.n >= ENOUGH && p->n > 0 };
 	if (p->n == 0)
 		return;
@@ -203,6 +214,9 @@ mx_latency_weight(const struct mx_latency_figure *f)
 {
 	float more = f->recent_ms - f->usual_ms;
 
+	if (f->young)
+		return more >= MX_LATENCY_MUCH_MORE_MS && f->recent_ms >=
+		    YOUNG_TIMES * f->usual_ms ? 2 : 0;
 	if (!f->known || more < MX_LATENCY_MORE_MS ||
 	    f->recent_ms < MX_LATENCY_TIMES * f->usual_ms)
 		return 0;

@@ -53,6 +53,7 @@ struct mx_latency_figure {
 	float score;
 	float recent_ms, usual_ms;	/* of contents like the last one's */
 	bool by_hour;
+	bool young;		/* so that it takes more: 4 times and 1 s */
 	bool known;			/* there is enough to tell */
 };
 

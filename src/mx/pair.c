@@ -48,23 +48,9 @@ fade(struct mx_pair *p, uint64_t now_us)
 	p->figures.delivered *= by;
 	p->figures.deferred *= by;
 	p->figures.rejected *= by;
-	p->figures.throttled *= by;
-	p->figures.blocked *= by;
 	for (size_t i = 0; i < MX_CATEGORY_COUNT; i++)
 		p->apart[i] *= by;
 	p->faded_us = now_us;
-}
-
-/* Notes when it was bad. */
-static enum mx_state
-state_of(struct mx_pair *p, uint64_t now_us)
-{
-	enum mx_state state = mx_state_of(&p->figures, p->bad_us != 0 &&
-	    now_us < p->bad_us + MX_HALF_LIFE_US);
-
-	if (state == MX_THROTTLED || state == MX_BLOCKED)
-		p->bad_us = now_us;
-	return state;
 }
 
 /* The times of two hours ago are forgotten. */
@@ -125,35 +111,33 @@ data_reply_p50_ms(struct mx_pair *p, uint64_t now_us)
 	return p->p50_ms;
 }
 
-void
-mx_pair_count(struct mx_pair *p, unsigned class, enum mx_category category,
-    uint64_t data_reply_us, uint64_t now_us)
+static void
+count(struct mx_pair *p, const struct mx_sample *s)
 {
 	struct mx_figures *f = &p->figures;
 
-	fade(p, now_us);
-	if (category == MX_ACCEPTED)
+	if (s->result == MX_RESULT_NONE)
+		return;
+	fade(p, s->now_us);
+	if (s->category == MX_ACCEPTED)
 		f->delivered++;
-	else if (!mx_category_is_about_source(category))
-		p->apart[category]++;
-	else if (class == 5)
+	else if (!mx_category_is_about_source(s->category))
+		p->apart[s->category]++;
+	else if (s->result == MX_RESULT_REJECTED)
 		f->rejected++;
 	else
 		f->deferred++;
-	if (category == MX_THROTTLE)
-		f->throttled++;
-	if (category == MX_BLOCKLIST)
-		f->blocked++;
-	if (data_reply_us > 0)
-		add_data_reply(p, data_reply_us, now_us);
-	state_of(p, now_us);
+	if (s->phase_us[MX_PHASE_DATA] > 0)
+		add_data_reply(p, s->phase_us[MX_PHASE_DATA], s->now_us);
 }
 
 /* ---------------------------------------------------------------- detectors */
 
 static void
-sign(const struct mx_pair *p, struct mx_transition *t)
+sign(const struct mx_pair *p, const char *session, struct mx_transition *t)
 {
+	if (session != NULL)
+		snprintf(t->session, sizeof(t->session), "%s", session);
 	memcpy(t->group, p->group, sizeof(t->group));
 	t->source = p->source;
 }
@@ -163,7 +147,7 @@ mx_pair_pass(struct mx_pair *p, uint64_t now_us, struct mx_transition *t_r)
 {
 	if (!mx_detect_pass(&p->detect, now_us, t_r))
 		return false;
-	sign(p, t_r);
+	sign(p, NULL, t_r);
 	return true;
 }
 
@@ -173,11 +157,13 @@ mx_pairs_learn(struct mx_pair *const all[], size_t n, size_t which,
 {
 	struct mx_detect *detects[MX_PAIRS_MAX];
 	struct mx_pair *p = all[which];
-	bool moved = mx_detect_learn(&p->detect, s, &t_r[0]);
+	bool moved;
 	struct mx_transition scratch;
 	size_t made = 0;
 
 	assert(max > 0 && n <= MX_PAIRS_MAX);
+	count(p, s);
+	moved = mx_detect_learn(&p->detect, s, &t_r[0]);
 	for (size_t i = 0; i < n; i++)
 		detects[i] = &all[i]->detect;
 	if (moved) {
@@ -186,31 +172,37 @@ mx_pairs_learn(struct mx_pair *const all[], size_t n, size_t which,
 
 		mx_attribute_set(&p->detect, a, s->now_us, &scratch);
 		t_r[0].evidence = p->detect.evidence;
-		sign(p, &t_r[made++]);
+		sign(p, s->session, &t_r[made++]);
 	}
 	for (size_t i = 0; i < n && made < max; i++) {
 		if (!mx_attribute_is_due(detects[i], moved, s->now_us))
 			continue;
 		if (mx_attribute_set(detects[i], mx_attribute(detects, n, i,
 		    s->now_us), s->now_us, &t_r[made]))
-			sign(all[i], &t_r[made++]);
+			sign(all[i], s->session, &t_r[made++]);
 	}
 	return made;
+}
+
+double
+mx_figures_total(const struct mx_figures *f)
+{
+	return f->delivered + f->deferred + f->rejected;
 }
 
 enum mx_state
 mx_pair_describe(struct mx_pair *p, uint64_t now_us,
     struct policy_source_health *out)
 {
-	enum mx_state state;
+	enum mx_state state = p->detect.state;
 	double n;
 
 	fade(p, now_us);
 	n = mx_figures_total(&p->figures);
-	state = state_of(p, now_us);
 	*out = (struct policy_source_health){
 		.source = p->source,
-		.state = mx_state_name(state),
+		.state = mx_state_name(mx_attribution_is_about_source(
+		    p->detect.attribution) ? state : MX_NORMAL),
 		.open = p->open,
 		.deferred = n > 0 ? (float)(p->figures.deferred / n) : 0,
 		.rejected = n > 0 ? (float)(p->figures.rejected / n) : 0,
@@ -224,9 +216,11 @@ mx_pair_row(struct mx_pair *p, uint64_t now_us, struct mx_row *row)
 {
 	memcpy(row->group, p->group, sizeof(row->group));
 	row->state = mx_pair_describe(p, now_us, &row->health);
+	row->health.state = mx_state_name(row->state);
 	row->weight = mx_figures_total(&p->figures);
 	memcpy(row->apart, p->apart, sizeof(row->apart));
 	mx_detect_report(&p->detect, &row->report);
+	row->cap = p->cap;
 }
 
 void
@@ -252,11 +246,7 @@ mx_row_json(struct buf *out, const struct mx_row *row)
 bool
 mx_row_goes_before(const struct mx_row *a, const struct mx_row *b)
 {
-	static const int urgency[MX_STATE_COUNT] = {
-		[MX_BLOCKED] = 4, [MX_THROTTLED] = 3, [MX_SUSPECT] = 2,
-		[MX_RECOVERING] = 1,
-	};
-	int more = urgency[a->state] - urgency[b->state];
+	int more = mx_state_urgency(a->state) - mx_state_urgency(b->state);
 
 	return more > 0 || (more == 0 && a->weight > b->weight);
 }

@@ -7,14 +7,27 @@
 
 #include "base/addr.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/histogram.h"
 #include "mx/attribute.h"
+#include "mx/cap.h"
 #include "mx/group.h"
 #include "mx/reply.h"
 #include "mx/state.h"
 #include "policy/event.h"
 
 #define MX_PAIRS_MAX 64		/* of a group that are compared */
+
+#define MX_HALF_LIFE_US (UINT64_C(3600) * CLOCK_US_PER_S)
+
+/* Transactions and refused connections, each counting half after an hour.
+ * Refusals that are not about the address (content, authentication, mailbox,
+ * greylisting) are not in here. */
+struct mx_figures {
+	double delivered, deferred, rejected;
+};
+
+double mx_figures_total(const struct mx_figures *f);	/* their number */
 
 struct mx_pair {
 	uint64_t hash;			/* of the group */
@@ -25,8 +38,6 @@ struct mx_pair {
 	double apart[MX_CATEGORY_COUNT];	/* refusals that are not about
 						   the address */
 	uint64_t faded_us, used_us;
-	uint64_t bad_us;		/* when it was last throttled or
-					   blocked; 0: never */
 	struct histogram *data_reply_us[2];	/* this hour's, the last one's;
 						   NULL: none */
 	uint64_t hour;
@@ -34,16 +45,13 @@ struct mx_pair {
 	uint64_t p50_holds;		/* for so many times more */
 	bool p50_is_old;
 	struct mx_detect detect;
+	struct mx_cap cap;
 };
 
 /* NULL: no memory. */
 struct mx_pair *mx_pair_new(uint64_t hash, const char *group,
 	const struct addr *source, uint64_t now_us);
 void mx_pair_free(struct mx_pair *p);
-
-/* A reply of that class (2, 4, 5). data_reply_us: DATA to the 354; 0: none. */
-void mx_pair_count(struct mx_pair *p, unsigned class,
-	enum mx_category category, uint64_t data_reply_us, uint64_t now_us);
 
 /* all: the pairs of one group. Teaches all[which], and says whose trouble it is
  * where there is any. Returns how many transitions came of it, at most max. */
@@ -54,7 +62,8 @@ size_t mx_pairs_learn(struct mx_pair *const all[], size_t n, size_t which,
 bool mx_pair_pass(struct mx_pair *p, uint64_t now_us,
 	struct mx_transition *t_r);
 
-/* How it stands now. The times to the 354 are of this hour and the last. */
+/* How it stands now; to a policy, that looks for an address, a trouble of one
+ * sender domain or of the content is none. The times to the 354 are of this hour and the last. */
 enum mx_state mx_pair_describe(struct mx_pair *p, uint64_t now_us,
 	struct policy_source_health *out);
 
@@ -66,6 +75,7 @@ struct mx_row {
 	double weight;			/* transactions, faded */
 	double apart[MX_CATEGORY_COUNT];
 	struct mx_report report;	/* why it is in that state */
+	struct mx_cap cap;
 };
 
 void mx_pair_row(struct mx_pair *p, uint64_t now_us, struct mx_row *row_r);

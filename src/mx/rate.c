@@ -14,8 +14,9 @@
 #define RUN_PRIOR_HITS 1.0f	/* Beta(1, 3) */
 #define RUN_PRIOR_N 4.0f
 #define RUN_MAX 100.0f		/* a run's memory */
+#define LATELY 0.1f
 #define SCORE_MAX 40.0f
-#define LEAST 0.0005f		/* no rate is usual below that */
+#define LEAST 0.002f		/* no rate is usual below that */
 #define RATE_MAX 0.95f
 #define ALARM_RATE_MAX 0.6f	/* it takes some good ones to be calm */
 #define FADE_US (UINT64_C(3600) * CLOCK_US_PER_S)
@@ -30,10 +31,19 @@ mx_rate_usual(const struct mx_rate *r, const struct mx_rate_prior *prior)
 	return p < LEAST ? LEAST : p > prior->most ? prior->most : p;
 }
 
+/* What it predicts for the next one. */
+static float
+mean(const struct mx_rate *r)
+{
+	return (r->run_hits + RUN_PRIOR_HITS) / (r->run_n + RUN_PRIOR_N);
+}
+
 float
 mx_rate_now(const struct mx_rate *r)
 {
-	return (r->run_hits + RUN_PRIOR_HITS) / (r->run_n + RUN_PRIOR_N);
+	float m = mean(r);
+
+	return m > r->lately ? m : r->lately;
 }
 
 static void
@@ -72,7 +82,7 @@ void
 mx_rate_add(struct mx_rate *r, const struct mx_rate_prior *prior, bool hit,
     uint64_t now_us)
 {
-	float usual, p = mx_rate_now(r);
+	float usual, p = mean(r);
 
 	fade(r, now_us);
 	usual = mx_rate_usual(r, prior);
@@ -84,12 +94,11 @@ mx_rate_add(struct mx_rate *r, const struct mx_rate_prior *prior, bool hit,
 	if (p > RATE_MAX)
 		p = RATE_MAX;
 	r->score += hit ? logf(p / usual) : logf((1 - p) / (1 - usual));
+	r->lately += LATELY * ((hit ? 1.0f : 0.0f) - r->lately);
 	r->run_n++;
-	r->streak++;
 	if (hit) {
 		r->run_hits++;
 		r->hit_us = now_us;
-		r->streak = 0;
 	}
 	if (r->alarm_rate > 0) {
 		p = r->alarm_rate > usual ? r->alarm_rate : usual;

@@ -8,7 +8,8 @@
  *	        that only the run tells" (Beta(1, 3) before it) against "as
  *	        usual". Below 0 the run is over, and becomes part of the usual.
  *
- * The rate of the run is the mean of its Beta posterior. When an alarm is
+ * The rate of the run is the mean of its Beta posterior, or that of the last ten
+ * or so if that is higher: a run may have begun long before it got bad. When an alarm is
  * raised (by who uses this), calm counts the other way: the log odds that it
  * is as usual again. Pure.
  */
@@ -30,10 +31,10 @@ struct mx_rate_prior {
 struct mx_rate {
 	float usual_hits, usual_n;
 	float run_hits, run_n;
+	float lately;		/* of the last ten or so */
 	float score;
 	float calm;
 	float alarm_rate;	/* 0: no alarm */
-	float streak;		/* how many in a row were no hits */
 	uint64_t run_us;	/* when the run began */
 	uint64_t hit_us;	/* the last hit */
 	uint64_t faded_us;

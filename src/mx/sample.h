@@ -54,6 +54,7 @@ struct mx_sample {
 	const char *group;		/* mx/group.h */
 	struct span sender_domain;	/* lower case; empty: <> or none */
 	struct span recipient_domain;	/* of its first recipient; likewise */
+	const char *session;		/* its id; NULL: not known */
 	uint64_t contact;		/* a hash of its sender and first
 					   recipient; 0: not known */
 	enum mx_result result;

@@ -1,6 +1,5 @@
 /*
- * Thresholds that an operator can check in the head. They know no baseline: a
- * receiver that defers a fifth of everybody's mail makes everybody suspect.
+ * The words that policies, the record and the status page know.
  */
 #include "mx/state.h"
 
@@ -8,41 +7,24 @@
 
 #include "base/compiler.h"
 
-#define ENOUGH 3.0
-#define FEW 0.2
-#define MANY 0.5
+static const struct {
+	const char *name;
+	int urgency;
+} state_table[] = {
+	[MX_NORMAL] = { "normal", 0 }, [MX_SUSPECT] = { "suspect", 2 },
+	[MX_THROTTLED] = { "throttled", 3 }, [MX_BLOCKED] = { "blocked", 4 },
+	[MX_RECOVERING] = { "recovering", 1 },
+};
+static_assert(ARRAY_LEN(state_table) == MX_STATE_COUNT, "name every state");
 
 const char *
 mx_state_name(enum mx_state s)
 {
-	static const char *const names[] = {
-		[MX_NORMAL] = "normal", [MX_SUSPECT] = "suspect",
-		[MX_THROTTLED] = "throttled", [MX_BLOCKED] = "blocked",
-		[MX_RECOVERING] = "recovering",
-	};
-	static_assert(ARRAY_LEN(names) == MX_STATE_COUNT, "name every state");
-
-	return names[s];
+	return state_table[s].name;
 }
 
-double
-mx_figures_total(const struct mx_figures *f)
+int
+mx_state_urgency(enum mx_state s)
 {
-	return f->delivered + f->deferred + f->rejected;
-}
-
-enum mx_state
-mx_state_of(const struct mx_figures *f, bool was_bad)
-{
-	double n = mx_figures_total(f);
-
-	if (n >= ENOUGH) {
-		if (f->blocked >= MANY * n)
-			return MX_BLOCKED;
-		if (f->throttled >= FEW * n || f->deferred >= MANY * n)
-			return MX_THROTTLED;
-		if (f->deferred + f->rejected >= FEW * n)
-			return MX_SUSPECT;
-	}
-	return was_bad ? MX_RECOVERING : MX_NORMAL;
+	return state_table[s].urgency;
 }

@@ -9,6 +9,8 @@
 
 #include "service/mx_health_internal.h"
 
+#define TRANSITIONS 8			/* of one sample */
+
 static_assert(sizeof(((struct mx_view *)NULL)->group) == MX_GROUP_MAX,
     "a view has room for the name of a group");
 
@@ -52,6 +54,13 @@ void
 mx_health_keep(struct mx_health *h, struct record *r)
 {
 	h->table.record = r;
+}
+
+void
+mx_health_tell(struct mx_health *h, mx_health_tell_fn *fn, void *ctx)
+{
+	h->tell = fn;
+	h->tell_ctx = ctx;
 }
 
 void
@@ -139,6 +148,48 @@ count_totals(struct mx_totals *t, const struct mx_sample *m)
 	}
 }
 
+/* Locked. It may be over by now. */
+static void
+pass(struct mx_health *h, struct mx_pair *p, uint64_t now_us)
+{
+	struct mx_transition t;
+
+	if (mx_pair_pass(p, now_us, &t) && h->tell != NULL)
+		h->tell(h->tell_ctx, &t);
+}
+
+void
+mx_health_pass(struct mx_health *h, uint64_t now_us)
+{
+	for (size_t i = 0; i < MX_TABLE_SHARDS; i++) {
+		struct mx_shard *s = &h->table.shards[i];
+
+		pthread_mutex_lock(&s->lock);
+		for (size_t k = 0; k < s->n; k++)
+			pass(h, s->entries[k]->pair, now_us);
+		mx_table_unlock(s);
+	}
+}
+
+/* Locked. */
+static void
+judge(struct mx_health *h, struct mx_shard *s, uint64_t hash,
+    struct mx_pair *p, const struct mx_sample *m)
+{
+	struct mx_entry *list[MX_PAIRS_MAX];
+	struct mx_pair *all[MX_PAIRS_MAX] = { p };
+	struct mx_transition t[TRANSITIONS];
+	size_t n = mx_table_collect(s, hash, m->group, list, MX_PAIRS_MAX - 1);
+	size_t made, k = 1;
+
+	for (size_t i = 0; i < n; i++)
+		if (list[i]->pair != p)
+			all[k++] = list[i]->pair;
+	made = mx_pairs_learn(all, k, 0, m, t, TRANSITIONS);
+	for (size_t i = 0; i < made && h->tell != NULL; i++)
+		h->tell(h->tell_ctx, &t[i]);
+}
+
 void
 mx_health_learn(struct mx_health *h, const struct mx_sample *m)
 {
@@ -154,10 +205,7 @@ mx_health_learn(struct mx_health *h, const struct mx_sample *m)
 	    mx_table_find(s, hash, m->group, &m->source) :
 	    mx_table_get(&h->table, s, hash, m->group, &m->source, m->now_us);
 	if (e != NULL) {
-		if (m->result != MX_RESULT_NONE)
-			mx_pair_count(e->pair, m->result ==
-			    MX_RESULT_REJECTED ? 5 : 4, m->category,
-			    m->phase_us[MX_PHASE_DATA], m->now_us);
+		judge(h, s, hash, e->pair, m);
 		mx_series_learn(&e->series, m);
 		count_totals(e->totals, m);
 	}
@@ -186,6 +234,8 @@ mx_health_view(struct mx_health *h, const struct addr *destination,
 	n = mx_table_collect(s, hash, group, list, MX_HEALTH_SOURCES_MAX);
 	if (n > 0)
 		view = malloc(sizeof(*view) + n * sizeof(view->sources[0]));
+	for (i = 0; i < n; i++)
+		pass(h, list[i]->pair, now_us);
 	for (i = 0; view != NULL && i < n; i++)
 		mx_pair_describe(list[i]->pair, now_us, &view->sources[i]);
 	mx_table_unlock(s);

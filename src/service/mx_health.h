@@ -38,6 +38,15 @@ void mx_health_free(struct mx_health *h);	/* after the last visit */
 struct record;
 void mx_health_keep(struct mx_health *h, struct record *r);
 
+/* Who hears of each change of state, behind a lock and from any thread:
+ * mx_events_tell(). Before the first visit. */
+struct mx_transition;
+typedef void mx_health_tell_fn(void *ctx, const struct mx_transition *t);
+void mx_health_tell(struct mx_health *h, mx_health_tell_fn *fn, void *ctx);
+
+/* Once a second: what was bad and has not been seen for long is over. */
+void mx_health_pass(struct mx_health *h, uint64_t now_us);
+
 /* Once a second: writes down the minutes that are over by that time (since
  * 1970). all: and those that are not. */
 void mx_health_flush(struct mx_health *h, uint64_t wall_us, bool all);

@@ -18,6 +18,8 @@ struct mx_health {
 	struct mx_names *names;
 	struct mx_domains *domains;
 	struct mx_table table;
+	mx_health_tell_fn *tell;	/* NULL: nobody wants to know */
+	void *tell_ctx;
 
 	pthread_mutex_t slots_lock;
 	struct mx_slot {

@@ -5,6 +5,9 @@
 
 #include "base/escape.h"
 #include "service/mx_json.h"
+#include "service/record_states.h"
+
+#define TRANSITIONS 50			/* the newest of a group */
 
 /* fn may keep what is in e, and leave something else there. */
 typedef void entry_fn(void *ctx, struct mx_json_entry *e);
@@ -130,7 +133,7 @@ add_source(void *ctx, struct mx_json_entry *e)
 }
 
 static void
-group_json(struct buf *out, const struct group *g,
+group_json(struct buf *out, struct record *r, const struct group *g,
     const struct mx_json_past *past)
 {
 	buf_append_str(out, "{\"group\":");
@@ -141,7 +144,10 @@ group_json(struct buf *out, const struct group *g,
 	buf_append_byte(out, ']');
 	mx_json_tally(out, &g->sum);
 	mx_json_past(out, past);
-	buf_append_str(out, "}");
+	buf_append_str(out, ",\"transitions\":");
+	if (record_states_json(r, out, past->history.group, TRANSITIONS) != 0)
+		buf_append_str(out, "[]");
+	buf_append_byte(out, '}');
 }
 
 int
@@ -170,7 +176,7 @@ mx_health_group_json(struct buf *out, struct mx_health *h, struct record *r,
 	else if (result == 1 && (g.found || mx_json_past_is_known(&past)))
 		result = 0;
 	if (result == 0)
-		group_json(out, &g, &past);
+		group_json(out, r, &g, &past);
 	buf_release(&g.sources);
 	mx_tally_release(&g.sum);
 	mx_json_past_release(&past);

@@ -63,8 +63,8 @@ record_push(struct record *r, struct record_chunk *chunk)
 	return -1;
 }
 
-int
-record_put(struct record *r, record_write_fn *write, struct span data)
+static int
+put(struct record *r, record_write_fn *write, struct span data, bool is_line)
 {
 	struct record_chunk *chunk = record_chunk_grow(NULL, data.len);
 
@@ -74,6 +74,7 @@ record_put(struct record *r, record_write_fn *write, struct span data)
 		return -1;
 	}
 	chunk->write = write;
+	chunk->is_line = is_line;
 	chunk->len = data.len;
 	if (data.len > 0)
 		memcpy(chunk->data, data.data, data.len);
@@ -131,6 +132,18 @@ free_counters(struct record *r)
 		record_count_close(c->count);
 		free(c);
 	}
+}
+
+int
+record_put(struct record *r, record_write_fn *write, struct span data)
+{
+	return put(r, write, data, false);
+}
+
+int
+record_put_line(struct record *r, record_write_fn *write, struct span line)
+{
+	return put(r, write, line, true);
 }
 
 /* ----------------------------------------------------------------- writer */

@@ -32,6 +32,7 @@ struct record_chunk {
 	struct record_chunk *next;
 	record_write_fn *write;		/* what it holds is no session's; NULL:
 					   facts */
+	bool is_line;			/* and is a line for the JSON file */
 	unsigned references;		/* writer thread only */
 	char id[ULID_TEXT_LEN + 1];	/* of the session */
 	bool last;			/* of its session */

@@ -27,6 +27,10 @@ int record_put(struct record *r, record_write_fn *write, struct span data)
 /* Where the writer notes what has ended. */
 struct record_ended *record_get_ended(struct record *r);
 
+/* The same for a line of JSON with its LF, which the JSON file gets as well. */
+int record_put_line(struct record *r, record_write_fn *write,
+	struct span line) MUSTUSE;
+
 /* Asks the database through one of the readers' connections, or, if it cannot
  * answer, the recent sessions. From any thread; waits while as many others ask
  * as there are connections, and fn runs in the caller's thread. fn: 0; -1, the database cannot answer; 1, it has no such

@@ -403,6 +403,12 @@ record_json_add(struct record_json *j, const struct record_chunk *chunk)
 	}
 }
 
+void
+record_json_add_line(struct record_json *j, const struct record_chunk *chunk)
+{
+	buf_append(&j->out, span_of(chunk->data, chunk->len));
+}
+
 int
 record_json_write(struct record_json *j)
 {

@@ -27,6 +27,10 @@ void record_json_close(struct record_json *j);
 /* Renders a chunk's facts into out. */
 void record_json_add(struct record_json *j, const struct record_chunk *chunk);
 
+/* A chunk that is such a line already. */
+void record_json_add_line(struct record_json *j,
+	const struct record_chunk *chunk);
+
 /* Writes out and empties it. On failure nothing of it stays in the file, and
  * out is emptied as well. 0, or -1 with errno. */
 int record_json_write(struct record_json *j) MUSTUSE;

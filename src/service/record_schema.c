@@ -394,10 +394,27 @@ static const char version_4_measures[] =
 "ALTER TABLE recipients ADD COLUMN\n"
 "	category TEXT		/* of the MX's refusal; NULL: it is none */;\n";
 
+static const char version_4_mx_states[] =
+"CREATE TABLE mx_states (	-- how MXs came to treat a source address\n"
+"	id INTEGER PRIMARY KEY,\n"
+"	occurred_at TEXT,\n"
+"	source_address TEXT,	-- weir's own\n"
+"	mx_group TEXT,		-- the domain that MXs greet with, or their net\n"
+"	from_state TEXT,	-- normal, suspect, throttled, blocked, recovering\n"
+"	to_state TEXT,		-- the same: whose trouble it is was found out\n"
+"	detector TEXT,		-- replies, latency, connections; none: it is over\n"
+"	attribution TEXT,	-- source, group, sender_domain, content, unknown\n"
+"	evidence TEXT,		-- JSON: the figures, and a sentence\n"
+"	session_id TEXT		-- that showed it; NULL: time did\n"
+");\n"
+"CREATE INDEX mx_states_group ON mx_states(mx_group, occurred_at);\n"
+"CREATE INDEX mx_states_time ON mx_states(occurred_at);\n";
+
 static const char *const version_4[] = {
 	version_4_runs,
 	version_4_mx_minutes,
 	version_4_measures,
+	version_4_mx_states,
 	version_4_search,
 	version_4_operations,
 };

@@ -154,6 +154,8 @@ json_run(struct record_writer *w, const struct record_list *list, bool force,
 	for (chunk = list->head; ok && chunk != NULL; chunk = chunk->next) {
 		if (chunk->write == NULL)
 			record_json_add(&w->json, chunk);
+		else if (chunk->is_line)
+			record_json_add_line(&w->json, chunk);
 		held++;
 		if (buf_len(&w->json.out) < JSON_WRITE_BYTES)
 			continue;

@@ -37,6 +37,7 @@ struct measured_transaction {
 	bool told;			/* there was a sample of it */
 	enum mx_phase answered;		/* by the MX's last word on it */
 	uint8_t domain_len;
+	uint64_t recipient;		/* a hash of it; 0: none was sent */
 	uint8_t domain[255];		/* of the first recipient that was sent */
 };
 

@@ -129,6 +129,12 @@ record_put(struct record *r, record_write_fn *write, struct span data)
 }
 
 int
+record_put_line(struct record *r, record_write_fn *write, struct span line)
+{
+	return record_put(r, write, line);
+}
+
+int
 record_ask(struct record *r, struct buf *out, record_ask_fn *fn,
     const void *arg)
 {

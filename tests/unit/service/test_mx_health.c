@@ -11,7 +11,7 @@
 #include "mx/group.h"
 #include "service/mx_health.h"
 #include "mx/rules.h"
-#include "mx/state.h"
+#include "mx/pair.h"
 
 #define HOUR MX_HALF_LIFE_US
 #define START (1000 * HOUR)
@@ -194,37 +194,6 @@ test_groups(void **state)
 }
 
 static void
-test_thresholds(void **state)
-{
-	static const struct {
-		struct mx_figures figures;
-		bool was_bad;
-		enum mx_state state;
-	} rows[] = {
-		{ { .delivered = 0 }, false, MX_NORMAL },
-		{ { .delivered = 0 }, true, MX_RECOVERING },
-		{ { .rejected = 2, .blocked = 2 }, false, MX_NORMAL },
-		{ { .rejected = 3, .blocked = 3 }, false, MX_BLOCKED },
-		{ { .delivered = 5, .rejected = 5, .blocked = 5 }, false,
-		    MX_BLOCKED },
-		{ { .delivered = 6, .rejected = 5, .blocked = 5 }, false,
-		    MX_SUSPECT },
-		{ { .delivered = 8, .deferred = 2, .throttled = 2 }, false,
-		    MX_THROTTLED },
-		{ { .delivered = 9, .deferred = 2, .throttled = 2 }, false,
-		    MX_NORMAL },
-		{ { .delivered = 5, .deferred = 5 }, false, MX_THROTTLED },
-		{ { .delivered = 6, .deferred = 5 }, false, MX_SUSPECT },
-		{ { .delivered = 100, .rejected = 1 }, true, MX_RECOVERING },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		assert_int_equal(mx_state_of(&rows[i].figures,
-		    rows[i].was_bad), rows[i].state);
-}
-
-static void
 test_known_at_the_next_connect(void **state)
 {
 	struct mx_health *h = *state;
@@ -384,7 +353,7 @@ test_content_does_not_count(void **state)
 	buf_append_byte(&out, '\0');
 	assert_non_null(strstr((const char *)buf_span(&out).data,
 	    "[{\"group\":\"example.com\",\"source\":\"192.0.2.1\","
-	    "\"state\":\"normal\",\"open\":1,\"weight\":0.00,"
+	    "\"state\":\"suspect\",\"open\":1,\"weight\":0.00,"
 	    "\"deferred\":0.0000,\"rejected\":0.0000,"
 	    "\"data_reply_p50_ms\":0,\"apart\":{\"greylist\":50.00,"
 	    "\"content\":100.00,\"authentication\":0.00,"
@@ -444,6 +413,7 @@ test_time_may_step_back(void **state)
 	struct policy_reply ok = reply(451, "", "later");
 
 	judged(v, &ok, false, 5000, START);
+	judged(v, &ok, false, 5000, START - 2000);
 	judged(v, &ok, false, 5000, START - 1000);
 	judged(v, &ok, false, 5000, START);
 	expect_state(h, "198.51.100.1", START - 1000, "throttled");
@@ -607,7 +577,6 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_groups),
-		cmocka_unit_test(test_thresholds),
 		WITH(test_known_at_the_next_connect),
 		WITH(test_mxs_of_one_organization_share),
 		WITH(test_greets_differently),
