@@ -58,28 +58,19 @@ mx_table_unlock(struct mx_shard *s)
 }
 
 static bool
-is_of(const struct mx_entry *e, uint64_t hash, const char *group)
+is_of(const struct mx_shard *s, size_t i, uint64_t hash, const char *group)
 {
-	return e->pair->hash == hash && strcmp(e->pair->group, group) == 0;
-}
-
-static uint64_t
-key_of(uint64_t hash, const struct addr *source)
-{
-	return hash ^ mx_hash(source->ip, source->family == ADDR_IPV4 ? 4 :
-	    16);
+	return s->hashes[i] == hash &&
+	    strcmp(s->entries[i]->pair->group, group) == 0;
 }
 
 struct mx_entry *
 mx_table_find(struct mx_shard *s, uint64_t hash, const char *group,
     const struct addr *source)
 {
-	uint64_t key = key_of(hash, source);
-
 	for (size_t i = 0; i < s->n; i++)
-		if (s->keys[i] == key &&
-		    addr_eq_ip(&s->entries[i]->pair->source, source) &&
-		    is_of(s->entries[i], hash, group))
+		if (is_of(s, i, hash, group) &&
+		    addr_eq_ip(&s->entries[i]->pair->source, source))
 			return s->entries[i];
 	return NULL;
 }
@@ -89,7 +80,7 @@ static struct mx_totals *
 totals_of(struct mx_shard *s, uint64_t hash, const char *group)
 {
 	for (size_t i = 0; i < s->n; i++)
-		if (is_of(s->entries[i], hash, group))
+		if (is_of(s, i, hash, group))
 			return s->entries[i]->totals;
 	return calloc(1, sizeof(struct mx_totals));
 }
@@ -172,7 +163,7 @@ mx_table_get(struct mx_table *t, struct mx_shard *s, uint64_t hash,
 			s->n++;
 		}
 		s->entries[at] = e;
-		s->keys[at] = key_of(hash, source);
+		s->hashes[at] = hash;
 	}
 	e->pair->used_us = now_us;
 	return e;
@@ -187,7 +178,7 @@ mx_table_collect(struct mx_shard *s, uint64_t hash, const char *group,
 	for (size_t i = 0; i < s->n; i++) {
 		struct mx_entry *e = s->entries[i];
 
-		if (!is_of(e, hash, group))
+		if (!is_of(s, i, hash, group))
 			continue;
 		if (n < max)
 			n++;

@@ -34,7 +34,7 @@ struct mx_entry {
 struct mx_shard {
 	pthread_mutex_t lock;
 	struct mx_entry *entries[MX_TABLE_SHARD_PAIRS];
-	uint64_t keys[MX_TABLE_SHARD_PAIRS];	/* theirs, to search in */
+	uint64_t hashes[MX_TABLE_SHARD_PAIRS];	/* of their groups */
 	size_t n;
 	struct mx_sums sums;		/* of all that it learned */
 };
