@@ -187,7 +187,7 @@ class Haproxy(Contender):
 
 WEIR = """
 workers = 2
-user = ""
+user = "nobody"
 log_level = "warning"
 listener "bench" {{
   address = "127.0.0.1:{port}"
@@ -197,7 +197,7 @@ listener "bench" {{
 }}
 upstream {{ tls = "none" }}
 record {{ sqlite = "{sqlite}" json = "" }}
-status {{ address = "" control = "" }}
+status {{ address = "{status}" control = "" }}
 limits {{ message_size = 0 spool_directory = "{folder}" }}
 {policy}
 """
@@ -213,7 +213,7 @@ policy "{mode}" {{
 class Weir(Contender):
     """Bare: no record, no status page, no policy."""
     label, record, policy, observer = "weir-bare", False, "", False
-    process_of_client = "true"
+    process_of_client, watched = "true", False
 
     def __init__(self, folder, programs, weir, sink):
         super().__init__()
@@ -224,6 +224,8 @@ class Weir(Contender):
         # one folder per instance: memory is measured on fresh ones
         folder = folder / f"{self.label}-{self.port}"
         folder.mkdir()
+        shutil.chown(folder, "nobody")  # what it runs as
+        status = f"127.0.0.1:{free_port()}" if self.watched else ""
         if self.policy:
             self.helper, policy = self.start_policy(folder, programs,
                                                     "enforce")
@@ -234,14 +236,17 @@ class Weir(Contender):
         config = folder / "weir.conf"
         config.write_text(WEIR.format(
             port=self.port, sink=sink.port, folder=folder, policy=policy,
-            sqlite=self.database, process=self.process_of_client))
+            sqlite=self.database, process=self.process_of_client,
+            status=status))
         self.process = Process(folder, self.label, [weir, "-c", config])
         try:
             self.process.wait_for_greeting(self.port)
+            if self.watched:
+                self.helper = Process(folder, "watcher", [
+                    pathlib.Path(__file__).parent / "watcher.py", status])
         except RuntimeError:
             self.stop()
             raise
-
 
     def start_policy(self, folder, programs, mode):
         """The process, and its block for the configuration."""
@@ -251,6 +256,7 @@ class Weir(Contender):
         while not path.exists():
             process.check()
             time.sleep(0.01)
+        path.chmod(0o666)
         return process, POLICY.format(socket=path, mode=mode)
 
 
@@ -261,6 +267,12 @@ class WeirNobody(Weir):
 
 class WeirRecord(Weir):
     label, record = "weir-record", True
+
+
+class WeirWatched(WeirRecord):
+    """All that shows what it does: the record, statistics, the page open and
+    metrics scraped every second."""
+    label, watched = "weir-watched", True
 
 
 class WeirPolicy(Weir):
@@ -400,6 +412,7 @@ CONTENDERS = {
     "weir-bare": Weir,
     "weir-nobody": WeirNobody,
     "weir-record": WeirRecord,
+    "weir-watched": WeirWatched,
     "weir-policy": WeirPolicy,
     "weir-decider": WeirDecider,
     "weir-observer": WeirObserver,
