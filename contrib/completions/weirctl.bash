@@ -10,7 +10,7 @@ _weirctl_options()
 		"--policy --since --until --limit" ;;
 	tail) echo "--sender --recipient --client --mx --code --outcome" ;;
 	top) echo "--since --outcome --limit" ;;
-	report) echo "--since" ;;
+	report) echo "--since --limit" ;;
 	mx | domains) echo "--hours" ;;
 	suspend) echo "--for" ;;
 	operations) echo "--limit" ;;

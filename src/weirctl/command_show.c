@@ -41,6 +41,10 @@ print_ends(const struct ctl *ctl, struct buf *out, const json_t *root)
 	report_end(ctl, out);
 	report_begin(ctl, out, "MX");
 	append_end(ctl, out, root, "upstream", "upstream_port");
+	if (member_text(root, "mx_name").len > 0) {
+		buf_append_str(out, ", ");
+		report_text(ctl, out, root, "mx_name");
+	}
 	if (member_is_set(root, "source")) {
 		buf_append_str(out, ", from ");
 		report_text(ctl, out, root, "source");
@@ -192,7 +196,10 @@ print_transactions(const struct ctl *ctl, const json_t *all)
 		{ .title = "BY", .least = 4 },
 		{ .title = "ACCEPTED", .right = true },
 		{ .title = "SIZE", .right = true },
+		{ .title = "MAIL", .right = true, .leaves = 6 },
+		{ .title = "RCPT", .right = true, .leaves = 5 },
 		{ .title = "354", .right = true, .leaves = 2 },
+		{ .title = "BODY", .right = true, .leaves = 4 },
 		{ .title = "FINAL", .right = true, .leaves = 1 },
 		{ .title = "ABOUT", .leaves = 3 },
 		{ .title = "REPLY", .least = 20 },
@@ -214,7 +221,10 @@ print_transactions(const struct ctl *ctl, const json_t *all)
 		    member_number(one, "recipients"));
 		text_bytes(table_begin(&t), member_number(one, "size"));
 		table_end(&t, TERMINAL_PLAIN);
+		report_cell_us(&t, one, "mail_us");
+		report_cell_us(&t, one, "rcpt_us");
 		report_cell_us(&t, one, "data_us");
+		report_cell_us(&t, one, "body_us");
 		report_cell_us(&t, one, "reply_us");
 		report_cell(&t, one, "category");
 		reply_cell(&t, one);

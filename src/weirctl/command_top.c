@@ -12,6 +12,7 @@ static const struct command_option top_option_table[] = {
 
 static const struct command_option report_option_table[] = {
 	{ "since", 0, "TIME", "how far back: 24h, 7d (default: 24h)" },
+	{ "limit", 0, "N", "at most so many rows, 1 to 500" },
 	{ .name = NULL },
 };
 
@@ -80,17 +81,25 @@ add_by(struct query *q, const char *choice)
 	query_add(q, "by", by);
 }
 
+/* Every option is an argument of the API under its name. */
+static void
+add_options(struct query *q, const struct command_call *call)
+{
+	const struct command_option *o;
+
+	for (o = call->command->options; o->name != NULL; o++)
+		query_add(q, o->name, command_value(call, o->name));
+}
+
 static enum command_exit
 run_top(struct ctl *ctl, const struct command_call *call)
 {
-	const struct command_option *o;
 	enum command_exit code;
 	struct query q;
 
 	query_init(&q, "/api/v1/top");
 	add_by(&q, call->arguments[0]);
-	for (o = top_option_table; o->name != NULL; o++)
-		query_add(&q, o->name, command_value(call, o->name));
+	add_options(&q, call);
 	code = client_show(ctl, CLIENT_GET, &q, render_top);
 	query_release(&q);
 	return code;
@@ -98,20 +107,42 @@ run_top(struct ctl *ctl, const struct command_call *call)
 
 /* ----------------------------------------------------------------- report */
 
+/* "Since ..: 1,200 messages, 1,000 delivered, ..." */
 static void
-print_summaries(const struct ctl *ctl, const json_t *all)
+print_sum(const struct ctl *ctl, const json_t *root)
 {
-	const json_t *one;
+	static const struct {
+		const char *key, *words;
+	} sums[] = {
+		{ "transactions", "messages" }, { "delivered", "delivered" },
+		{ "deferred", "deferred" }, { "rejected", "rejected" },
+		{ "unreached", "sessions without an MX" },
+	};
 	struct buf out;
 	size_t i;
 
 	buf_init(&out, 0);
-	json_array_foreach(all, i, one) {
-		text_show(&out, span_of(json_string_value(one),
-		    json_string_length(one)), ctl->terminal.utf8);
-		report_end(ctl, &out);
+	report_begin(ctl, &out, "Since");
+	report_time(ctl, &out, root, "from", MOMENT_SECONDS);
+	for (i = 0; i < ARRAY_LEN(sums); i++) {
+		buf_append_str(&out, i == 0 ? ": " : ", ");
+		text_count(&out, member_number(root, sums[i].key));
+		buf_printf(&out, " %s", sums[i].words);
 	}
+	report_end(ctl, &out);
 	buf_release(&out);
+}
+
+/* "12 of 30". */
+static void
+share_cell(struct table *t, const json_t *row)
+{
+	text_count(table_begin(t), member_number(row, "count"));
+	if (member_number(row, "messages") > 0) {
+		buf_append_str(table_begin(t), " of ");
+		text_count(table_begin(t), member_number(row, "messages"));
+	}
+	table_end(t, TERMINAL_PLAIN);
 }
 
 static void
@@ -133,33 +164,36 @@ render_report(const struct ctl *ctl, const json_t *root)
 		{ .title = "SENDER", .least = 12 },
 		{ .title = "MX GROUP", .least = 10 },
 		{ .title = "CODE" },
-		{ .title = "ABOUT", .leaves = 2 },
-		{ .title = "COUNT", .right = true },
-		{ .title = "RCPT", .right = true, .leaves = 3 },
-		{ .title = "LAST", .leaves = 1 },
-		{ .title = "FOR EXAMPLE", .least = 20 },
-		{ .title = "SESSION", .leaves = 4 },
+		{ .title = "ABOUT", .leaves = 3 },
+		{ .title = "MESSAGES", .right = true },
+		{ .title = "RCPT", .right = true, .leaves = 5 },
+		{ .title = "LAST", .leaves = 4 },
+		{ .title = "BEHAVIOUR", .least = 20 },
+		{ .title = "FOR EXAMPLE", .least = 20, .leaves = 2 },
+		{ .title = "SESSION", .leaves = 1 },
 	};
 	const json_t *row, *all = member_of(root, "rows");
 	struct table t;
 	size_t i;
 
-	print_summaries(ctl, member_of(root, "summaries"));
+	print_sum(ctl, root);
 	if (json_array_size(all) == 0) {
 		report_note(ctl, "nothing was refused in this time");
 		return;
 	}
-	if (json_array_size(member_of(root, "summaries")) > 0)
-		puts("");
+	puts("");
 	table_init(&t, &ctl->terminal, columns, ARRAY_LEN(columns));
 	json_array_foreach(all, i, row) {
 		report_cell(&t, row, "sender");
 		report_cell(&t, row, "mx_group");
 		code_cell(&t, row);
 		report_cell(&t, row, "category");
-		report_cell_count(&t, row, "count");
+		share_cell(&t, row);
 		report_cell_count(&t, row, "recipients");
-		report_cell_time(ctl, &t, row, "last_at");
+		report_time(ctl, table_begin(&t), row, "last_at",
+		    MOMENT_SHORT);
+		table_end(&t, TERMINAL_PLAIN);
+		report_cell(&t, row, "behaviour");
 		report_cell(&t, row, "example_text");
 		report_cell(&t, row, "example_session");
 	}
@@ -173,7 +207,7 @@ run_report(struct ctl *ctl, const struct command_call *call)
 	struct query q;
 
 	query_init(&q, "/api/v1/report");
-	query_add(&q, "since", command_value(call, "since"));
+	add_options(&q, call);
 	code = client_show(ctl, CLIENT_GET, &q, render_report);
 	query_release(&q);
 	return code;

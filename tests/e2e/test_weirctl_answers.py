@@ -99,18 +99,21 @@ def test_top_says_how_sure_it_is(answered):
 def test_report_is_readable(answered):
     row = {"sender": "shop@example.org", "mx_group": "example.net",
            "code": 550, "enhanced": "5.7.1", "category": "blocklist",
-           "count": 1200, "recipients": 1300,
+           "count": 1200, "messages": 5000, "recipients": 1300,
+           "behaviour": "sends\x1b from a listed address",
            "first_at": "2026-11-22T01:00:00Z",
            "last_at": "2026-11-22T08:00:00Z",
            "example_text": "listed\x1b[2J", "example_session": SESSION["id"]}
     ctl, asked = answered({"/api/v1/report": {
-        "since": "24h", "rows": [row], "summaries": ["shop@example.org: "
-                                                     "listed\x07 at one"]}})
+        "from": "2026-11-21T08:00:00Z", "transactions": 9000, "rejected": 1,
+        "rows": [row]}})
     out = ctl.ok("report", "--since", "24h").out
     assert asked == ["GET /api/v1/report?since=24h"]
-    assert out.startswith("shop@example.org: listed\\x07 at one\n\n")
+    assert out.startswith("Since       2026-11-21 08:00:00 UTC: 9,000 messages, "
+                          "0 delivered, 0 deferred, 1 rejected, ")
     assert re.search(r"^shop@example\.org +example\.net +550 5\.7\.1 +"
-                     r"blocklist +1,200 +1,300 .*listed\\x1b\[2J", out, re.M)
+                     r"blocklist +1,200 of 5,000 +1,300 .*sends\\x1b from a "
+                     r"listed address +listed\\x1b\[2J", out, re.M)
     assert weirctl.is_safe(out)
 
 
@@ -277,7 +280,7 @@ def test_members_that_are_missing_or_strange(answered):
     strange = [None, {}, [None, 1, {}, []],
                [{"group": 1, "state": [], "deferred": "x", "weight": None}],
                {"keys": [{}], "entries": [1, {}], "rows": [{}, None],
-                "summaries": [1, None], "pools": [1, {"addresses": [{}, 2]}],
+                "pools": [1, {"addresses": [{}, 2]}],
                 "default": {}, "sources": [[]], "lines": [{}, 1],
                 "counters": [], "policies": [1], "transactions": [{}],
                 "decisions": [{}], "recipients": [{}], "tls": 3,
