@@ -1,6 +1,6 @@
 /*
- * The id stays whole, since `weirctl show` wants it; senders and recipients
- * give way to the width.
+ * The id stays whole, since `weirctl show` wants it. On a narrow terminal the
+ * colour of the code tells the outcome.
  */
 #include "weirctl/session_row.h"
 
@@ -10,8 +10,8 @@ static const struct table_column columns[] = {
 	{ .title = "TIME", .leaves = 1 },
 	{ .title = "OUTCOME", .leaves = 2 },
 	{ .title = "CODE", .right = true },
-	{ .title = "SENDER", .least = 8 },
-	{ .title = "RECIPIENTS", .least = 8 },
+	{ .title = "SENDER", .least = 12 },
+	{ .title = "RECIPIENTS", .least = 12 },
 	{ .title = "CLIENT", .leaves = 5 },
 	{ .title = "MX", .leaves = 3 },
 	{ .title = "TLS", .leaves = 6 },
@@ -25,7 +25,8 @@ code_cell(struct table *t, const json_t *session)
 	double code = member_number(session, "code");
 
 	if (code > 0)
-		table_printf(t, TERMINAL_PLAIN, "%.0f", code);
+		table_printf(t, report_style(member_text(session, "outcome")),
+		    "%.0f", code);
 	else
 		table_end(t, TERMINAL_PLAIN);
 }
