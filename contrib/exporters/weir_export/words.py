@@ -39,9 +39,8 @@ def level(event):
     if kind == "mx_state":
         return WARNING if event.get("to") in ("throttled", "blocked") \
             else NOTICE
-    if kind in ("open", "process", "line", "annotation"):
-        return DEBUG
-    return INFO     # what a later weir tells
+    # the details of a session; or what happened to weir itself
+    return DEBUG if event.get("session") else INFO
 
 
 def clean(text):
