@@ -145,10 +145,13 @@ struct config_policy {
 					   observed */
 };
 
+enum config_record_format { CONFIG_RECORD_WEIR, CONFIG_RECORD_LEGACY };
+
 struct config_record {
 	const char *sqlite, *json;
 	uint64_t retention_us;		/* 0: for ever */
 	uint64_t max_size;		/* bytes of the database; 0: any */
+	enum config_record_format format;	/* of json */
 	unsigned queue;			/* most finished chunks waiting */
 };
 

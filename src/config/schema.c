@@ -53,6 +53,11 @@ static const struct config_word policy_modes[] = {
 	{ NULL, 0 },
 };
 
+static const struct config_word record_formats[] = {
+	{ "weir", CONFIG_RECORD_WEIR }, { "legacy", CONFIG_RECORD_LEGACY },
+	{ NULL, 0 },
+};
+
 static const struct config_word grants[] = {
 	{ "headers", POLICY_GRANT_HEADERS }, { "body", POLICY_GRANT_BODY },
 	{ "envelope", POLICY_GRANT_ENVELOPE },
@@ -350,6 +355,9 @@ const struct config_key config_schema[] = {
 	  .text = "database file; empty: none" },
 	{ CONFIG_RECORD, "json", CONFIG_STRING, AT(config_record, json),
 	  .fallback = "", .text = "file of JSON lines; empty: none" },
+	{ CONFIG_RECORD, "format", CONFIG_WORD, AT(config_record, format),
+	  .words = record_formats, .fallback = "weir",
+	  .text = "of the JSON lines: weir's own, or two shapes of old" },
 	{ CONFIG_RECORD, "retention", CONFIG_DURATION,
 	  AT(config_record, retention_us), .unit = "s", .max = 36500 * DAY,
 	  .fallback = "30d",

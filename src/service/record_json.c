@@ -22,6 +22,7 @@ void
 record_json_release(struct record_json *j)
 {
 	record_json_close(j);
+	record_json_forget(j);
 	buf_release(&j->out);
 	buf_release(&j->scratch);
 }
@@ -385,6 +386,10 @@ record_json_add(struct record_json *j, const struct record_chunk *chunk)
 {
 	size_t before;
 
+	if (j->legacy) {
+		record_json_add_legacy(j, chunk);
+		return;
+	}
 	record_cursor_init(&j->cursor, chunk);
 	while (record_cursor_next(&j->cursor)) {
 		before = buf_len(&j->out);
@@ -406,7 +411,8 @@ record_json_add(struct record_json *j, const struct record_chunk *chunk)
 void
 record_json_add_line(struct record_json *j, const struct record_chunk *chunk)
 {
-	buf_append(&j->out, span_of(chunk->data, chunk->len));
+	if (!j->legacy)
+		buf_append(&j->out, span_of(chunk->data, chunk->len));
 }
 
 int

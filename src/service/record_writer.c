@@ -116,6 +116,7 @@ record_writer_configure(struct record_writer *w, char *sqlite_path,
 	w->json_path = json_path;
 	w->retention_us = config->retention_us;
 	w->max_bytes = config->max_size;
+	w->json.legacy = config->format == CONFIG_RECORD_LEGACY;
 	w->max = config->queue > 0 ? config->queue : 1;
 	memset(&w->sqlite_trouble, 0, sizeof(w->sqlite_trouble));
 	memset(&w->json_trouble, 0, sizeof(w->json_trouble));
