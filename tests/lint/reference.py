@@ -2,6 +2,7 @@
 """The papers name what the program has: columns, JSON members, metrics, paths
 of the API, log events, replies; and the threat model names tests that exist."""
 import glob
+import json
 import os
 import re
 import sqlite3
@@ -106,6 +107,13 @@ def routes(api):
                                          api, re.S)}
 
 
+def documented(paper):
+    """Paths of the OpenAPI document, as routes() writes them."""
+    return {method.upper() + " " + re.sub(r"\{\w+\}$", "ID", path)
+            for path, item in json.loads(paper)["paths"].items()
+            for method in item if path != "/"}
+
+
 def events(code):
     """Of every log_event(): all dotted names among its arguments."""
     found = set()
@@ -198,6 +206,8 @@ tap.check("every member of the API's objects is in STATUS.md",
               lint.read("service/record_query.c"))))
 tap.check("every path of the API is in STATUS.md",
           missing(status, "STATUS.md", routes(api_code)))
+tap.check("the paths of the API and of openapi.json are the same",
+          sorted(routes(api_code) ^ documented(text("doc/openapi.json"))))
 tap.check("every log event is in STATUS.md",
           missing(status, "STATUS.md", events(sources("src/*/*.c"))))
 tap.check("every reply that weir makes is in weir(8)",
