@@ -334,7 +334,7 @@ function group(w, name, hours) {
         p99_us: p.p99_us }])) });
   }
   return { group: name, state: list[0].state, sources: list,
-    phases: list[0].phases, history, transitions: list[0].state === "normal" ?
+    phases: list[0].phases, history, step_s: step / 1000, transitions: list[0].state === "normal" ?
       [] : [{ occurred_at: utc(now - 1260e3), source: list[0].source,
         from: "suspect", to: list[0].state, evidence: evidence(wrong) },
       { occurred_at: utc(now - 1500e3), source: list[0].source,

@@ -11,7 +11,7 @@ const charts = new Map();	/* key -> { chart, canvas } */
 const dark = matchMedia('(prefers-color-scheme: dark)');
 const STEPS_S = [10, 30, 60, 300, 600, 900, 1800, 3600, 7200, 10800, 21600,
 	43200, 86400];
-const TABLE_ROWS = 12;
+const TABLE_ROWS = 12, LEAST_MS = 600000;
 
 function colour(name) {
 	return getComputedStyle(document.documentElement)
@@ -28,6 +28,12 @@ function timeTicks(scale) {
 	scale.ticks = [];
 	for (let t = first; t <= scale.max; t += step)
 		scale.ticks.push({ value: t });
+}
+
+/* A weir that has just been started fills its charts all the same. */
+function begin(spec) {
+	const first = spec.lines[0].points[0]?.x ?? spec.to;
+	return Math.max(spec.from, Math.min(first, spec.to - LEAST_MS));
 }
 
 /* At midnight the day. */
@@ -61,7 +67,7 @@ function options(spec) {
 		interaction: { mode: 'index', intersect: false },
 		layout: { padding: { top: 4 } },
 		scales: {
-			x: { type: 'linear', min: spec.from, max: spec.to,
+			x: { type: 'linear', min: begin(spec), max: spec.to,
 				afterBuildTicks: timeTicks,
 				grid: { color: grid, drawTicks: false,
 					drawBorder: false },
@@ -101,8 +107,8 @@ function options(spec) {
 	};
 }
 
-function legend(spec) {
-	return el('ul.legend', null, spec.lines.map((line) =>
+export function legend(lines) {
+	return el('ul.legend', null, lines.map((line) =>
 		el('li.ink-' + line.colour + (line.thin ? '.thin' : ''), null,
 			line.name)));
 }
@@ -151,7 +157,7 @@ function build(key, spec, box) {
 function update(made, spec) {
 	const { chart, canvas } = made;
 	made.spec = spec;
-	chart.options.scales.x.min = spec.from;
+	chart.options.scales.x.min = begin(spec);
 	chart.options.scales.x.max = spec.to;
 	/* The same objects, with new points: others would cost a chart anew. */
 	chart.data.datasets = spec.lines.map((line, i) =>
@@ -160,7 +166,7 @@ function update(made, spec) {
 	chart.update('none');
 	const last = (line) => line.points.findLast((p) =>
 		Number.isFinite(p.y));
-	const text = spec.title + ', ' + clock(spec.from) + ' to ' +
+	const text = spec.title + ', ' + clock(begin(spec)) + ' to ' +
 		clock(spec.to) + '. Now: ' + spec.lines.map((line) =>
 		line.name + ' ' + (last(line) ? spec.format(last(line).y) :
 			'unknown')).join(', ') + '. The table has the numbers.';
@@ -183,7 +189,8 @@ export function draw(key, spec) {
 	}
 	update(made, spec);
 	fill(document.querySelector(`[data-keep="${key}-legend"]`),
-		spec.lines.length > 1 ? legend(spec) : null);
+		spec.lines.length > 1 &&
+		!spec.small ? legend(spec.lines) : null);
 	const table = document.querySelector(`[data-keep="${key}-table"]`);
 	if (table.parentNode.open || table.firstChild === null)
 		fill(table, tableOf(spec));

@@ -19,7 +19,8 @@ function keyTable(keys) {
 	rows: keys.map((k, i) => ({ key: k.key + i, spec: k.is_default ?
 		'default' : '', cells: [el('code', null, k.key),
 		shownValue(k.value), k.is_default ? el('span.muted', null,
-			'the same') : shownValue(k.default),
+			'the same') : shownValue(k.default
+			.replace(/^"(.*)"$|^{}$/, '$1')),
 		k.line > 0 ? String(k.line) : '\u2013'] })) });
 }
 

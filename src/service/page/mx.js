@@ -5,7 +5,7 @@
 import { get } from './api.js';
 import * as charts from './charts.js';
 import { el } from './dom.js';
-import { ago, count, duration, NONE, perSecond, time,
+import { ago, count, duration, NONE, perSecond, share, time,
 	toUs } from './format.js';
 import { detectors, evidence, MEANING } from './evidence.js';
 import { bars, card, choice, empty, link, meter, quantiles, state, table,
@@ -205,10 +205,13 @@ function transitions(g) {
 
 function why(g) {
 	const known = g.sources.filter((m) => m.state !== 'normal');
-	return known.length === 0 ? null : card('Evidence', known.map((m) =>
+	return known.length === 0 ? null : card('Evidence', el('div.whys', null,
+		known.map((m) =>
 		el('div.why', { 'data-key': m.source }, el('h3', null,
 			el('code', null, m.source), ' ', state(m.state)),
-		evidence(m.evidence))));
+		evidence(m.evidence) ?? el('p', null, `Of ${count(Math.round(
+			m.weight))} messages it deferred ${share(m.deferred)} ` +
+			`and rejected ${share(m.rejected)}.`)))));
 }
 
 function measured(g) {
@@ -228,17 +231,20 @@ function historyCharts(g, hours) {
 	g.history.length === 0 ? empty('There is no history yet: it is ' +
 		'kept minute by minute from the first mail on.') :
 		[charts.place('mx-outcomes', 'Messages per minute'),
+			charts.legend(TIMES),
 			el('div.multiples', null, present.map((name) =>
 				charts.place('mx-' + name, PHASE_NAMES[name],
 					true)))]);
 }
 
+const TIMES = [{ name: 'median time', colour: 'accent' },
+	{ name: '99 % are faster', colour: 'other', thin: true }];
+
 function drawHistory(g, hours) {
 	const to = Date.now(), from = to - hours * 3600000;
 	const list = g.history.map((h) => ({ ...h, at_us: h.from_us ??
 		toUs(h.at) })).sort((a, b) => a.at_us - b.at_us);
-	const step = list.length > 1 ? Math.min(...list.slice(1).map((h, i) =>
-		h.at_us - list[i].at_us)) / 6e7 : 1;
+	const step = g.step_s / 60;
 	const line = (name, colour, value, more) => ({ name, colour,
 		points: charts.points(list, value), ...more });
 	charts.draw('mx-outcomes', { title: 'Messages per minute', from, to,

@@ -65,6 +65,11 @@ function resultsText(results) {
 	t.reason ? [', ', wire(t.reason)] : '']);
 }
 
+function noTls(s) {
+	const why = s.tls_results.find((t) => !t.domain && t.reason);
+	return why ? ['none: ', wire(why.reason)] : 'none';
+}
+
 function processText(p) {
 	return p && [`uid ${p.uid}`, p.pid ? `, pid ${p.pid}` : null,
 		p.command ? [', ', wire(p.command)] : null,
@@ -72,8 +77,7 @@ function processText(p) {
 }
 
 function group(s) {
-	const name = s.mx_group || s.transactions.find((t) =>
-		t.mx_group)?.mx_group;
+	const name = s.transactions.find((t) => t.mx_group)?.mx_group;
 	return name ? toGroup(name) : null;
 }
 
@@ -91,11 +95,14 @@ function sessionFacts(s) {
 		['Sent by', processText(s.process)],
 		['MX', el('code', null, joinPort(s.destination,
 			s.destination_port))],
+		['MX name', s.mx_name && wire(s.mx_name)],
 		['MX group', group(s)],
+		['Round trip', s.timings?.min_rtt_us > 0 ?
+			duration(s.timings.min_rtt_us) : null],
 		['From address', el('code', null, joinPort(s.source,
 			s.source_port) || NONE)],
 		['TLS of the client', tlsText(s.client_tls)],
-		['TLS to the MX', tlsText(s.tls) || 'none'],
+		['TLS to the MX', tlsText(s.tls) || noTls(s)],
 		['TLS demanded', results.length > 0 ? results : null],
 		['Connect', s.connect_error ? ['failed: ',
 			wire(s.connect_error)] : s.upstream_reused ?

@@ -57,11 +57,11 @@ $0 == "" { next }
 kind == "html" { print; next }
 {
 	line = tight($0)
+	if (line ~ /^[}\]]/)	# what ends needs no separator before it
+		sub(/[;,]$/, "", held)
 	if (held ~ /'\+$/ && line ~ /^'/)	# one string of two
 		held = substr(held, 1, length(held) - 2) substr(line, 2)
-	else if (kind == "css" && line == "}")
-		sub(/;?$/, line, held)
-	else if (held ~ /[-,({[?:=+*|&<>;]$/ ||
+	else if (held ~ /[-,({[?:=+*|&<>;]$/ || line ~ /^[}\]]/ ||
 	    (kind == "css" && held ~ /}$/))
 		held = held line
 	else {
