@@ -258,6 +258,9 @@ record_start(const struct config *config)
 
 	if (r == NULL)
 		return NULL;
+	/* its statistics take a lock for each piece of memory; it refuses
+	 * when it is in use already */
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	r->instance = strdup(config->hostname == NULL ? "" :
 	    config->hostname);
 	if (r->instance == NULL)

@@ -68,6 +68,10 @@ static const char lines_sql[] =
 	    "'connect_us', connect_us, 'error', connect_error, "
 	    "'reused', upstream_reused")
 	"FROM sessions WHERE id = ?1 AND connect_us NOT NULL "
+	"UNION ALL SELECT occurred_at, 2, 1, "
+	LINE("occurred_at", "greeting", "'name', mx_name, "
+	    "'greeting_us', greeting_us")
+	"FROM sessions WHERE id = ?1 AND greeting_us NOT NULL "
 	TLS("client") TLS("upstream")
 	"UNION ALL SELECT occurred_at, 4, number, "
 	LINE("occurred_at", "tls_result", "'number', number, "
@@ -116,7 +120,7 @@ static const char lines_sql[] =
 	    "'rewritten', r.rewritten, 'accepted', " FLAG("r.accepted") ", "
 	    "'decided_by', r.decided_by, 'code', r.code, "
 	    "'enhanced', r.enhanced, 'reply', r.reply, "
-	    "'latency_us', latency_us")
+	    "'latency_us', latency_us, 'category', r.category")
 	"FROM recipients r JOIN transactions t ON t.session_id = ?1 AND "
 	"t.id = transaction_id WHERE r.session_id = ?1 "
 	"UNION ALL SELECT " LATER("occurred_at", "duration_us") " AS ended, "
@@ -129,12 +133,16 @@ static const char lines_sql[] =
 	    "'data_us', data_us, 'duration_us', duration_us, "
 	    "'reply_us', reply_us, 'held', " FLAG("held") ", "
 	    "'source', source_address, "
-	    "'upstream', " AT("upstream_address", "upstream_port"))
+	    "'upstream', " AT("upstream_address", "upstream_port") ", "
+	    "'mx_group', mx_group, 'category', category, "
+	    "'mail_us', mail_us, 'rcpt_us', rcpt_us, 'body_us', body_us")
 	"FROM transactions WHERE session_id = ?1 AND outcome NOT NULL "
 	"UNION ALL SELECT " LATER("occurred_at", "duration_us") ", 11, 0, "
 	LINE(LATER("occurred_at", "duration_us"), "close", "'cause', cause, "
 	    "'transactions', transactions, 'client_bytes', client_bytes, "
-	    "'upstream_bytes', upstream_bytes, 'elapse_ms', elapse_ms")
+	    "'upstream_bytes', upstream_bytes, 'elapse_ms', elapse_ms, "
+	    "'ehlo_us', ehlo_us, 'quit_us', quit_us, "
+	    "'min_rtt_us', min_rtt_us")
 	"FROM sessions WHERE id = ?1 AND duration_us NOT NULL"
 	") ORDER BY rank = 11, at, rank, number";
 

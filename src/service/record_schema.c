@@ -347,6 +347,8 @@ static const char version_4_search[] =
 "CREATE INDEX sessions_time ON sessions(occurred_at);\n"
 "CREATE INDEX sessions_client ON sessions(client_address);\n"
 "CREATE INDEX sessions_upstream ON sessions(upstream_address);\n"
+"CREATE INDEX transactions_group ON transactions(mx_group)\n"
+"	WHERE mx_group NOT NULL;\n"
 "CREATE INDEX rehomings_upstream ON rehomings(to_upstream_address);\n"
 "CREATE INDEX sessions_outcome ON sessions(outcome)\n"
 "	WHERE outcome <> 'delivered';\n"

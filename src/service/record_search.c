@@ -50,7 +50,8 @@ static const struct condition by_sender_address = { .parts = {
 	    "sender_domain = ?5 AND sender = ?6 COLLATE NOCASE" } } };
 static const struct condition by_mx = { .parts = {
 	{ "sessions", "id", "upstream_address = ?10" },
-	{ "rehomings", "session_id", "to_upstream_address = ?10" } } };
+	{ "rehomings", "session_id", "to_upstream_address = ?10" },
+	{ "transactions", "session_id", "mx_group = ?10" } } };
 static const struct condition by_client = { .parts = {
 	{ "sessions", "id", "client_address = ?9" } },
 	.filter = "client_address = ?9" };

@@ -31,6 +31,7 @@ static const char setup[] =
 	"PRAGMA page_size = 16384;"	/* of a new file only */
 	"PRAGMA journal_mode = WAL;"
 	"PRAGMA synchronous = NORMAL;"
+	"PRAGMA cache_size = -16384;"	/* the indexes' newest pages */
 	"PRAGMA temp_store = MEMORY;";
 
 static enum record_sqlite_result

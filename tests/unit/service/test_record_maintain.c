@@ -188,7 +188,7 @@ export(void **state)
 	said.lines = 0;
 	assert_int_equal(record_maintain_export(f->db, WALL_US + 1, WALL_US +
 	    2000000, &out, &words), 0);
-	assert_int_equal(said.lines, SESSION_LINES + 11);
+	assert_int_equal(said.lines, SESSION_LINES + 12);
 	said.lines = 0;
 	said.max = 5;			/* a closed pipe */
 	assert_int_equal(record_maintain_export(f->db, 0, 0, &out, &words),
