@@ -90,18 +90,26 @@ is_wanted(const struct tail *tail, const json_t *session)
 
 /* --------------------------------------------------------------- printing */
 
-/* Another event: its name, and every member that is a text or number. */
+/* Another event: its time and name, every member that is a text or number, and
+ * of evidence the sentence. */
 static void
 append_other(struct tail *tail, struct span name, const json_t *data)
 {
+	struct span words = member_text(member_of(data, "evidence"), "words");
 	const char *key;
 	json_t *value;
 
+	if (member_is_set(data, "occurred_at")) {
+		report_time(tail->ctl, &tail->out, data, "occurred_at",
+		    MOMENT_TIME);
+		buf_append_byte(&tail->out, ' ');
+	}
 	terminal_on(&tail->ctl->terminal, &tail->out, TERMINAL_BOLD);
 	text_show(&tail->out, name, tail->ctl->terminal.utf8);
 	terminal_off(&tail->ctl->terminal, &tail->out, TERMINAL_BOLD);
 	json_object_foreach((json_t *)(uintptr_t)data, key, value) {
-		if (!json_is_string(value) && !json_is_number(value))
+		if (strcmp(key, "occurred_at") == 0 ||
+		    (!json_is_string(value) && !json_is_number(value)))
 			continue;
 		buf_append_byte(&tail->out, ' ');
 		text_show(&tail->out, span_str(key), tail->ctl->terminal.utf8);
@@ -112,6 +120,8 @@ append_other(struct tail *tail, struct span name, const json_t *data)
 			buf_printf(&tail->out, "%.15g",
 			    json_number_value(value));
 	}
+	buf_append_str(&tail->out, words.len > 0 ? ": " : "");
+	text_show(&tail->out, words, tail->ctl->terminal.utf8);
 	buf_append_byte(&tail->out, '\n');
 }
 

@@ -163,6 +163,26 @@ def test_sources_and_mx(desk):
     assert desk.ctl("mx", "nowhere.example").code == 4
 
 
+def test_a_group_in_trouble_shows_its_evidence(bench):
+    bench.mx(script={"dot": b"421 4.7.0 too many\x1b[2J, slow down\r\n"})
+    proxy, ctl = controlled(bench)
+
+    def is_throttled():
+        with proxy.connect() as client:
+            client.deliver()
+        return [one for one in ctl.json("mx") if one["state"] == "throttled"]
+    wait_for(is_throttled, "state")
+    assert re.search(r"^example\.net +127\.0\.0\.1 +throttled +\d\d-\d\d .* \d+"
+                     r" of \d+ replies ", ctl.ok("mx").out, re.M)
+    assert re.search(r"^MX groups +1 not normal", ctl.ok("status").out, re.M)
+    wait_for(lambda: ctl.json("mx", "example.net")["transitions"], "change")
+    out = ctl.ok("mx", "example.net").out
+    assert re.search(r"^Refused for +throttle \d+$", out, re.M)
+    assert re.search(r"normal -> throttled .*; it said: 421 too many\\x1b\[2J, "
+                     r"slow down$", out, re.M)
+    assert weirctl.is_safe(out)
+
+
 def test_domains(desk):
     assert re.search(r"^example\.net +\d+ +\d", desk.ctl.ok("domains").out,
                      re.M)

@@ -203,7 +203,9 @@ TOLD = (
     ("session", SESSION),
     ("session", {**SESSION, "id": "0" * 26, "sender": "x@sub.example.org",
                  "code": 250, "outcome": "delivered"}),
-    ("mx", {"group": "example.net\x1b", "to": "blocked"}),
+    ("mx", {"occurred_at": "2026-11-22T08:00:00.000000Z",
+            "group": "example.net\x1b", "to": "blocked",
+            "evidence": {"words": "3 of 5"}}),
     ("omitted", {"n": 17}), ("omitted", {"n": None}))
 
 
@@ -217,7 +219,7 @@ def test_tail_shows_what_happens_at_once(answered):
             f"c@example.com at 198.51.100.1 in 85 ms {SESSION['id']}\n",
             "08:00:00 delivered 250 x@sub.example.org -> b@example.net, "
             f"c@example.com at 198.51.100.1 in 85 ms {'0' * 26}\n",
-            "mx group=example.net\\x1b to=blocked\n",
+            "08:00:00 mx group=example.net\\x1b to=blocked: 3 of 5\n",
             "(17 more, too fast to show here; weirctl sessions has them)\n",
             "(some more, too fast to show here; weirctl sessions has them)\n"]
         hold.set()
