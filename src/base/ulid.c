@@ -4,6 +4,8 @@
  */
 #include "base/ulid.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 
 #define TIME_CHARS 10
@@ -36,6 +38,24 @@ start_ms(struct ulid_source *src, uint64_t ms)
 	src->random[1] = random_next(&src->state);
 }
 
+static void
+put_time(struct ulid *id, uint64_t ms)
+{
+	for (int i = TIME_CHARS - 1; i >= 0; i--, ms >>= 5)
+		id->text[i] = alphabet[ms & 31];
+}
+
+struct ulid
+ulid_least(uint64_t wall_us)
+{
+	struct ulid id;
+
+	memset(id.text, '0', ULID_TEXT_LEN);
+	id.text[ULID_TEXT_LEN] = '\0';
+	put_time(&id, (wall_us / CLOCK_US_PER_MS) & MS_MASK);
+	return id;
+}
+
 struct ulid
 ulid_next(struct ulid_source *src, uint64_t wall_us)
 {
@@ -51,9 +71,7 @@ ulid_next(struct ulid_source *src, uint64_t wall_us)
 	else if (++src->random[1] == 0)
 		src->random[0]++;
 
-	ms = src->last_ms;
-	for (i = TIME_CHARS - 1; i >= 0; i--, ms >>= 5)
-		id.text[i] = alphabet[ms & 31];
+	put_time(&id, src->last_ms);
 	high = src->random[0];
 	low = src->random[1];
 	for (i = ULID_TEXT_LEN - 1; i >= TIME_CHARS; i--) {

@@ -25,4 +25,8 @@ struct ulid_source {
 void ulid_source_init(struct ulid_source *src, uint64_t seed);
 struct ulid ulid_next(struct ulid_source *src, uint64_t wall_us);
 
+/* The least id of that millisecond: no id made before it is as large, none
+ * made later is smaller. For searches by time. Pure. */
+struct ulid ulid_least(uint64_t wall_us);
+
 #endif

@@ -412,6 +412,16 @@ static const char version_4_mx_states[] =
 "CREATE INDEX mx_states_group ON mx_states(mx_group, occurred_at);\n"
 "CREATE INDEX mx_states_time ON mx_states(occurred_at);\n";
 
+/* Refusals are few beside what is delivered: their indexes cost mail that is
+ * not refused nothing. */
+static const char version_4_refusals[] =
+"CREATE INDEX recipients_refused ON recipients(session_id)\n"
+"	WHERE accepted = 0;\n"
+"CREATE INDEX transactions_refused ON transactions(session_id)\n"
+"	WHERE outcome IN ('deferred', 'rejected');\n"
+"CREATE INDEX sessions_unreached ON sessions(id)\n"
+"	WHERE connect_error IS NOT NULL;\n";
+
 static const char *const version_4[] = {
 	version_4_runs,
 	version_4_mx_minutes,
@@ -419,6 +429,7 @@ static const char *const version_4[] = {
 	version_4_mx_states,
 	version_4_search,
 	version_4_operations,
+	version_4_refusals,
 };
 
 static int

@@ -1,0 +1,125 @@
+/*
+ * One query: SQLite groups and makes the JSON. Refusals are a small part of
+ * the mail, and have indexes of their own; how much was sent in all takes a
+ * walk over the transactions of that time.
+ */
+#include "service/record_report.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/ulid.h"
+#include "service/record_internal.h"
+
+/* Some seconds: 1000 steps of SQLite's machine each. */
+#define REPORT_STEPS 1000
+#define REPORT_CALLS 1000000
+
+/* ?1: the least session id; ?2: the time; ?3: how many rows */
+static const char report_sql[] =
+"WITH sent AS (SELECT sender, mx_group, count(*) AS n, "
+"  sum(outcome = 'delivered') AS delivered, "
+"  sum(outcome = 'deferred') AS deferred, "
+"  sum(outcome = 'rejected') AS rejected "
+"  FROM transactions WHERE session_id >= ?1 GROUP BY 1, 2), "
+"refusals AS ("
+"  SELECT t.sender, t.mx_group, r.decided_by, r.code, r.enhanced, "
+"  r.category, r.reply, "
+"  r.session_id AS session, t.occurred_at, 1 AS recipients "
+"  FROM recipients r JOIN transactions t ON t.session_id = r.session_id "
+"  AND t.id = r.transaction_id "
+"  WHERE r.session_id >= ?1 AND r.accepted = 0 AND r.code >= 400 "
+"UNION ALL "		/* if no recipient was left, those had them */
+"  SELECT sender, mx_group, decided_by, code, enhanced, category, reply, "
+"  session_id, "
+"  occurred_at, recipients FROM transactions WHERE session_id >= ?1 "
+"  AND outcome IN ('deferred', 'rejected') "
+"  AND (accepted > 0 OR recipients = 0) "
+"UNION ALL "
+"  SELECT mail_from, upstream_address, 'weir', code, NULL, 'unreachable', "
+"  connect_error, id, occurred_at, 0 FROM sessions "
+"  WHERE id >= ?1 AND connect_error IS NOT NULL), "
+"rows AS (SELECT f.sender, f.mx_group, decided_by, code, enhanced, category, "
+"  count(*) AS count, coalesce(max(sent.n), 0) AS messages, "
+"  sum(recipients) AS recipients, min(f.occurred_at) AS first_at, "
+"  max(f.occurred_at) AS last_at, reply, session "
+"  FROM refusals f LEFT JOIN sent ON sent.sender IS f.sender "
+"  AND sent.mx_group IS f.mx_group "
+"  GROUP BY f.sender, f.mx_group, decided_by, code, enhanced, category "
+"  ORDER BY count(*) DESC, last_at DESC LIMIT ?3) "
+"SELECT json_object('from', ?2, "
+"'transactions', (SELECT coalesce(sum(n), 0) FROM sent), "
+"'delivered', (SELECT coalesce(sum(delivered), 0) FROM sent), "
+"'deferred', (SELECT coalesce(sum(deferred), 0) FROM sent), "
+"'rejected', (SELECT coalesce(sum(rejected), 0) FROM sent), "
+"'unreached', (SELECT count(*) FROM sessions WHERE id >= ?1 "
+"  AND connect_error IS NOT NULL), "
+"'rows', (SELECT json_group_array(json_object('sender', sender, "
+"'mx_group', mx_group, 'decided_by', decided_by, 'code', code, "
+"'enhanced', enhanced, "
+"'category', category, 'behaviour', CASE category "
+"  WHEN 'throttle' THEN 'sends more, or faster, than this MX takes' "
+"  WHEN 'greylist' THEN 'is new to this MX, which wants it to come again' "
+"  WHEN 'blocklist' THEN 'comes from an address that is listed or in bad "
+"repute' "
+"  WHEN 'content' THEN 'sends what is taken for spam or harm' "
+"  WHEN 'authentication' THEN 'is not authenticated: SPF, DKIM or DMARC' "
+"  WHEN 'mailbox' THEN 'writes to mailboxes that are not there, or full' "
+"  WHEN 'tls' THEN 'came without the TLS that was demanded' "
+"  WHEN 'policy' THEN 'breaks a rule' "
+"  WHEN 'unreachable' THEN 'the MX could not be reached' "
+"  ELSE CASE decided_by WHEN 'mx' THEN 'was refused without a known reason' "
+"    WHEN 'weir' THEN 'was refused by weir itself' "
+"    ELSE 'was refused by policy ' || decided_by END END, "
+"'count', count, 'messages', messages, 'recipients', recipients, "
+"'first_at', first_at, 'last_at', last_at, 'example_text', reply, "
+"'example_session', session)) FROM rows))";
+
+struct query {
+	uint64_t since_us;
+	unsigned limit;
+};
+
+static int
+out_of_steps(void *ctx)
+{
+	unsigned *calls = ctx;
+
+	return ++*calls > REPORT_CALLS;
+}
+
+static int
+report(sqlite3 *db, struct buf *out, const void *arg)
+{
+	const struct query *q = arg;
+	struct ulid least = ulid_least(q->since_us);
+	char time[CLOCK_TEXT_MAX];
+	unsigned calls = 0;
+	sqlite3_stmt *st;
+	int rc;
+
+	if (sqlite3_prepare_v2(db, report_sql, -1, &st, NULL) != SQLITE_OK)
+		return -1;
+	sqlite3_bind_text(st, 1, least.text, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, clock_format_utc(q->since_us, time), -1,
+	    SQLITE_STATIC);
+	sqlite3_bind_int64(st, 3, q->limit);
+	sqlite3_progress_handler(db, REPORT_STEPS, out_of_steps, &calls);
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		buf_append(out, span_of(sqlite3_column_text(st, 0),
+		    (size_t)sqlite3_column_bytes(st, 0)));
+	sqlite3_progress_handler(db, 0, NULL, NULL);
+	sqlite3_finalize(st);
+	/* its time is up: what is in memory would be no answer either */
+	return rc == SQLITE_ROW ? 0 : rc == SQLITE_INTERRUPT ? 1 : -1;
+}
+
+int
+record_report(struct record *r, struct buf *out, uint64_t since_us,
+    unsigned limit)
+{
+	const struct query q = { since_us, limit };
+
+	return record_ask(r, out, report, &q);
+}
