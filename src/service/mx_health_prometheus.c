@@ -12,6 +12,7 @@
 #include "service/mx_health_internal.h"
 
 struct figure {				/* of a group */
+	uint64_t hash;
 	char group[MX_GROUP_MAX];
 	enum mx_state state;		/* the worst of its pairs */
 	double weight;
@@ -31,44 +32,62 @@ static const int urgency_table[MX_STATE_COUNT] = {
 	[MX_THROTTLED] = 3, [MX_BLOCKED] = 4,
 };
 
-/* Those before `first` are of other shards. Locked. */
-static struct figure *
-figure_of(struct figures *f, size_t first, const struct mx_entry *e)
-{
-	for (size_t i = first; i < f->n; i++)
-		if (strcmp(f->all[i].group, e->pair->group) == 0)
-			return &f->all[i];
-	f->all[f->n] = (struct figure){ .totals = *e->totals };
-	memcpy(f->all[f->n].group, e->pair->group, MX_GROUP_MAX);
-	return &f->all[f->n++];
-}
-
-/* Locked. */
-static void
-add_entry(struct figures *f, size_t first, const struct mx_entry *e,
-    uint64_t now_us)
+/* One pair, as if it were a group. false: there are no more. */
+static bool
+copy(struct mx_shard *s, size_t i, uint64_t now_us, struct figure *f)
 {
 	struct policy_source_health health;
-	struct figure *g = figure_of(f, first, e);
-	enum mx_state state = mx_pair_describe(e->pair, now_us, &health);
+	bool found;
 
-	f->states[state]++;
-	if (urgency_table[state] > urgency_table[g->state])
-		g->state = state;
-	g->weight += mx_figures_total(&e->pair->figures);
+	pthread_mutex_lock(&s->lock);
+	found = i < s->n;
+	if (found) {
+		struct mx_entry *e = s->entries[i];
+
+		f->hash = s->hashes[i];
+		memcpy(f->group, e->pair->group, MX_GROUP_MAX);
+		f->state = mx_pair_describe(e->pair, now_us, &health);
+		f->weight = mx_figures_total(&e->pair->figures);
+		f->totals = *e->totals;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return found;
 }
 
-/* One lock for one shard: a few hundred pairs at most, and no text. */
+/* Those before `first` are of other shards. */
+static void
+add(struct figures *f, size_t first, const struct figure *pair)
+{
+	struct figure *g;
+	size_t i = first;
+
+	f->states[pair->state]++;
+	while (i < f->n && (f->all[i].hash != pair->hash ||
+	    strcmp(f->all[i].group, pair->group) != 0))
+		i++;
+	g = &f->all[i];
+	if (i == f->n) {
+		f->n++;
+		*g = *pair;
+		return;
+	}
+	if (urgency_table[pair->state] > urgency_table[g->state])
+		g->state = pair->state;
+	g->weight += pair->weight;
+}
+
 static void
 collect(struct mx_health *h, struct figures *f, uint64_t now_us)
 {
+	struct figure pair;
+
 	for (size_t i = 0; i < MX_TABLE_SHARDS; i++) {
 		struct mx_shard *s = &h->table.shards[i];
 		size_t first = f->n;
 
+		for (size_t k = 0; copy(s, k, now_us, &pair); k++)
+			add(f, first, &pair);
 		pthread_mutex_lock(&s->lock);
-		for (size_t k = 0; k < s->n; k++)
-			add_entry(f, first, s->entries[k], now_us);
 		mx_sums_merge(&f->sums, &s->sums);
 		pthread_mutex_unlock(&s->lock);
 	}

@@ -17,7 +17,7 @@
 #define EXPIRE_PAUSE_US 10000u		/* at least, while there is more */
 #define ROLL_PAUSE_US 200000u		/* likewise */
 #define EXPIRE_STEP 300			/* sessions */
-#define ROLL_STEP 20			/* keys of mx_minutes */
+#define ROLL_STEP 5			/* keys of mx_minutes */
 #define JSON_WRITE_BYTES (256 * 1024)	/* at once */
 #define BATCH_MAX 2048			/* chunks per transaction */
 
