@@ -170,6 +170,9 @@ struct config_dns {
 
 struct config_deliverability {
 	const char *rules;		/* file, before weir's own; "": none */
+	unsigned cap;			/* sessions per source and group; 0: any
+					   number */
+	bool adaptive;			/* fewer where they are throttled */
 };
 
 struct config_limits {

@@ -349,6 +349,15 @@ const struct config_key config_schema[] = {
 	  AT(config_deliverability, rules), .fallback = "",
 	  .text = "file of reply rules, asked before the built-in ones; "
 	  "empty: none" },
+	{ CONFIG_DELIVERABILITY, "cap", CONFIG_NUMBER,
+	  AT(config_deliverability, cap), .unit = "sessions", .max = 1000000,
+	  .fallback = "0",
+	  .text = "most at a time from one source address to one group of "
+	  "MXs; 0: any number" },
+	{ CONFIG_DELIVERABILITY, "adaptive", CONFIG_BOOL,
+	  AT(config_deliverability, adaptive), .fallback = "false",
+	  .text = "lower the cap by half where MXs throttle, and raise it by "
+	  "one each minute that they do not" },
 
 	{ CONFIG_RECORD, "sqlite", CONFIG_STRING, AT(config_record, sqlite),
 	  .fallback = "/var/lib/weir/weir.db",

@@ -9,6 +9,7 @@
 #include "net/connect.h"
 #include "net/dns_confirm.h"
 #include "net/stream.h"
+#include "service/mx_ticket.h"
 #include "service/spool.h"
 
 /* One connection to an MX, from its dial on. */
@@ -19,6 +20,8 @@ struct leg {
 	struct addr destination, local;	/* as dialled, and our end, or where it
 					   would be; NONE: not known */
 	struct mx_visit *visit;		/* what is measured of it */
+	struct mx_ticket *ticket;	/* that let it in; NULL: needs none */
+	char why[MX_TICKET_WHY_MAX];	/* it was not let in */
 	struct driver_lookup *lookup;	/* what TLS is to show; or NULL */
 	struct dns_confirm_query *confirm;	/* its name, before TLS; or NULL */
 	uint64_t dialled_us;
@@ -101,6 +104,7 @@ const struct policy_health *driver_measured(struct driver *d,
 	const struct session_policy *policies);
 void driver_bind_failed(void *leg, const struct addr *source);
 enum mx_result driver_measure_failed(int error);
+bool driver_measure_enter(struct leg *leg);	/* false: leg->why says why */
 void driver_measure_begin(struct leg *leg);
 void driver_measure(struct leg *leg, const struct session_action *a);
 void driver_measure_end(struct leg *leg);

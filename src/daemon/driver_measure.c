@@ -61,9 +61,30 @@ driver_measure_failed(int error)
 	}
 }
 
+/* May it be dialled? */
+bool
+driver_measure_enter(struct leg *leg)
+{
+	struct metrics *m = leg->driver->worker->metrics;
+
+	mx_ticket_give_back(leg->ticket);	/* of a dial before */
+	if (mx_ticket_take(shared_of(leg)->mx,
+	    &leg->driver->config->deliverability, &leg->local,
+	    &leg->destination, now_us(leg), &leg->ticket, leg->why) !=
+	    MX_TICKET_FULL)
+		return true;
+	metrics_add(&m->counters[METRICS_CAPPED], 1);
+	return false;
+}
+
 void
 driver_measure_begin(struct leg *leg)
 {
+	if (leg->ticket == NULL)	/* it was left by another session, or
+					   the kernel has chosen the source */
+		leg->ticket = mx_ticket_for(shared_of(leg)->mx,
+		    &leg->driver->config->deliverability, &leg->local,
+		    &leg->destination, now_us(leg));
 	source_health_opened(shared_of(leg)->sources, &leg->local);
 	leg->visit = mx_visit_begin(shared_of(leg)->mx, &leg->local,
 	    &leg->destination);

@@ -111,6 +111,13 @@ leg_claim(struct leg *leg, const struct addr *local)
 }
 
 static void
+leg_give_back(struct leg *leg)
+{
+	mx_ticket_give_back(leg->ticket);
+	leg->ticket = NULL;
+}
+
+static void
 leg_release(struct leg *leg)
 {
 	struct worker_shared *shared = leg->driver->worker->shared;
@@ -121,6 +128,7 @@ leg_release(struct leg *leg)
 		    &leg->destination, LOOP_GUARD_DIALLED);
 	}
 	leg->claimed = false;
+	leg_give_back(leg);
 }
 
 /* -------------------------------------------------------------------- dial */
@@ -231,6 +239,9 @@ driver_connect(struct driver *d, const struct session_action *a)
 	    worker_is_own(d->worker->shared, &request.destination)) {
 		metrics_add(&d->worker->metrics->counters[METRICS_LOOPS], 1);
 		ev.u.failed.why = "this is weir itself (loop)";
+	} else if (!driver_measure_enter(d->up)) {
+		ev.u.failed.why = d->up->why;
+		ev.u.failed.full = true;
 	} else
 		d->up->attempt = connect_start(d->worker->loop, &request,
 		    leg_connected, d->up);
@@ -280,6 +291,7 @@ driver_keep(struct driver *d, struct session_kept *k)
 			stream_resume(leg->stream);
 		leg->stream = NULL;
 		driver_measure_end(leg);
+		leg_give_back(leg);
 		leg->claimed = false;	/* that goes with it */
 		reuse_put(w->reuse, &c);
 	}

@@ -4,15 +4,22 @@
  */
 #include "mx/cap.h"
 
-static unsigned
-limit(const struct mx_cap *c, unsigned most)
+void
+mx_cap_set(struct mx_cap *c, unsigned most, bool adaptive)
 {
-	return c->limit == 0 || c->limit > most ? most : c->limit;
+	c->most = most;
+	c->adaptive = adaptive;
+}
+
+static unsigned
+limit(const struct mx_cap *c)
+{
+	return c->limit == 0 || c->limit > c->most ? c->most : c->limit;
 }
 
 /* One more for each clean minute. */
 static void
-grow(struct mx_cap *c, unsigned most, uint64_t now_us)
+grow(struct mx_cap *c, uint64_t now_us)
 {
 	uint64_t minutes;
 
@@ -20,7 +27,7 @@ grow(struct mx_cap *c, unsigned most, uint64_t now_us)
 		return;
 	minutes = (now_us - c->clean_us) / MX_CAP_CLEAN_US;
 	c->clean_us += minutes * MX_CAP_CLEAN_US;
-	if (minutes >= most || c->limit + minutes >= most)
+	if (minutes >= c->most || c->limit + minutes >= c->most)
 		c->limit = 0;
 	else
 		c->limit += (unsigned)minutes;
@@ -35,36 +42,35 @@ says_slow_down(const struct mx_sample *s)
 }
 
 void
-mx_cap_learn(struct mx_cap *c, const struct mx_sample *s, enum mx_state state,
-    unsigned most)
+mx_cap_learn(struct mx_cap *c, const struct mx_sample *s, enum mx_state state)
 {
-	if (most == 0 || !says_slow_down(s))
+	if (c->most == 0 || !c->adaptive || !says_slow_down(s))
 		return;
-	grow(c, most, s->now_us);
+	grow(c, s->now_us);
 	c->clean_us = s->now_us;
 	if ((state != MX_THROTTLED && state != MX_BLOCKED &&
 	    state != MX_RECOVERING) || (c->halved_us != 0 &&
 	    s->now_us < c->halved_us + MX_CAP_PAUSE_US))
 		return;
-	c->limit = limit(c, most) / 2;
+	c->limit = limit(c) / 2;
 	if (c->limit == 0)
 		c->limit = 1;
 	c->halved_us = s->now_us;
 }
 
 unsigned
-mx_cap_limit(struct mx_cap *c, unsigned most, bool adaptive, uint64_t now_us)
+mx_cap_limit(struct mx_cap *c, uint64_t now_us)
 {
-	if (!adaptive)
-		return most;
-	grow(c, most, now_us);
-	return limit(c, most);
+	if (!c->adaptive)
+		return c->most;
+	grow(c, now_us);
+	return limit(c);
 }
 
 bool
-mx_cap_enter(struct mx_cap *c, unsigned most, bool adaptive, uint64_t now_us)
+mx_cap_enter(struct mx_cap *c, uint64_t now_us)
 {
-	bool enters = c->open < mx_cap_limit(c, most, adaptive, now_us);
+	bool enters = c->open < mx_cap_limit(c, now_us);
 
 	if (enters)
 		c->open++;

@@ -17,7 +17,9 @@
 #define MX_CAP_CLEAN_US (UINT64_C(60) * CLOCK_US_PER_S)
 
 struct mx_cap {
-	unsigned limit;			/* 0: the most */
+	unsigned most;			/* deliverability.cap; 0: none */
+	bool adaptive;
+	unsigned limit;			/* when it is adaptive; 0: the most */
 	unsigned open;			/* sessions that were let in */
 	uint64_t refused;
 	uint64_t halved_us;		/* when; 0: never */
@@ -25,21 +27,20 @@ struct mx_cap {
 					   last one more */
 };
 
+void mx_cap_set(struct mx_cap *c, unsigned most, bool adaptive);
+
 /* What a sample makes of it, in the pair's state: the MX has said to slow down
  * (a throttle, 421, a connection that failed), and the pair is throttled,
  * blocked or was so lately. Not more often than every MX_CAP_PAUSE_US: sessions
- * that were let in before still tell of what was before. most: deliverability.cap
- */
+ * that were let in before still tell of what was before. */
 void mx_cap_learn(struct mx_cap *c, const struct mx_sample *s,
-	enum mx_state state, unsigned most);
+	enum mx_state state);
 
-/* How many may be open now: 1 to most. adaptive: else always most. */
-unsigned mx_cap_limit(struct mx_cap *c, unsigned most, bool adaptive,
-	uint64_t now_us);
+/* How many may be open now: 1 to most. */
+unsigned mx_cap_limit(struct mx_cap *c, uint64_t now_us);
 
 /* One more: let in and counted, or counted as refused. */
-bool mx_cap_enter(struct mx_cap *c, unsigned most, bool adaptive,
-	uint64_t now_us);
+bool mx_cap_enter(struct mx_cap *c, uint64_t now_us);
 void mx_cap_leave(struct mx_cap *c);
 
 #endif

@@ -5,6 +5,7 @@
 #include "mx/pair.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,6 +165,7 @@ mx_pairs_learn(struct mx_pair *const all[], size_t n, size_t which,
 	assert(max > 0 && n <= MX_PAIRS_MAX);
 	count(p, s);
 	moved = mx_detect_learn(&p->detect, s, &t_r[0]);
+	mx_cap_learn(&p->cap, s, p->detect.state);
 	for (size_t i = 0; i < n; i++)
 		detects[i] = &all[i]->detect;
 	if (moved) {
@@ -220,6 +222,7 @@ mx_pair_row(struct mx_pair *p, uint64_t now_us, struct mx_row *row)
 	row->weight = mx_figures_total(&p->figures);
 	memcpy(row->apart, p->apart, sizeof(row->apart));
 	mx_detect_report(&p->detect, &row->report);
+	row->cap_limit = mx_cap_limit(&p->cap, now_us);
 	row->cap = p->cap;
 }
 
@@ -236,6 +239,12 @@ mx_row_json(struct buf *out, const struct mx_row *row)
 	    "\"data_reply_p50_ms\":%u", addr_format(&h->source, text), h->state,
 	    h->open, row->weight, (double)h->deferred, (double)h->rejected,
 	    h->data_reply_p50_ms);
+	if (row->cap.most == 0)
+		buf_append_str(out, ",\"cap\":null");
+	else
+		buf_printf(out, ",\"cap\":{\"limit\":%u,\"most\":%u,"
+		    "\"open\":%u,\"refused\":%" PRIu64 "}", row->cap_limit,
+		    row->cap.most, row->cap.open, row->cap.refused);
 	buf_append_str(out, ",\"apart\":{");
 	for (int c = MX_GREYLIST; c < MX_CATEGORY_COUNT; c++)
 		buf_printf(out, "%s\"%s\":%.2f", c == MX_GREYLIST ? "" : ",",

@@ -76,6 +76,7 @@ struct mx_row {
 	double apart[MX_CATEGORY_COUNT];
 	struct mx_report report;	/* why it is in that state */
 	struct mx_cap cap;
+	unsigned cap_limit;		/* now */
 };
 
 void mx_pair_row(struct mx_pair *p, uint64_t now_us, struct mx_row *row_r);

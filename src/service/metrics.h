@@ -23,6 +23,7 @@ enum metrics_counter {
 	METRICS_PROXY_HEADER,		/* refused: no PROXY header, or a bad
 					   one */
 	METRICS_CLIENT_BYTES, METRICS_UPSTREAM_BYTES,	/* received */
+	METRICS_CAPPED,			/* not dialled: deliverability.cap */
 	METRICS_RECORD_DROPPED,		/* chunks that the full queue lost */
 	METRICS_COUNTER_COUNT
 };

@@ -92,6 +92,8 @@ const struct metrics_row metrics_table_rows[] = {
 	    "TLS handshakes with clients that failed." },
 	{ "connect_failed", "upstream_connect_failed_total", "",
 	    SESSION(CONNECT_FAILED), "Connections to MXs that failed." },
+	{ "capped", "upstream_capped_total", "", COUNTER(CAPPED),
+	    "Connections to MXs that deliverability.cap did not allow." },
 	{ "timeout_client", "timeouts_total", "side=\"client\"",
 	    SESSION(TIMEOUT_CLIENT), "Sessions ended by a timeout, by side." },
 	{ "timeout_upstream", "timeouts_total", "side=\"upstream\"",

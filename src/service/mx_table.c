@@ -120,8 +120,10 @@ entry_to_leave(const struct mx_shard *s)
 		const struct mx_pair *p = s->entries[i]->pair;
 		const struct mx_pair *w = s->entries[worst]->pair;
 
-		if ((p->open == 0) != (w->open == 0) ? p->open == 0 :
-		    p->used_us < w->used_us)
+		bool idle = p->open == 0 && p->cap.open == 0;
+		bool worst_is_idle = w->open == 0 && w->cap.open == 0;
+
+		if (idle != worst_is_idle ? idle : p->used_us < w->used_us)
 			worst = i;
 	}
 	return worst;

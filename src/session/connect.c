@@ -172,7 +172,7 @@ connect_rule(struct session *s)
 	else if (q->merge.outbound >= 0 &&
 	    (why = connect_outbound(s, q)) != NULL) {
 		s->up->dialled_us = s->now_us;
-		session_connect_failed(s, why, MX_RESULT_NONE);
+		session_connect_failed(s, why, MX_RESULT_NONE, false);
 	} else
 		session_dial(s);
 	session_inquiry_free(s, q);
@@ -279,31 +279,33 @@ connect_failed_fact(struct session *s, const char *why)
 
 void
 session_connect_failed(struct session *s, const char *why,
-    enum mx_result result)
+    enum mx_result result, bool full)
 {
+	const char *enhanced = full ? "4.3.2" : "4.4.1";
 	char where[ADDR_TEXT_MAX];
 	struct buf *b = session_scratch_buf(s);
 	struct span line;
 
 	session_measure_unreached(s, result);
-	session_count(s, SESSION_COUNTER_CONNECT_FAILED, 1);
+	if (!full)
+		session_count(s, SESSION_COUNTER_CONNECT_FAILED, 1);
 	addr_format_port(&s->up->route->destination, where);
 	buf_printf(b, "%s %s: %s", s->config->hostname, where, why);
 	line = buf_span(b);
 	buf_append_byte(b, '\0');
 	why = (const char *)buf_span(b).data + strlen(s->config->hostname) + 1;
 	session_fact_event(s, "connect %s", why);
-	if (session_rehome_failed(s, "4.4.1", why))
+	if (session_rehome_failed(s, enhanced, why))
 		return;
 	connect_failed_fact(s, why + strlen(where) + 2);
 	connect_notify(s, NULL, why + strlen(where) + 2);
 	session_enter_upstream(s, UPSTREAM_GONE);
 	if (s->greeted) {	/* the second dial, after TLS had failed */
-		session_end_with_421(s, "connect_failed", "4.4.1",
+		session_end_with_421(s, "connect_failed", enhanced,
 		    why + strlen(where) + 2);
 		return;
 	}
-	connect_greet(s, 421, SPAN("4.4.1"), &line, 1);
+	connect_greet(s, 421, span_str(enhanced), &line, 1);
 	session_end(s, "connect_failed");
 }
 

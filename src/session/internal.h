@@ -473,7 +473,7 @@ bool session_connect_progress(struct session *s);
 void session_connected(struct session *s, const struct session_event *ev);
 void session_connect_reused(struct session *s, struct session_kept *k);
 void session_connect_failed(struct session *s, const char *why,
-	enum mx_result result);
+	enum mx_result result, bool full);
 void session_greeting(struct session *s, const struct mx_reply *reply);
 void session_dial(struct session *s);
 uint64_t session_connect_deadline_us(const struct session *s);

@@ -450,7 +450,7 @@ session_dispatch(struct session *s, const struct session_event *ev)
 		break;
 	case SESSION_CONNECT_FAILED:
 		session_connect_failed(s, ev->u.failed.why,
-		    ev->u.failed.result);
+		    ev->u.failed.result, ev->u.failed.full);
 		break;
 	case SESSION_PARKED_LOST:
 		session_parked_lost(s, ev->u.eof.error);

@@ -107,6 +107,7 @@ struct session_event {
 			enum mx_result result;	/* CONNECT_FAILED: REFUSED or
 						   TIMED_OUT; any other: nothing
 						   that concerns the MX */
+			bool full;	/* no more sessions are let in there */
 		} failed;
 		struct session_tls tls;
 		struct {

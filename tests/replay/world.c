@@ -348,6 +348,7 @@ world_connect_failed(struct world *w, const char *why)
 	    strcasecmp(why, "connection refused") == 0 ? MX_RESULT_REFUSED :
 	    strcasecmp(why, "connection timed out") == 0 ?
 	    MX_RESULT_TIMED_OUT : MX_RESULT_NONE;
+	ev.u.failed.full = strstr(why, "may have no more") != NULL;
 	event(w, ev);
 }
 

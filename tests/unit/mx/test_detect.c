@@ -277,44 +277,48 @@ test_cap(void **state)
 {
 	struct mx_sample s = { .now_us = HOUR, .result = MX_RESULT_DEFERRED,
 	    .code = 421, .category = MX_OTHER };
-	struct mx_cap c = { .limit = 0 };
+	struct mx_cap c = { .most = 0 };
 
 	(void)state;
-	assert_int_equal(mx_cap_limit(&c, 16, true, HOUR), 16);
+	mx_cap_set(&c, 16, true);
+	assert_int_equal(mx_cap_limit(&c, HOUR), 16);
 	for (unsigned i = 0; i < 16; i++)
-		assert_true(mx_cap_enter(&c, 16, true, HOUR));
-	assert_false(mx_cap_enter(&c, 16, true, HOUR));
+		assert_true(mx_cap_enter(&c, HOUR));
+	assert_false(mx_cap_enter(&c, HOUR));
 	assert_int_equal(c.refused, 1);
 	/* a 421 now and then is nothing */
-	mx_cap_learn(&c, &s, MX_NORMAL, 16);
-	assert_int_equal(mx_cap_limit(&c, 16, true, HOUR), 16);
-	mx_cap_learn(&c, &s, MX_THROTTLED, 16);
-	assert_int_equal(mx_cap_limit(&c, 16, true, HOUR), 8);
-	assert_int_equal(mx_cap_limit(&c, 16, false, HOUR), 16);
+	mx_cap_learn(&c, &s, MX_NORMAL);
+	assert_int_equal(mx_cap_limit(&c, HOUR), 16);
+	mx_cap_learn(&c, &s, MX_THROTTLED);
+	assert_int_equal(mx_cap_limit(&c, HOUR), 8);
+	mx_cap_set(&c, 16, false);
+	assert_int_equal(mx_cap_limit(&c, HOUR), 16);
+	mx_cap_set(&c, 16, true);
 	/* at once nothing more; then down to one, and never to none */
-	mx_cap_learn(&c, &s, MX_THROTTLED, 16);
-	assert_int_equal(mx_cap_limit(&c, 16, true, HOUR), 8);
+	mx_cap_learn(&c, &s, MX_THROTTLED);
+	assert_int_equal(mx_cap_limit(&c, HOUR), 8);
 	for (unsigned i = 1; i <= 9; i++) {
 		s.now_us = HOUR + i * MX_CAP_PAUSE_US;
-		mx_cap_learn(&c, &s, MX_THROTTLED, 16);
+		mx_cap_learn(&c, &s, MX_THROTTLED);
 	}
-	assert_int_equal(mx_cap_limit(&c, 16, true, s.now_us), 1);
-	assert_false(mx_cap_enter(&c, 16, true, s.now_us));
+	assert_int_equal(mx_cap_limit(&c, s.now_us), 1);
+	assert_false(mx_cap_enter(&c, s.now_us));
 	for (unsigned i = 0; i < 20; i++)
 		mx_cap_leave(&c);
 	assert_int_equal(c.open, 0);
 	/* one more a minute; a 421 begins the minute anew */
-	assert_int_equal(mx_cap_limit(&c, 16, true, s.now_us + 59 * SECOND),
+	assert_int_equal(mx_cap_limit(&c, s.now_us + 59 * SECOND),
 	    1);
-	assert_int_equal(mx_cap_limit(&c, 16, true, s.now_us + MINUTE), 2);
-	assert_int_equal(mx_cap_limit(&c, 16, true, s.now_us + 3 * MINUTE), 4);
+	assert_int_equal(mx_cap_limit(&c, s.now_us + MINUTE), 2);
+	assert_int_equal(mx_cap_limit(&c, s.now_us + 3 * MINUTE), 4);
 	s.now_us += 3 * MINUTE + 30 * SECOND;
-	mx_cap_learn(&c, &s, MX_NORMAL, 16);
-	assert_int_equal(mx_cap_limit(&c, 16, true, s.now_us + 59 * SECOND),
+	mx_cap_learn(&c, &s, MX_NORMAL);
+	assert_int_equal(mx_cap_limit(&c, s.now_us + 59 * SECOND),
 	    4);
-	assert_int_equal(mx_cap_limit(&c, 16, true, s.now_us + DAY), 16);
+	assert_int_equal(mx_cap_limit(&c, s.now_us + DAY), 16);
 	/* a smaller cap counts at once */
-	assert_int_equal(mx_cap_limit(&c, 3, true, s.now_us), 3);
+	mx_cap_set(&c, 3, true);
+	assert_int_equal(mx_cap_limit(&c, s.now_us), 3);
 }
 
 int

@@ -355,7 +355,7 @@ test_content_does_not_count(void **state)
 	    "[{\"group\":\"example.com\",\"source\":\"192.0.2.1\","
 	    "\"state\":\"suspect\",\"open\":1,\"weight\":0.00,"
 	    "\"deferred\":0.0000,\"rejected\":0.0000,"
-	    "\"data_reply_p50_ms\":0,\"apart\":{\"greylist\":50.00,"
+	    "\"data_reply_p50_ms\":0,\"cap\":null,\"apart\":{\"greylist\":50.00,"
 	    "\"content\":100.00,\"authentication\":0.00,"
 	    "\"mailbox\":50.00,\"tls\":0.00},"));
 	buf_release(&out);
