@@ -12,7 +12,7 @@ static const struct command_option option_table[] = {
 	{ "code", 0, "CODE", "answered so: 550, 5xx or 5.7.1" },
 	{ "outcome", 0, "OUTCOME", "delivered, deferred, rejected, discarded "
 	    "or aborted" },
-	{ "policy", 0, "NAME", "in which this policy decided" },
+	{ "policy", 0, "NAME", "that this policy was asked about" },
 	{ "since", 0, "TIME", "not before: 2h, 7d, 2026-11-22T10:00:00Z" },
 	{ "until", 0, "TIME", "not after, likewise" },
 	{ "limit", 0, "N", "at most so many, 1 to 500 (default: 50)" },
