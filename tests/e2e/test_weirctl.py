@@ -213,6 +213,16 @@ def test_top_counts_what_there_is_most_of(desk):
     desk.ctl.ok("top", "processes")     # some end before they are looked up
 
 
+def test_report_says_whose_mail_was_refused_and_why(desk):
+    out = desk.ctl.ok("report", "--since", "1h").out
+    assert re.search(r"^Since +\d{4}-.*: 3 messages, 1 delivered, ", out, re.M)
+    assert re.search(r"^shop@example\.org +example\.net +452 4\.2\.2 .*"
+                     r"mailbox full \\x1b\[2J", out, re.M), out
+    assert re.search(r"^shop@example\.org .*550 5\.1\.1 .*no such user", out,
+                     re.M)
+    assert len(desk.ctl.json("report", "--limit", "1")["rows"]) == 1
+
+
 def test_config_tells_defaults_from_what_is_set(desk):
     out = desk.ctl.ok("config").out
     assert re.search(rf"^File +{desk.place}/weir\.conf$", out, re.M)
@@ -260,7 +270,8 @@ def looks(desk):
     show = [("show", session["id"]) for session in desk.ctl.json("sessions")]
     return [("status",), ("sessions",), ("policies",), ("sources",), ("mx",),
             ("config",), ("top", "senders"), ("top", "reasons"),
-            ("operations",), ("mx", "example.net"), ("domains",), *show]
+            ("operations",), ("mx", "example.net"), ("domains",),
+            ("report",), *show]
 
 
 def test_hostile_bytes_never_reach_a_terminal(desk):
