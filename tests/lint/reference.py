@@ -35,8 +35,13 @@ def quoted(paper):
 
 def schema(code):
     """{"sessions": {"id", ...}} as SQLite understands the schema."""
-    bodies = re.findall(r"\bversion_\d\w*\[\] =\n(\".*?);\n\n", code, re.S)
-    sql = "".join(re.findall(LITERAL, "".join(bodies)))
+    bodies = dict(re.findall(
+        r"\b(version_\d\w*)\[\] =\n(\".*?);\n\n", code, re.S))
+    # in the order of the file, but for parts that a list puts in its own
+    listed = re.findall(r"^\t(version_\d\w*),$", code, re.M)
+    names = sorted(bodies, key=lambda name: listed.index(name) + 1
+                   if name in listed else 0)
+    sql = "".join(re.findall(LITERAL, "".join(bodies[n] for n in names)))
     sql = sql.replace("\\n", "\n").replace("\\t", "\t")
     db = sqlite3.connect(":memory:")
     db.executescript(sql)
