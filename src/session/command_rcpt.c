@@ -52,20 +52,12 @@ rcpt_parse(struct session *s, struct pending *p)
 	p->transaction = t;
 	t->references++;
 	p->index = (unsigned)t->n_recipients;
+	p->address = path.address;
 	if (session_recipient_new(s, t) == NULL)
 		return;
 	session_violations(s, path.violations & ~p->parsed.violations);
 	if (!t->discarded)
 		p->inquiry = session_ask(s, POLICY_PHASE_RCPT, p, rcpt_event);
-}
-
-static void
-rcpt_is_first(struct transaction *t, const struct pending *p)
-{
-	struct smtp_path path;
-
-	if (smtp_path_parse(p->parsed.args, SPAN("TO"), &path) == 0)
-		session_measure_recipient(t, path.address);
 }
 
 static void
@@ -88,7 +80,7 @@ rcpt_pass(struct session *s, struct pending *p)
 	}
 	if (t != NULL) {
 		if (t->n_sent == 0)
-			rcpt_is_first(t, p);
+			session_measure_recipient(t, p->address);
 		t->recipients[p->index].sent = true;
 		t->n_sent++;
 		t->n_unsettled++;

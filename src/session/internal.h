@@ -183,14 +183,14 @@ struct pending {
 	const struct session_command *command;
 	enum pending_state state;
 	struct smtp_command parsed;	/* spans into line */
+	struct span address;		/* RCPT: likewise */
 	struct inquiry *inquiry;	/* NULL: nobody asked */
 	struct transaction *transaction;
 	struct route *route;		/* MAIL, RCPT: the way that it has to
 					   go; NULL: not known yet */
 	unsigned index;			/* RCPT: within the transaction */
 	bool asked_done;		/* its verdict was applied */
-	bool interim;			/* `reply` is a 354 or 334: it leaves,
-					   the command stays */
+	bool interim;		/* `reply` is a 354 or 334; the command stays */
 	bool close_after;		/* the reply ends the session */
 	bool sensitive;			/* reply and line are recorded as *** */
 	uint64_t chunk;			/* BDAT: octets still to come */

@@ -68,6 +68,16 @@ hash_on(uint64_t hash, struct span bytes)
 	return hash ^ hash >> 29;
 }
 
+static void
+lower_case(uint8_t *out, struct span in)
+{
+	for (size_t i = 0; i < in.len; i++) {
+		uint8_t c = in.data[i];
+
+		out[i] = c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
+	}
+}
+
 void
 session_measure_recipient(struct transaction *t, struct span address)
 {
@@ -77,8 +87,7 @@ session_measure_recipient(struct transaction *t, struct span address)
 	    address);
 	if (domain.len > sizeof(t->measured.domain))
 		domain.len = 0;		/* no domain is that long */
-	if (domain.len > 0)
-		memcpy(t->measured.domain, domain.data, domain.len);
+	lower_case(t->measured.domain, domain);
 	t->measured.domain_len = (uint8_t)domain.len;
 }
 
@@ -87,22 +96,6 @@ session_measure_anew(struct upstream *up)
 {
 	memset(up->measured.phase_us, 0, sizeof(up->measured.phase_us));
 	up->measured.told = up->measured.said_421 = false;
-}
-
-static struct span
-lower(struct session *s, struct span domain)
-{
-	uint8_t *copy;
-
-	if (domain.len == 0)
-		return domain;
-	copy = session_alloc(s, domain.len);
-	for (size_t i = 0; i < domain.len; i++) {
-		uint8_t c = domain.data[i];
-
-		copy[i] = c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
-	}
-	return span_of(copy, domain.len);
 }
 
 /* r's lines are kept already: its own memory is not. */
@@ -169,9 +162,11 @@ sample_transaction(struct session *s, struct mx_sample *m,
 	    &t->sender);
 
 	t->measured.told = true;
-	m->sender_domain = lower(s, smtp_path_domain(sender));
-	m->recipient_domain = lower(s, span_of(t->measured.domain,
-	    t->measured.domain_len));
+	m->sender_domain = session_keep(s, smtp_path_domain(sender));
+	lower_case((uint8_t *)(uintptr_t)m->sender_domain.data,
+	    m->sender_domain);
+	m->recipient_domain = span_of(t->measured.domain,
+	    t->measured.domain_len);
 	if (t->measured.recipient != 0)
 		m->contact = hash_on(t->measured.recipient, sender);
 	m->size = session_content_sent(t->content);
