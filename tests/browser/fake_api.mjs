@@ -361,7 +361,10 @@ function top(w, query) {
 
 function report(w) {
   const row = (sender, mx_group, code, enhanced, category, count, text) => ({
-    sender, mx_group, code, enhanced, category, count, recipients:
+    sender, mx_group, decided_by: "mx", code, enhanced, category, count,
+    behaviour: { mailbox: "writes to mailboxes that do not exist",
+      throttle: "sends too much", blocklist: "address on a blocklist",
+      authentication: "no SPF or DKIM" }[category], messages: count, recipients:
       Math.round(count * .8), first_at: utc(Date.now() - 8e7), last_at:
       utc(Date.now() - 9e4), example_text: text,
     example_session: "01M80DEDF5675KB33T0VEV60FE" });
@@ -375,10 +378,8 @@ function report(w) {
     row("alerts@example.com", "google.com", 550, "5.7.26", "authentication",
       31, "This mail has been blocked because the sender is " +
       "unauthenticated")];
-  return { since: "24h", sessions: 128400, refused: 745, rows, summaries:
-    rows.length === 0 ? [] : ["newsletter@example.com wrote to 330 " +
-    "mailboxes that do not exist at outlook.com (412 refusals, 550 5.1.1).",
-    "203.0.113.10 is on a blocklist that web.de uses: 88 refusals."] };
+  return { from: utc(Date.now() - 864e5), transactions: 128400, delivered:
+    127000, deferred: 600, rejected: 800, unreached: 2, rows };
 }
 
 function config() {

@@ -117,6 +117,10 @@ cases.senders = async () => {
   await says(page, "#view tbody", "example.net");
   await page.click("text=Codes");
   await says(page, "#view tbody", "550 5.1.1");
+  await page.click("text=Refused >> nth=0");
+  await page.waitForURL(/of=refused/);
+  await says(page, "[aria-label='Refusals by sender, MX group and code']",
+    "User unknown here");
   await quiet(page);
 };
 
@@ -132,10 +136,43 @@ cases.sessions = async () => {
   await page.fill("#f-q", "<no such>");
   await page.click("text=Search");
   await says(page, "#view", "No session in the record matches");
+  for (const [fields, found, not] of [
+    [{ sender: "anna@example.org", recipient: "@example.net" }, "anna@",
+      "shop@"],
+    [{ recipient: "later@example.net" }, "deferred", "rejected"],
+    [{ code: "5xx" }, "rejected", "later@"],
+    [{ code: "4.7.1", client: "127.0.0.1" }, "later@", "bob@"],
+    [{ outcome: "delivered", mx: weir.group }, "bob@", "gone@"],
+    [{ policy: "guard", since: "1h" }, "anna@", "no such"],
+    [{ until: "1h" }, null, ""]]) {
+    await page.click("text=Clear");
+    await says(page, "#view tbody", "anna@example.org");
+    for (const [name, value] of Object.entries(fields))
+      if (name === "outcome")
+        await page.selectOption("#f-outcome", value);
+      else
+        await page.fill("#f-" + name, value);
+    await page.click("text=Search");
+    await page.waitForURL((url) => Object.keys(fields).every((name) =>
+      url.hash.includes(name + "=")));
+    if (found === null) {
+      await says(page, "#view", "No session in the record matches");
+      continue;
+    }
+    await page.waitForFunction((bad) => document.querySelector(
+      ".sessions tbody tr") && ![...document.querySelectorAll(
+      ".sessions tbody")].some((e) => e.innerText.includes(bad)), not)
+      .catch(async () => assert.fail(`${JSON.stringify(fields)} finds ` +
+        await page.innerText("#view")));
+    await says(page, ".sessions", found);
+  }
+  await page.fill("#f-until", "tomorrow");
+  await page.click("text=Search");
+  await says(page, "#view .notice", "This cannot be shown");
   await page.click("text=Clear");
   await says(page, "#view tbody", "anna@example.org");
-  assert.equal(await page.inputValue("#f-q"), "");
-  await quiet(page);
+  assert.equal(await page.inputValue("#f-until"), "");
+  await quiet(page, (text) => text.includes("400"));
 };
 
 cases.session = async () => {

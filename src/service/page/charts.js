@@ -109,7 +109,7 @@ function options(spec) {
 
 export function legend(lines) {
 	return el('ul.legend', null, lines.map((line) =>
-		el('li.ink-' + line.colour + (line.thin ? '.thin' : ''), null,
+		el('li.' + line.colour + (line.thin ? '.thin' : ''), null,
 			line.name)));
 }
 

@@ -55,8 +55,7 @@ function done(list) {
 	rows: list.map((o, i) => ({ key: o.occurred_at + i, cells: [
 		time(o.occurred_at), [words(o.operation), o.argument ? [' ',
 			el('code.wire', null, o.argument)] : null],
-		o.by === 'control' ? 'control socket' : el('code', null,
-			o.by), o.result === 'ok' || o.result === 'done' ?
+		wire(o.by), o.result === 'ok' || o.result === 'done' ?
 			badge('good', 'done') : wire(o.result ?? '')] })) }));
 }
 

@@ -3,7 +3,7 @@
  */
 import { get } from './api.js';
 import { el, wire } from './dom.js';
-import { bytes, count, plural, time, words } from './format.js';
+import { bytes, count, NONE, plural, time, words } from './format.js';
 import { card, choice, empty, meter, notice, table, toGroup, toSession,
 	toSessions } from './widgets.js';
 
@@ -13,13 +13,14 @@ const BY = [['senders', 'Senders'], ['sender_domains', 'Sender domains'],
 	['processes', 'Processes'], ['reasons', 'Reasons'],
 	['codes', 'Codes']];
 const SINCE = [['1h', 'Hour'], ['24h', 'Day'], ['all', 'Since start']];
+const OF = [['', 'All'], ['refused', 'Refused']];
 /* Which search finds what is counted. */
-const FILTERS = { senders: (key) => ({ sender: key }),
+const FILTERS = { senders: (key) => ({ sender: key || '<>' }),
 	sender_domains: (key) => ({ sender: '@' + key }),
 	recipients: (key) => ({ recipient: key }),
 	recipient_domains: (key) => ({ recipient: '@' + key }),
-	clients: (key) => ({ client: key }), codes: (key) => ({ code: key }),
-	processes: (key) => ({ q: key }), reasons: (key) => ({ q: key }) };
+	clients: (key) => ({ client: key }),
+	codes: (key) => ({ code: key.split(' ').at(-1) }) };
 
 function name(key, by) {
 	return key === '' ? by === 'senders' ? '<> (bounces)' : '(none)' :
@@ -36,7 +37,8 @@ function topTable(top) {
 		{ name: 'Rejected', num: true },
 		{ name: 'Content', num: true, spec: 'more' }],
 	rows: top.entries.map((e) => ({ key: e.key, cells: [
-		toSessions(FILTERS[top.by](e.key), name(e.key, top.by)),
+		FILTERS[top.by] ? toSessions(FILTERS[top.by](e.key),
+			name(e.key, top.by)) : name(e.key, top.by),
 		[count(e.count), e.error > 0 ? el('span.muted', { title:
 			'At most so many too many' }, ' \u2212' +
 			count(e.error)) : null],
@@ -58,7 +60,7 @@ const SUSPICIOUS = { mailbox: 'writes to mailboxes that do not exist',
 function suspicious(report) {
 	const by = new Map();
 	for (const r of report.rows) {
-		if (SUSPICIOUS[r.category] === undefined)
+		if (SUSPICIOUS[r.category] === undefined || !r.sender)
 			continue;
 		const key = r.sender + '\n' + r.category;
 		const old = by.get(key) || { sender: r.sender, count: 0,
@@ -85,31 +87,34 @@ function suspicious(report) {
 }
 
 function reportCard(report) {
-	return card('Refused', report.rows.length === 0 ? empty(
-		'Nothing was refused in the last day.') : [
-		report.summaries?.length > 0 ? el('ul.sentences', null,
-			report.summaries.map((text) => el('li', null,
-				wire(text, 'span')))) : null,
-		table({ label: 'Refusals by sender, MX group and code',
-			spec: 'dense', columns: [{ name: 'Sender',
-				spec: 'full' }, { name: 'MX group', spec: 'name' }, { name: 'Code', spec: 'whole' },
-				{ name: 'Category' }, { name: 'Times',
-					num: true }, { name: 'Recipients',
-					num: true, spec: 'more' }, { name: 'Last',
-					spec: 'wide' }, { name: 'In its words',
-					spec: 'bare.full' }],
+	const who = { mx: 'MX', weir: 'weir' };
+	return card('Refused in the last day', report.rows.length === 0 ?
+		empty('Nothing was refused.') : table({
+			label: 'Refusals by sender, MX group and code',
+			spec: 'dense', columns: [
+				{ name: 'Sender', spec: 'full' },
+				{ name: 'MX group', spec: 'name' },
+				{ name: 'By', spec: 'more' },
+				{ name: 'Code', spec: 'whole' },
+				{ name: 'What it is', spec: 'more' },
+				{ name: 'Times', num: true },
+				{ name: 'Recipients', num: true,
+					spec: 'more' },
+				{ name: 'Last', spec: 'wide' },
+				{ name: 'In its words', spec: 'bare.full' }],
 			rows: report.rows.map((r, i) => ({ key: i + r.sender,
-				cells: [toSessions({ sender: r.sender },
-					name(r.sender, 'senders')),
-				r.mx_group ? toGroup(r.mx_group) : '\u2013',
+				cells: [r.sender === null ? 'before MAIL' :
+					toSessions({ sender: r.sender || '<>' },
+						name(r.sender, 'senders')),
+				r.mx_group ? toGroup(r.mx_group) : NONE,
+				who[r.decided_by] || wire(r.decided_by ?? ''),
 				el('code', null, [r.code, r.enhanced]
 					.filter(Boolean).join(' ')),
-				words(r.category) || '\u2013', count(r.count),
-				count(r.recipients), time(r.last_at),
-				r.example_session ? toSession(
-					r.example_session, wire(r.example_text
-						|| 'a session')) :
-					wire(r.example_text || '')] })) })]);
+				words(r.behaviour ?? r.category),
+				count(r.count), count(r.recipients),
+				time(r.last_at), toSession(r.example_session,
+					wire(r.example_text || 'a session'))]
+			})) }));
 }
 
 async function orError(promise) {
@@ -129,20 +134,25 @@ export const senders = {
 	async load(route) {
 		const by = route.query.get('by') || 'senders';
 		const since = route.query.get('since') || '24h';
+		const of = route.query.get('of') || '';
 		const [top, report] = await Promise.all([
 			orError(get('api/v1/top?' + new URLSearchParams({ by,
-				since, limit: 25 }))),
+				since, limit: 25, ...(of === '' ? {} :
+					{ outcome: of }) }))),
 			orError(get('api/v1/report?since=24h'))]);
-		return { by, since, top, report };
+		return { by, since, of, top, report };
 	},
-	draw({ by, since, top, report }) {
-		const href = (b, s) => `#/senders?by=${b}&since=${s}`;
+	draw({ by, since, of, top, report }) {
+		const href = (b, s, o) => `#/senders?by=${b}&since=${s}` +
+			(o ? '&of=' + o : '');
 		return [el('section.card', { 'aria-labelledby': 't-top' },
 			el('div.bar', null, el('h2', { id: 't-top' }, 'Top'),
 				choice('Counted by', BY, by, (b) =>
-					href(b, since)),
+					href(b, since, of)),
 				choice('Since', SINCE, since, (s) =>
-					href(by, s))),
+					href(by, s, of)),
+				choice('Which', OF, of, (o) =>
+					href(by, since, o))),
 			top.error ? notice('warn', top.error + '.') :
 				top.entries.length === 0 ? empty('No message ' +
 					'in this time.') : topTable(top)),

@@ -38,7 +38,7 @@ const FIELDS = [
 	{ name: 'outcome', label: 'Outcome', options: ['', 'delivered',
 		'deferred', 'rejected', 'discarded', 'aborted'] },
 	{ name: 'policy', label: 'Policy', hint: 'its name' },
-	{ name: 'since', label: 'Since', hint: '2h, 7d, 2026-11-22T08:00Z' },
+	{ name: 'since', label: 'Since', hint: '2h, 7d, 2026-11-22T08:00:00Z' },
 	{ name: 'until', label: 'Until', hint: '1h, or a time' },
 ];
 
