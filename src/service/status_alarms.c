@@ -1,16 +1,18 @@
 /*
  * What is wrong is known in several places, each with words of its own. Here
  * they are asked in the order in which an operator would want to hear of it:
- * weir itself, what decides about mail, where mail goes out, what is written
- * down.
+ * weir itself, what decides about mail, where mail goes out, how it is taken,
+ * what is written down.
  */
 #include "service/status_alarms.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/escape.h"
 #include "service/metrics_table.h"
+#include "service/mx_trouble.h"
 #include "service/status_json.h"
 
 struct alarms {
@@ -87,6 +89,21 @@ about_sources(struct alarms *a, const struct status_source *s,
 		about_address(a, s, &c->upstream.source[i]);
 }
 
+static void
+about_mx(struct alarms *a, const struct status_source *s)
+{
+	struct mx_trouble list[STATUS_ALARMS_SHOWN];
+	size_t i, n = mx_trouble_list(s->mx, clock_mono_us(), list,
+	    a->out == NULL ? 0 : ARRAY_LEN(list));
+	char text[ADDR_TEXT_MAX];
+
+	for (i = 0; a->out != NULL && i < n && i < ARRAY_LEN(list); i++)
+		alarm_is(a, "mx", list[i].group, "%s: mail from %s",
+		    mx_state_name(list[i].state),
+		    addr_format(&list[i].source, text));
+	a->n += (unsigned)(n - i);
+}
+
 unsigned
 status_alarms_json(const struct status_source *s, const struct config *c,
     struct buf *out)
@@ -101,6 +118,7 @@ status_alarms_json(const struct status_source *s, const struct config *c,
 		alarm_is(&a, "weir", "", "%s", why_not);
 	about_policies(&a, s, c);
 	about_sources(&a, s, c);
+	about_mx(&a, s);
 	record_get_status(s->record, &record);
 	if (record.sqlite_on && !record.sqlite_ok)
 		alarm_is(&a, "record", "sqlite", "%s", record.sqlite_error);

@@ -11,7 +11,8 @@
 /**
  * status_alarms_json(source, config, out) - what is wrong, as an array.
  *
- * Each: {"about": "weir", "policy", "record" or "source", "name", "text"}; at
+ * Each: {"about": "weir", "policy", "source", "mx" or "record",
+ * "name", "text"}; at
  * most STATUS_ALARMS_SHOWN of them. out may be NULL. Returns how many there
  * are.
  */
