@@ -12,8 +12,9 @@
  *
  * Bounded: MX_HEALTH_PAIRS pairs of source and group, as many destinations
  * whose group is known, MX_DOMAINS recipient domains; the least recently used
- * leave. Nothing survives a restart: evidence is young, and the record has the
- * past, minute by minute.
+ * leave. A pair takes 10 to 16 KB, a domain up to 4: some 70 MB if all are busy.
+ * A sample costs about a microsecond, two locks included. Nothing survives a
+ * restart: evidence is young, and the record has the past, minute by minute.
  */
 #ifndef WEIR_SERVICE_MX_HEALTH_H
 #define WEIR_SERVICE_MX_HEALTH_H
