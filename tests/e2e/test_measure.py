@@ -90,10 +90,11 @@ def refused(proxy, number):
         client.ask("MAIL FROM:<a@example.com>")
         assert client.ask("RCPT TO:<b@example.net>")[:3] == "550"
         client.ask("QUIT")
-    rows = proxy.wait_rows(
+    proxy.wait_rows("SELECT id FROM sessions WHERE cause = 'quit'",
+                    count=number)
+    rows = proxy.rows(
         "SELECT t.category AS whole, r.category FROM transactions t "
-        "JOIN recipients r ON r.transaction_id = t.id ORDER BY t.id",
-        count=number)
+        "JOIN recipients r ON r.transaction_id = t.id ORDER BY t.id")
     return [tuple(row.values()) for row in rows]
 
 
