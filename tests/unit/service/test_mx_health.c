@@ -170,6 +170,11 @@ test_groups(void **state)
 		{ "[192.0.2.1] hello", NULL }, { "192.0.2.1", NULL },
 		{ "", NULL }, { "we are busy", NULL },
 		{ "mx_1.example.com", NULL }, { ". x", NULL },
+		{ "MX.XN--RZTE-1QA.example", "xn--rzte-1qa.example" },
+		{ "mx.\xc3\xa4rzte.example", NULL },	/* no U-label greets */
+		{ "mx.example.com\x1b[31m", NULL },
+		{ "mx.example.com\t<b>", "example.com" },
+		{ "mx/../example.com", NULL }, { "-.\xff", NULL },
 	};
 	struct mx_group_list *l = mx_group_list_new();
 	char group[MX_GROUP_MAX];
