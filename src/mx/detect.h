@@ -19,7 +19,7 @@
  *	throttled, blocked -> recovering		none is in alarm
  *	recovering -> normal				for an hour
  *
- * Pure, of fixed size, without allocation. About 6 KB.
+ * Pure, of fixed size, without allocation. About 8 KB.
  */
 #ifndef WEIR_MX_DETECT_H
 #define WEIR_MX_DETECT_H
