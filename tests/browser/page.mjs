@@ -1,7 +1,7 @@
 // The page before a real weir with real mail. tests/e2e/test_page.py starts
 // them and runs this:
 //
-//	node page.mjs '{"url", "smtp", "empty", "gone": {"url", "pid"},
+//	node page.mjs '{"url", "smtp", "pid", "group", "empty", "gone": {"url", "pid"},
 //	    "locked": {"url", "token"}}' [CASE...]
 
 import assert from "node:assert/strict";
@@ -305,6 +305,19 @@ cases.live = async () => {
   await view(page, "#/");
   await page.waitForFunction(() => /\d/.test(document.querySelector(
     ".tile[data-key=rate] .value").textContent));
+  await quiet(page);
+};
+
+// What changes comes by itself, and at once: nobody asks anew for 10 s.
+cases.reloaded = async () => {
+  const page = await open(browser, weir.url + "#/config");
+  await says(page, "#view", "Configuration");
+  const asked = [];
+  page.on("request", (r) => asked.push(new URL(r.url()).pathname));
+  process.kill(weir.pid, "SIGHUP");
+  for (let i = 0; i < 200 && !asked.includes("/api/v1/config"); i++)
+    await new Promise((done) => setTimeout(done, 50));
+  assert.ok(asked.includes("/api/v1/config"), asked);
   await quiet(page);
 };
 

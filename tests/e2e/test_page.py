@@ -110,6 +110,7 @@ def weirs():
         gone_proxy = gone.weir()
         yield {
             "url": f"http://127.0.0.1:{proxy.status}/", "smtp": proxy.port,
+            "pid": proxy.process.pid,
             "group": proxy.api("/mx")[0]["group"],
             "empty": f"http://127.0.0.1:{empty.weir().status}/",
             "gone": {"url": f"http://127.0.0.1:{gone_proxy.status}/",

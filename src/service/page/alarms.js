@@ -4,7 +4,7 @@
 import { el } from './dom.js';
 import { plural } from './format.js';
 
-export const POLICY_STATES = { down: 'down', connecting: 'connecting',
+const POLICY_STATES = { down: 'down', connecting: 'connecting',
 	handshake: 'shaking hands', ready: 'ready' };
 
 /* All source addresses with their pool; "" is upstream.source. */
@@ -14,7 +14,7 @@ export function eachSource(sources) {
 		pool.addresses.map((a) => ({ ...a, pool })));
 }
 
-export function poolName(pool) {
+function poolName(pool) {
 	return pool.name === '' ? 'upstream.source' : `pool ${pool.name}`;
 }
 

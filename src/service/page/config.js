@@ -63,7 +63,8 @@ export const config = {
 	title: () => 'Configuration',
 	every: 30,
 	all: false,
-	async load() {
+	async load(route, old) {
+		this.all = old === null ? false : this.all;
 		await haveStatus();
 		try {
 			return await get('api/v1/config');

@@ -8,7 +8,7 @@ const UNSEEN = new RegExp('[\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u061c' +
 	'\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff' +
 	'\\ufff9-\\ufffb]', 'g');
 
-export function visible(text) {
+function visible(text) {
 	return String(text).replace(UNSEEN, (c) => '\u27e8U+' +
 		c.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0') +
 		'\u27e9');

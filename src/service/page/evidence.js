@@ -32,7 +32,7 @@ const MEASURES = { throttles: 'Replies: too much, too fast',
 	sender: 'Refused, one sender domain', strangers: 'Deferred, none ' +
 	'accepted', slowness: 'Time of' };
 
-export function blame(name, domain) {
+function blame(name, domain) {
 	return name === 'sender_domain' ? ['Other senders fare well: it is ' +
 		'about mail of ', wire(domain), '.'] : BLAME[name] || null;
 }

@@ -7,10 +7,10 @@
  *	draw(data, route)	nodes, made anew each time; see dom.js
  *	after(data, route)	draws charts in their places (optional)
  *	every			seconds between two loads
- *	live			drawn again at each tick, too
- *	on { event: (detail, data) => true to draw again }
- *	click, submit, input	(event, route) of what is inside
- *	notes			what of the address is no view of its own
+ *	on { event: (detail, data) => true }	of the stream
+ *	click, submit, input, change (event, route) => true	inside of it
+ *
+ * true stands for: draw it again; 'load': ask weir again.
  */
 import * as actions from './actions.js';
 import { alarms } from './alarms.js';
@@ -51,12 +51,12 @@ function routeOf(hash) {
 function draw() {
 	const { view, route, data, error, at } = shown;
 	const old = data !== null && error !== null;
-	fill(byId('view'), error === null ? null : el('p.notice.bad', {
+	fill(byId('view'), error === null ? null : [el('p.notice.bad', {
 		'data-key': 'error', role: 'alert' }, error.status === 404 &&
 		view.missing ? view.missing : `This cannot be shown` +
-		`${old ? ' anew' : ''}: ${error.message}.`, old ?
-		` What stands here is of ${span((Date.now() - at) / 1000)} ` +
-		'ago.' : ''),
+		`${old ? ' anew' : ''}: ${error.message}.`), old ?
+		el('p.note', { 'data-key': 'old' }, 'What stands here is ' +
+			`of ${span((Date.now() - at) / 1000)} ago.`) : null],
 	data === null ? error === null ? el('p.empty', { 'data-key': 'wait' },
 		'Asking weir \u2026') : null : view.draw(data, route));
 	if (data !== null && data !== shown.charted)
@@ -104,6 +104,7 @@ function navigate() {
 			a.removeAttribute('aria-current');
 	setText(byId('title'), view.title(route));
 	if (!same) {
+		byId('view').replaceChildren();
 		draw();
 		scrollTo(0, 0);
 		if (before !== null)
@@ -156,22 +157,39 @@ function drawAge() {
 
 /* ------------------------------------------------------------------- start */
 
+function again(how, loading) {
+	if (how === 'load')
+		loading();
+	else if (how === true)
+		draw();
+}
+
+/* Once, however many events there are in a second. */
+function soon(what) {
+	let timer = null;
+	return () => {
+		timer ??= setTimeout(() => {
+			timer = null;
+			what();
+		}, 1000);
+	};
+}
+
+const loadSoon = soon(load), statusSoon = soon(pollStatus);
+
 function delegate(type) {
 	byId('view').addEventListener(type, (event) => {
-		const again = actions.handle(event) ||
-			shown.view[type]?.(event, shown.route, shown.data);
-		if (again === true)
-			draw();
-		else if (again === 'load')
-			load();
+		again(actions.handle(event) ||
+			shown.view[type]?.(event, shown.route, shown.data),
+		load);
 	});
 }
 
 function listen(type) {
 	bus.addEventListener(type, (event) => {
-		if (shown.data !== null && !document.hidden &&
-			shown.view.on?.[type]?.(event.detail, shown.data))
-			draw();
+		if (shown.data !== null && !document.hidden)
+			again(shown.view.on?.[type]?.(event.detail,
+				shown.data), loadSoon);
 	});
 }
 
@@ -192,6 +210,8 @@ bus.addEventListener('link', () => {
 		load();
 });
 bus.addEventListener('status', drawFrame);
+bus.addEventListener('mx', statusSoon);
+bus.addEventListener('policy', statusSoon);
 byId('token-form').addEventListener('submit', useToken);
 document.addEventListener('visibilitychange', () => document.hidden || load());
 window.addEventListener('hashchange', navigate);

@@ -108,7 +108,10 @@ export const mx = {
 	every: 5,
 	order: 'urgency',
 	filter: '',
-	load: async () => grouped(await get('api/v1/mx')),
+	async load(route, old) {
+		this.filter = old === null ? '' : this.filter;
+		return grouped(await get('api/v1/mx'));
+	},
 	draw(groups) {
 		if (groups.length === 0)
 			return empty('No MX has been spoken to since weir ' +
@@ -136,7 +139,7 @@ export const mx = {
 		this.filter = event.target.value.trim().toLowerCase();
 		return true;
 	},
-	on: { mx: () => false },
+	on: { mx: () => 'load' },
 };
 
 /* --------------------------------------------------------------- one group */
@@ -286,5 +289,5 @@ export const group = {
 		transitions(g)), measured(g)],
 	after: (g, route) => g.history.length > 0 && drawHistory(g,
 		Number(route.query.get('hours')) || 24),
-	on: { mx: () => false },
+	on: { mx: () => 'load' },
 };

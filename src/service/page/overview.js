@@ -12,7 +12,7 @@ import { grouped } from './mx.js';
 import { badge, card, choice, empty, facts, meter, notice, quantiles, state, table,
 	tile, toGroup } from './widgets.js';
 
-export const OUTCOMES = [
+const OUTCOMES = [
 	{ key: 'delivered', name: 'delivered', colour: 'good' },
 	{ key: 'deferred', name: 'deferred', colour: 'warn' },
 	{ key: 'rejected', name: 'rejected', colour: 'bad' },

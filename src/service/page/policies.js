@@ -91,5 +91,5 @@ export const policies = {
 			'policy "name" { endpoint = "unix:/run/\u2026" }'),
 		' block to weir.conf and reload; mode = "observe" tries it ' +
 		'without effect.')) : list.map(policyCard),
-	on: { policy: () => false },
+	on: { policy: () => 'load' },
 };

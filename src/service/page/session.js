@@ -3,7 +3,7 @@
  */
 import { get } from './api.js';
 import { el, wire } from './dom.js';
-import { bytes, duration, joinPort, NONE, plural, time, toUs, utc, when,
+import { bytes, duration, joinPort, NONE, plural, toUs, utc, when,
 	words } from './format.js';
 import { address, CAUSES } from './sessions.js';
 import { drawing } from './timeline.js';

@@ -193,7 +193,7 @@ export const sessions = {
 		},
 		omitted(o, data) {
 			data.omitted += o.n ?? 0;
-			return data.tail;
+			return Boolean(data.tail);
 		},
 	},
 };

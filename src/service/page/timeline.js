@@ -48,7 +48,7 @@ function lane(name, kind, spans, y, x, width) {
 }
 
 /* session: { started, ended } in us, lines and decisions with `at`. */
-export function lanes(s) {
+function lanes(s) {
 	const mx = waits(s.lines, TO_MX, FROM_MX);
 	if (s.connect > 0)
 		mx.unshift({ from: s.started, to: s.started + s.connect,
@@ -63,7 +63,7 @@ export function lanes(s) {
 	].filter(([, , spans]) => spans.length > 0);
 }
 
-export function waited(spans) {
+function waited(spans) {
 	return spans.reduce((n, s) => n + s.to - s.from, 0);
 }
 

@@ -91,7 +91,7 @@ export function tile({ key, name, value, unit, note, kind, trend }) {
 			spark(trend)) : null);
 }
 
-export function spark(values) {
+function spark(values) {
 	const width = 120, height = 24;
 	const top = Math.max(...values, 0) || 1;
 	const step = width / Math.max(1, values.length - 1);
@@ -124,14 +124,6 @@ export function bars(pairs, kinds = () => 'none') {
 			svg('rect', { class: 'part', height: 4,
 				width: (n / top * 100).toFixed(1) })),
 			el('b.num', null, count(n)))));
-}
-
-/* "relay 120, reject 3": what is zero is left out. */
-export function breakdown(counters, none) {
-	const parts = Object.entries(counters || {}).filter(([, n]) => n > 0);
-	return parts.length === 0 ? el('span.muted', null, none) :
-		parts.map(([name, n]) => el('span.part', null,
-			words(name) + ' ', el('b', null, count(n))));
 }
 
 export function quantiles(p50, p99) {
