@@ -37,6 +37,17 @@ list(struct record *r, struct buf *out, uint64_t after, unsigned limit)
 }
 
 static void
+remove_database(const char *dir, const char *path)
+{
+	char count[80];
+
+	snprintf(count, sizeof(count), "%s-count", path);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(unlink(count), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+static void
 test_operations(void **state)
 {
 	char dir[] = "/tmp/weir-test-operations-XXXXXX", path[64], conf[256];
@@ -73,8 +84,7 @@ test_operations(void **state)
 	record_stop(r);
 	config_unref(config);
 	buf_release(&out);
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(rmdir(dir), 0);
+	remove_database(dir, path);
 }
 
 /* The oldest leave. */
@@ -107,8 +117,7 @@ test_bound(void **state)
 	record_stop(r);
 	config_unref(config);
 	buf_release(&out);
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(rmdir(dir), 0);
+	remove_database(dir, path);
 }
 
 int
