@@ -1,14 +1,16 @@
 // The page before a real weir with real mail. tests/e2e/test_page.py starts
 // them and runs this:
 //
-//	node page.mjs '{"url", "smtp", "pid", "group", "empty", "gone": {"url", "pid"},
-//	    "locked": {"url", "token"}}' [CASE...]
+//	node page.mjs '{"url", "smtp", "pid", "group", "empty", "gone": {"url",
+//	    "pid", "program", "config"}, "locked": {"url", "token"}}' [CASE...]
 
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { launch, open, quiet, run, says, SCHEMES, SIZES, view } from
-  "./browser.mjs";
+import { launch, open, PATIENCE_MS, quiet, run, says, SCHEMES, SIZES,
+  view } from "./browser.mjs";
 import { mail } from "./smtp.mjs";
 
 const [given, ...only] = process.argv.slice(2);
@@ -358,6 +360,17 @@ cases.gone = async () => {
   assert.match(await page.title(), /^\u26a0/);
   await view(page, "#/mx");
   await says(page, "#view", "This cannot be shown: weir does not answer");
+  const again = spawn(weir.gone.program, ["-c", weir.gone.config], {
+    stdio: "ignore" });
+  try {
+    await page.waitForFunction(() => document.getElementById("link")
+      .textContent === "Live", null, { timeout: 3 * PATIENCE_MS });
+    await says(page, "#view", "No MX has been spoken to");
+    assert.equal(await page.innerText("#gone"), "");
+  } finally {
+    again.kill("SIGTERM");
+    await once(again, "exit");
+  }
   await quiet(page, (text) => text.includes("ERR_"));
 };
 

@@ -11,6 +11,7 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 
@@ -107,17 +108,28 @@ def weirs():
         token = locked.place / "token"
         token.write_text("s3cret-of-this-test\n")
         token.chmod(0o600)
-        gone_proxy = gone.weir()
+        gone_proxy = fixed_port(gone)
         yield {
             "url": f"http://127.0.0.1:{proxy.status}/", "smtp": proxy.port,
             "pid": proxy.process.pid,
             "group": proxy.api("/mx")[0]["group"],
             "empty": f"http://127.0.0.1:{empty.weir().status}/",
             "gone": {"url": f"http://127.0.0.1:{gone_proxy.status}/",
-                     "pid": gone_proxy.process.pid},
+                     "pid": gone_proxy.process.pid,
+                     "program": str(under_test.PROGRAM),
+                     "config": str(gone_proxy.config)},
             "locked": {"token": "s3cret-of-this-test", "url": locked_url(
                 locked, token)},
         }
+
+
+def fixed_port(bench):
+    """Where it is again after a restart."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    return bench.weir(text=blackbox.CONFIG.replace(
+        'address = "127.0.0.1:0" control',
+        f'address = "127.0.0.1:{port}" control'))
 
 
 def locked_url(bench, token):
