@@ -7,28 +7,27 @@
 function code(s,    i)
 {
 	if (kind == "css") {
-		gsub(/ *{ */, "{", s)
+		gsub(/ *[{] */, "{", s)
 		gsub(/: /, ":", s)
 		gsub(/; /, ";", s)
 		gsub(/, /, ",", s)
 		gsub(/ > /, ">", s)
-		gsub(/;}/, "}", s)
+		gsub(/;[}]/, "}", s)
 		return s
 	}
 	for (i = 1; i <= n_operators; i++)
-		gsub(" " operators[i] " ", operators[i] == "&&" ? "\\&\\&" :
-		    literal[i], s)
+		gsub((" " operators[i] " "), literal[i], s)
 	gsub(/, /, ",", s)
 	gsub(/: /, ":", s)
 	gsub(/; /, ";", s)
-	gsub(/{ /, "{", s)
-	gsub(/ } /, "}", s)
-	gsub(/ }/, "}", s)
+	gsub(/[{] /, "{", s)
+	gsub(/ [}] /, "}", s)
+	gsub(/ [}]/, "}", s)
 	gsub(/ \(/, "(", s)
 	gsub(/\) /, ")", s)
-	gsub(/return {/, "return{", s)
-	gsub(/import {/, "import{", s)
-	gsub(/}from $/, "}from", s)
+	gsub(/return [{]/, "return{", s)
+	gsub(/import [{]/, "import{", s)
+	sub(/[}]from $/, "}from", s)
 	sub(/return $/, "return", s)
 	return s
 }
@@ -45,8 +44,8 @@ function tight(line,    out)
 
 BEGIN {
 	n_operators = split("= => === !== >= <= < > && [|][|] [?][?] [?] : " \
-	    "[+] [*] += - /", operators)
-	split("= => === !== >= <= < > && || ?? ? : + * += - /", literal)
+	    "[+] [*] [+]= - [/]", operators)
+	split("= => === !== >= <= < > \\&\\& || ?? ? : + * += - /", literal)
 }
 
 FNR == 1 { kind = FILENAME; sub(/.*\./, "", kind) }
@@ -62,7 +61,7 @@ kind == "html" { print; next }
 	if (held ~ /'\+$/ && line ~ /^'/)	# one string of two
 		held = substr(held, 1, length(held) - 2) substr(line, 2)
 	else if (held ~ /[-,({[?:=+*|&<>;]$/ || line ~ /^[}\]]/ ||
-	    (kind == "css" && held ~ /}$/))
+	    (kind == "css" && held ~ /[}]$/))
 		held = held line
 	else {
 		if (held != "")
