@@ -97,7 +97,7 @@ export function alarms(status) {
 
 export function alarmList(status) {
 	return el('ul.alarms', null, alarms(status).map(([kind, href, text]) =>
-		el('li.' + kind, { 'data-key': text },
+		el('li.' + kind, { key: text },
 			el('a', { href }, el('span.hide', null, kind === 'bad' ?
 				'Alarm: ' : 'Warning: '), text))));
 }

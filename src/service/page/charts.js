@@ -135,7 +135,7 @@ function tableOf(spec) {
 
 /* The place of a chart; draw() puts it there. */
 export function place(key, title, small, note) {
-	return el('figure.chart' + (small ? '.small' : ''), { 'data-key': key },
+	return el('figure.chart' + (small ? '.small' : ''), { key: key },
 		el('figcaption', null, el(small ? 'h3' : 'h2', null, title),
 			note ? el('span.note', null, note) : null,
 			el('div.chart-legend', { 'data-keep': key + '-legend' })),

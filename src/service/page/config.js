@@ -75,7 +75,7 @@ export const config = {
 		}
 	},
 	draw(c) {
-		return [el('div.panels', { 'data-key': 'panels' },
+		return [el('div.panels', { key: 'panels' },
 			listeners(live.status.listeners),
 			workers(live.status.workers)),
 		c.error ? notice('warn', `The configuration: ${c.error}.`) :

@@ -17,8 +17,8 @@ function visible(text) {
 function setAll(node, attributes) {
 	for (const [name, value] of Object.entries(attributes || {}))
 		if (value !== undefined && value !== null && value !== false)
-			node.setAttribute(name, value === true ? '' :
-				visible(value));
+			node.setAttribute(name === 'key' ? 'data-key' : name,
+				value === true ? '' : visible(value));
 	return node;
 }
 
@@ -31,7 +31,8 @@ function append(node, children) {
 	return node;
 }
 
-/* el('td.num.big', { title: 'x' }, 'text', child, [children], null) */
+/* el('td.num.big', { title: 'x' }, 'text', child, [children], null); key is
+ * what tells it from its brothers in an update. */
 export function el(spec, attributes, ...children) {
 	const [tag, ...classes] = spec.split('.');
 	const node = document.createElement(tag);

@@ -60,7 +60,7 @@ function figures(f) {
 export function detectors(m, phaseNames) {
 	const list = Object.values(m.detectors || {}).flat().filter((f) =>
 		f.of > 0 || f.recent_us > 0 || f.state !== 'normal');
-	return list.length === 0 ? null : el('details', { 'data-key':
+	return list.length === 0 ? null : el('details', { key:
 		m.source }, el('summary', null, 'Measured from ',
 		el('code', null, m.source)), table({ label:
 		'Measured from ' + m.source, spec: 'dense', columns: [

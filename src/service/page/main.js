@@ -52,12 +52,12 @@ function draw() {
 	const { view, route, data, error, at } = shown;
 	const old = data !== null && error !== null;
 	fill(byId('view'), error === null ? null : [el('p.notice.bad', {
-		'data-key': 'error', role: 'alert' }, error.status === 404 &&
+		key: 'error', role: 'alert' }, error.status === 404 &&
 		view.missing ? view.missing : `This cannot be shown` +
 		`${old ? ' anew' : ''}: ${error.message}.`), old ?
-		el('p.note', { 'data-key': 'old' }, 'What stands here is ' +
+		el('p.note', { key: 'old' }, 'What stands here is ' +
 			`of ${span((Date.now() - at) / 1000)} ago.`) : null],
-	data === null ? error === null ? el('p.empty', { 'data-key': 'wait' },
+	data === null ? error === null ? el('p.empty', { key: 'wait' },
 		'Asking weir \u2026') : null : view.draw(data, route));
 	if (data !== null && data !== shown.charted)
 		view.after?.(data, route);

@@ -98,7 +98,7 @@ function summary(groups) {
 		groups.reduce((all, g) => ({ ...all, [g.state]:
 			[...(all[g.state] || []), g] }), {});
 	return el('p.summary', null, RANK.filter((name) => by[name])
-		.map((name) => el('span', { 'data-key': name }, state(name),
+		.map((name) => el('span', { key: name }, state(name),
 			' ', count(by[name].length), ' ')));
 }
 
@@ -147,7 +147,7 @@ export const mx = {
 function verdict(g) {
 	const worst = g.sources.reduce((a, b) => rank(b.state) <
 		rank(a.state) ? b : a, g.sources[0]);
-	return el('div.verdict', { 'data-key': 'verdict' }, state(g.state),
+	return el('div.verdict', { key: 'verdict' }, state(g.state),
 		el('p', null, MEANING[g.state] || ''),
 		worst?.state_since ? el('p.muted', null, 'Since ',
 			time(worst.state_since), `, ${ago(worst.state_since)}`)
@@ -199,7 +199,7 @@ function categories(g) {
 function transitions(g) {
 	return card('What changed', !g.transitions?.length ? empty(
 		'Its state has not changed.') : el('ol.events', null,
-		g.transitions.map((t) => el('li', { 'data-key': t.occurred_at +
+		g.transitions.map((t) => el('li', { key: t.occurred_at +
 			t.source }, time(t.occurred_at), el('div', null,
 			el('code', null, t.source), ' ', t.from === t.to ?
 				null : [state(t.from), ' \u2192 '],
@@ -210,7 +210,7 @@ function why(g) {
 	const known = g.sources.filter((m) => m.state !== 'normal');
 	return known.length === 0 ? null : card('Evidence', el('div.whys', null,
 		known.map((m) =>
-		el('div.why', { 'data-key': m.source }, el('h3', null,
+		el('div.why', { key: m.source }, el('h3', null,
 			el('code', null, m.source), ' ', state(m.state)),
 		evidence(m.evidence) ?? el('p', null, `Of ${count(Math.round(
 			m.weight))} messages it deferred ${share(m.deferred)} ` +
@@ -227,7 +227,7 @@ function historyCharts(g, hours) {
 	const present = PHASES.filter((name) => g.history.some((h) =>
 		h.phases?.[name]));
 	return el('section.charts', { 'aria-labelledby': 'charts-title',
-		'data-key': 'charts' }, el('div.bar', null,
+		key: 'charts' }, el('div.bar', null,
 		el('h2', { id: 'charts-title' }, 'What happened'),
 		choice('How far back', HOURS, hours, (h) => '#/mx/' +
 			encodeURIComponent(g.group) + '?hours=' + h)),
@@ -281,11 +281,11 @@ export const group = {
 		...await get('api/v1/mx/' + encodeURIComponent(route.argument)
 			+ '?hours=' + (Number(route.query.get('hours')) ||
 			24)) }),
-	draw: (g, route) => [el('p.back', { 'data-key': 'back' },
+	draw: (g, route) => [el('p.back', { key: 'back' },
 		link('#/mx', 'All MX groups')), verdict(g),
 	why(g), sourceRows(g), historyCharts(g,
 		route.query.get('hours') || '24'),
-	el('div.panels', { 'data-key': 'panels' }, categories(g),
+	el('div.panels', { key: 'panels' }, categories(g),
 		transitions(g)), measured(g)],
 	after: (g, route) => g.history.length > 0 && drawHistory(g,
 		Number(route.query.get('hours')) || 24),

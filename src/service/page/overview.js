@@ -243,7 +243,7 @@ export const overview = {
 	draw({ series }) {
 		const s = live.status;
 		return [tiles(), attention(), chartPlaces(series),
-		el('div.panels.overview', { 'data-key': 'panels' }, mxPanel(s.mx),
+		el('div.panels.overview', { key: 'panels' }, mxPanel(s.mx),
 			policyPanel(s.policies), sourcePanel(s.sources),
 			machine(s))];
 	},

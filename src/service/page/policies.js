@@ -20,13 +20,13 @@ function positive(counters) {
 
 function counted(title, counters, none, names = {}, kinds = kindOf) {
 	const list = positive(counters);
-	return el('div', { 'data-key': title }, el('h3', null, title),
+	return el('div', { key: title }, el('h3', null, title),
 		list.length === 0 ? empty(none) : bars(list.map(([name, n]) =>
 			[names[name] || name, n]), kinds));
 }
 
 function latency(p) {
-	return el('div', { 'data-key': 'latency' }, el('h3', null, 'Latency'),
+	return el('div', { key: 'latency' }, el('h3', null, 'Latency'),
 		p.requests === 0 ? empty('Not asked yet.') : facts([
 			['Median', duration(p.latency_p50_us)],
 			['90\u202f%', duration(p.latency_p90_us)],
@@ -56,7 +56,7 @@ function observer(p) {
 	const n = sum(p.would_change);
 	if (p.mode !== 'observe' && n === 0)
 		return null;
-	return el('div', { 'data-key': 'observer' }, el('h3', null,
+	return el('div', { key: 'observer' }, el('h3', null,
 		'Would have changed'), n === 0 ? empty(
 		'Nothing: as an enforcer it had done what was done anyway.') :
 		[el('p', null, share(n / Math.max(1, p.requests)) +
@@ -66,7 +66,7 @@ function observer(p) {
 
 function policyCard(p) {
 	const errors = sum(p.errors);
-	return el('section.card.policy', { 'data-key': p.name,
+	return el('section.card.policy', { key: p.name,
 		'aria-label': 'Policy ' + p.name }, el('div.bar', null,
 		el('h2', null, wire(p.name), ' ', policyState(p)),
 		toSessions({ policy: p.name }, 'Its sessions')),

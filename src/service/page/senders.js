@@ -131,16 +131,20 @@ export const senders = {
 	name: 'senders',
 	title: () => 'Senders and clients',
 	every: 10,
-	async load(route) {
+	async load(route, old) {
 		const by = route.query.get('by') || 'senders';
 		const since = route.query.get('since') || '24h';
 		const of = route.query.get('of') || '';
+		/* The database is asked for the report once a minute. */
+		const fresh = Date.now() - (old?.asked ?? 0) < 60000;
 		const [top, report] = await Promise.all([
 			orError(get('api/v1/top?' + new URLSearchParams({ by,
 				since, limit: 25, ...(of === '' ? {} :
 					{ outcome: of }) }))),
-			orError(get('api/v1/report?since=24h'))]);
-		return { by, since, of, top, report };
+			fresh ? old.report :
+				orError(get('api/v1/report?since=24h'))]);
+		return { by, since, of, top, report,
+			asked: fresh ? old.asked : Date.now() };
 	},
 	draw({ by, since, of, top, report }) {
 		const href = (b, s, o) => `#/senders?by=${b}&since=${s}` +

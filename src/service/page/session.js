@@ -149,7 +149,7 @@ function messages(s) {
 					null],
 			el('div', null, s.recipients.filter((r) =>
 				r.transaction_id === t.id).map((r) =>
-				el('div', { 'data-key': r.number },
+				el('div', { key: r.number },
 					wire(r.address), ' ', r.accepted ?
 						null : badge('bad', 'refused'),
 					rewritten(r), el('span.note', null,
@@ -240,7 +240,7 @@ function transcript(s) {
 		const gap = item.at - before;
 		before = item.at;
 		return el('li.' + item.who[0] + (gap > 1e6 ? '.long' : ''),
-			{ 'data-key': i }, el('span.at', { title:
+			{ key: i }, el('span.at', { title:
 				utc(item.at) }, item.at <= s.started ? '0' :
 				'+' + duration(item.at - s.started)),
 			el('span.gap', null, gap >= 1000 ? duration(gap) : ''),

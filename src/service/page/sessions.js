@@ -7,7 +7,7 @@ import { duration, NONE, plural, time, toUs } from './format.js';
 import { badge, empty, link, state, table } from './widgets.js';
 import { live } from './live.js';
 
-const ROWS = 50, TAIL_MAX = 200;
+const ROWS = 50, TAIL_MAX = 200, SLOW_MS = 500;
 
 export const CAUSES = {
 	quit: 'ended by QUIT',
@@ -44,7 +44,7 @@ const FIELDS = [
 
 function input(f, value) {
 	const id = 'f-' + f.name;
-	return el('div.field', { 'data-key': f.name }, el('label', { for: id },
+	return el('div.field', { key: f.name }, el('label', { for: id },
 		f.label), f.options ? el('select', { id, name: f.name },
 		f.options.map((o) => el('option', { value: o,
 			selected: o === value }, o || 'any'))) :
@@ -54,7 +54,7 @@ function input(f, value) {
 }
 
 function form(query) {
-	return el('form.search', { 'data-key': 'form', role: 'search',
+	return el('form.search', { key: 'form', role: 'search',
 		'aria-label': 'Sessions' }, FIELDS.map((f) =>
 		input(f, query.get(f.name) || '')), el('div.field.buttons',
 		null, el('button.primary', null, 'Search'),
@@ -120,7 +120,7 @@ function nothing(data, query) {
 function pager(list, query, before) {
 	const to = (more) => '#/sessions?' + new URLSearchParams(
 		[...filters(query), ...more]);
-	return el('p.pager', { 'data-key': 'pager' }, before ? link(to([]),
+	return el('p.pager', { key: 'pager' }, before ? link(to([]),
 		'Back to the newest') : null, list.length < ROWS ? null :
 		link(to([['before', toUs(list.at(-1).occurred_at)]]),
 			'Older sessions'));
@@ -138,17 +138,22 @@ export const sessions = {
 			return old?.asked === asked ? old : { list: [], asked,
 				tail: true, omitted: 0 };
 		const before = query.get('before');
-		/* Pages of the past do not change. */
-		if (before && old?.asked === asked)
+		/* Pages of the past do not change; and what takes the database
+		 * long is not asked again and again. */
+		if (old?.asked === asked && !this.anew && (before || old.slow))
 			return old;
-		return { asked, before, list: await get('api/v1/sessions?' +
+		this.anew = false;
+		const begun = performance.now();
+		const list = await get('api/v1/sessions?' +
 			new URLSearchParams([...filters(query),
 				...(before ? [['before', before]] : []),
-				['limit', ROWS]])) };
+				['limit', ROWS]]));
+		return { asked, before, list,
+			slow: performance.now() - begun > SLOW_MS };
 	},
 	draw(data, { query }) {
 		const { list } = data;
-		return [data.tail ? el('p.bar', { 'data-key': 'tail' },
+		return [data.tail ? el('p.bar', { key: 'tail' },
 			el('span', null, badge(live.link === 'live' ? 'good' :
 				'warn', live.link === 'live' ? 'Live' :
 				'No stream'), ' Sessions as they end, the ' +
@@ -157,6 +162,9 @@ export const sessions = {
 				'session was', 'sessions were')} left out: ` +
 				'there are too many to read.' : '')),
 			link('#/sessions', 'Search instead')) : form(query),
+		data.slow ? el('p.note', { key: 'slow' }, 'This ' +
+			'search takes long: it is repeated by the button only.'
+		) : null,
 		list.length === 0 ? nothing(data, query) : table({
 			label: 'Sessions', spec: 'dense.sessions',
 			columns: COLUMNS, rows: list.map(row) }),
@@ -177,6 +185,7 @@ export const sessions = {
 				query.set(name, value.trim());
 		const hash = '#/sessions' + (query.size > 0 ? '?' + query :
 			'');
+		this.anew = true;
 		if (location.hash === hash)
 			return 'load';
 		location.hash = hash;

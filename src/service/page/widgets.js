@@ -46,7 +46,7 @@ export function table({ label, columns, rows, sorted, spec = '' }) {
 			c.name));
 	};
 	const body = (row) => el('tr' + (row.spec ? '.' + row.spec : ''),
-		{ 'data-key': row.key }, row.cells.map((cell, i) => {
+		{ key: row.key }, row.cells.map((cell, i) => {
 			const c = columns[i];
 			return el((i === 0 ? 'th' : 'td') + (c.num ? '.num' :
 				'') + (c.spec ? '.' + c.spec : ''),
@@ -69,20 +69,20 @@ export function notice(kind, ...children) {
 export function facts(pairs) {
 	return el('dl.facts', null, pairs.filter(([, value]) =>
 		value !== null && value !== undefined && value !== '')
-		.map(([name, value, kind]) => el('div', { 'data-key': name },
+		.map(([name, value, kind]) => el('div', { key: name },
 			el('dt', null, name),
 			el(kind ? 'dd.' + kind : 'dd', null, value))));
 }
 
 export function card(title, ...children) {
 	const id = 't-' + title.toLowerCase().replace(/[^a-z]+/g, '-');
-	return el('section.card', { 'aria-labelledby': id, 'data-key': id },
+	return el('section.card', { 'aria-labelledby': id, key: id },
 		el('h2', { id }, title), children);
 }
 
 /* A number of which everybody knows at once whether it is much. */
 export function tile({ key, name, value, unit, note, kind, trend }) {
-	return el('div.tile' + (kind ? '.' + kind : ''), { 'data-key': key },
+	return el('div.tile' + (kind ? '.' + kind : ''), { key: key },
 		el('dt', null, name),
 		el('dd', null, el('span.value', null, value),
 			unit ? el('span.unit', null, ' ' + unit) : null,
@@ -117,7 +117,7 @@ export function meter(part, kind) {
 export function bars(pairs, kinds = () => 'none') {
 	const top = Math.max(...pairs.map(([, n]) => n), 1);
 	return el('ul.bars', null, pairs.map(([name, n]) =>
-		el('li', { 'data-key': name }, wire(words(name), 'span'),
+		el('li', { key: name }, wire(words(name), 'span'),
 			svg('svg', { class: 'bar ' + kinds(name),
 				viewBox: '0 0 100 4', preserveAspectRatio:
 				'none', 'aria-hidden': 'true' },
