@@ -460,34 +460,34 @@ read_version(sqlite3 *db, int *version_r)
 	return rc == SQLITE_ROW ? 0 : -1;
 }
 
+/* All of it or nothing: whoever reads meanwhile never sees a version in
+ * between. */
 static int
-migrate_one(sqlite3 *db, int version)
+migrate(sqlite3 *db, int from, int to)
 {
 	char pragma[48];
 
 	if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
 		return -1;
-	snprintf(pragma, sizeof(pragma), "PRAGMA user_version = %d",
-	    version + 1);
-	if (migrations[version](db) == 0 &&
-	    sqlite3_exec(db, pragma, NULL, NULL, NULL) == SQLITE_OK &&
-	    sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK)
-		return 0;
-	return -1;		/* closing db rolls back, and keeps its error */
+	for (int version = from; version < to; version++)
+		if (migrations[version](db) != 0)
+			return -1;	/* closing db rolls back, and keeps
+					   its error */
+	snprintf(pragma, sizeof(pragma), "PRAGMA user_version = %d", to);
+	return sqlite3_exec(db, pragma, NULL, NULL, NULL) == SQLITE_OK &&
+	    sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK ? 0 : -1;
 }
 
 enum record_schema_result
 record_schema_migrate(sqlite3 *db, int to, int *version_r)
 {
-	int version;
+	int from;
 
 	if (read_version(db, version_r) != 0)
 		return RECORD_SCHEMA_FAILED;
 	if (*version_r > RECORD_SCHEMA_VERSION)
 		return RECORD_SCHEMA_NEWER;
-	for (version = *version_r < 0 ? 0 : *version_r;
-	    version < to; version++)
-		if (migrate_one(db, version) != 0)
-			return RECORD_SCHEMA_FAILED;
-	return RECORD_SCHEMA_OK;
+	from = *version_r < 0 ? 0 : *version_r;
+	return from >= to || migrate(db, from, to) == 0 ? RECORD_SCHEMA_OK :
+	    RECORD_SCHEMA_FAILED;
 }

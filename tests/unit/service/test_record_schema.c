@@ -123,11 +123,36 @@ older_versions(void **state)
 	}
 }
 
+static int
+count_commit(void *ctx)
+{
+	++*(int *)ctx;
+	return 0;
+}
+
+/* A reader that came in the middle of it saw a version without columns that
+ * the next one brings. */
+static void
+nobody_sees_a_version_in_between(void **state)
+{
+	int version, commits = 0;
+	sqlite3 *db;
+
+	(void)state;
+	assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+	sqlite3_commit_hook(db, count_commit, &commits);
+	assert_int_equal(record_schema_migrate(db, RECORD_SCHEMA_VERSION,
+	    &version), RECORD_SCHEMA_OK);
+	assert_int_equal(commits, 1);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(older_versions),
+		cmocka_unit_test(nobody_sees_a_version_in_between),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
