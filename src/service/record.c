@@ -91,7 +91,7 @@ record_count_session(struct record *r)
 	    memory_order_relaxed);
 
 	if (count != NULL)
-		atomic_fetch_add_explicit(&count->ended, 1,
+		atomic_fetch_add_explicit(&count->page->ended, 1,
 		    memory_order_relaxed);
 }
 
@@ -117,7 +117,7 @@ count_at(struct record *r, const char *path, uint64_t *base_r)
 	}
 	if (c != NULL)
 		count = c->count;
-	*base_r = count == NULL ? 0 : atomic_load(&count->ended);
+	*base_r = count == NULL ? 0 : atomic_load(&count->page->ended);
 	atomic_store(&r->count, count);
 	return count;
 }
@@ -197,10 +197,14 @@ run(void *ctx)
 		record_list_join(&list, &r->queue.chunks);
 		pthread_mutex_unlock(&r->queue.lock);
 
-		if (reload.wanted)
+		if (reload.wanted) {
+			/* what came before belongs to what was before */
+			record_writer_run(&r->writer, &list, true,
+			    clock_mono_us(), clock_wall_us());
 			record_writer_configure(&r->writer, reload.sqlite_path,
 			    reload.json_path, &reload.config, reload.count,
 			    reload.base);
+		}
 		record_writer_run(&r->writer, &list,
 		    stop || flushes != r->flushes_done, clock_mono_us(),
 		    clock_wall_us());

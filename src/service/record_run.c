@@ -1,15 +1,22 @@
 /*
  * The counter is never set back, so that it does not matter how often weir was
  * started without being able to open the database: what is in the database
- * ("counted") lags behind it by what was lost.
+ * ("counted") lags behind it by what was lost. That holds only for the run that
+ * counted there, so the file has the time at which that began: beside a
+ * database that was copied from elsewhere, or after a run that could not have
+ * the file, nothing is known.
  */
 #include "config.h"
 
 #include "service/record_run.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -18,10 +25,27 @@
 #define MAGIC UINT64_C(0x31746e6372696577)	/* weircnt1 */
 #define PAGE 4096
 
-/* The file must have its blocks: writing to a page that the disk has no room
- * for is a signal. */
+/* Whose file it is shows in its size and its first bytes: nobody else's is
+ * written to. It must have its blocks: writing to a page that the disk has no
+ * room for is a signal. */
+static bool
+is_ours(int fd)
+{
+	struct stat sb;
+	uint64_t magic = 0;
+
+	if (fstat(fd, &sb) != 0 || !S_ISREG(sb.st_mode) || sb.st_nlink > 1)
+		return false;
+	if (sb.st_size == 0)
+		return true;
+	return sb.st_size == PAGE &&
+	    pread(fd, &magic, sizeof(magic), 0) == sizeof(magic) &&
+	    (magic == MAGIC || magic == 0);
+}
+
+/* -1: it is not weir's, or (*taken_r) another weir's. */
 static int
-open_file(const char *path)
+open_file(const char *path, bool *taken_r)
 {
 	char name[4096];
 	int fd;
@@ -29,11 +53,16 @@ open_file(const char *path)
 	if (snprintf(name, sizeof(name), "%s-count", path) >=
 	    (int)sizeof(name))
 		return -1;
-	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
+	    O_NONBLOCK, 0640);
 	if (fd == -1)
 		return -1;
-	if (posix_fallocate(fd, 0, PAGE) == 0)
-		return fd;
+	if (is_ours(fd)) {
+		*taken_r = flock(fd, LOCK_EX | LOCK_NB) != 0 &&
+		    errno == EWOULDBLOCK;
+		if (!*taken_r && posix_fallocate(fd, 0, PAGE) == 0)
+			return fd;
+	}
 	close(fd);
 	return -1;
 }
@@ -41,29 +70,34 @@ open_file(const char *path)
 struct record_count *
 record_count_open(const char *path)
 {
-	int fd = open_file(path);
-	struct record_count *count;
+	struct record_count *count = calloc(1, sizeof(*count));
 	void *page;
 
-	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
-	    fd == -1 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, fd, 0);
-	if (fd != -1)
-		close(fd);
-	if (page == MAP_FAILED)
+	if (count == NULL)
 		return NULL;
-	count = page;
-	if (count->magic != MAGIC) {
-		count->magic = MAGIC;
-		atomic_store(&count->ended, 0);
+	count->fd = open_file(path, &count->is_taken);
+	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, count->fd == -1 ?
+	    MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, count->fd, 0);
+	if (page == MAP_FAILED) {
+		if (count->fd != -1)
+			close(count->fd);
+		free(count);
+		return NULL;
 	}
+	count->page = page;
+	count->page->magic = MAGIC;
 	return count;
 }
 
 void
 record_count_close(struct record_count *count)
 {
-	if (count != NULL)
-		munmap(count, PAGE);
+	if (count == NULL)
+		return;
+	munmap(count->page, PAGE);
+	if (count->fd != -1)
+		close(count->fd);
+	free(count);
 }
 
 /* ------------------------------------------------------------------- rows */
@@ -146,10 +180,25 @@ log_killed(const struct before *b, int64_t lost, int open)
 	    text, open);
 }
 
+/* How many of the run before are not in the database; -1: not known. */
+static int64_t
+find_lost(const struct record_run *run, const struct before *b)
+{
+	char began[CLOCK_TEXT_MAX];
+
+	if (b->id == 0 || run->count == NULL || run->base < b->counted ||
+	    run->base > INT64_MAX)
+		return -1;
+	clock_format_utc(run->count->page->run_us, began);
+	return strcmp(began, b->started) == 0 ?
+	    (int64_t)(run->base - b->counted) : -1;
+}
+
 int
 record_run_begin(struct record_run *run, sqlite3 *db, uint64_t wall_us)
 {
 	struct record_run old = { .instance = "" };
+	bool alone = run->count == NULL || !run->count->is_taken;
 	struct before b;
 	int64_t lost = -1;
 	int rc, open = 0;
@@ -159,15 +208,16 @@ record_run_begin(struct record_run *run, sqlite3 *db, uint64_t wall_us)
 	rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
 		rc = read_before(db, &b);
-	if (rc == SQLITE_OK && b.id != 0 && run->base >= b.counted)
-		lost = (int64_t)(run->base - b.counted);
+	if (rc == SQLITE_OK && alone)
+		lost = find_lost(run, &b);
 	old.id = b.id;
+	b.was_killed = b.was_killed && alone;
 	if (rc == SQLITE_OK && b.was_killed)
 		rc = run_sql(&old, db, "UPDATE runs SET sessions_lost = ?4 "
 		    "WHERE id = ?1", 0, 0, lost);
-	if (rc == SQLITE_OK)
+	if (rc == SQLITE_OK && alone)
 		rc = sqlite3_exec(db, kill_sql, NULL, NULL, NULL);
-	if (rc == SQLITE_OK)
+	if (rc == SQLITE_OK && alone)
 		open = sqlite3_changes(db);
 	if (rc == SQLITE_OK)
 		rc = run_sql(run, db, "INSERT INTO runs(instance, version, "
@@ -181,6 +231,11 @@ record_run_begin(struct record_run *run, sqlite3 *db, uint64_t wall_us)
 		run->id = 0;
 		return rc;
 	}
+	if (run->count != NULL)
+		run->count->page->run_us = wall_us;
+	if (!alone)
+		log_event(LOG_WARNING, "record.shared", "started_at=%s",
+		    b.started);
 	if (b.was_killed)
 		log_killed(&b, lost, open);
 	if (b.was_killed && lost > 0)
@@ -198,7 +253,7 @@ record_run_note(const struct record_run *run, sqlite3 *db, uint64_t n)
 void
 record_run_end(struct record_run *run, sqlite3 *db, uint64_t wall_us)
 {
-	uint64_t ended = atomic_load(&run->count->ended);
+	uint64_t ended = atomic_load(&run->count->page->ended);
 	uint64_t counted = run->base + run->recorded;
 
 	if (ended < counted)		/* the file was changed while it ran */

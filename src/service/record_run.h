@@ -10,17 +10,26 @@
 
 #include <sqlite3.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/compiler.h"
 
-struct record_count {
+/* The file, as it is on the disk. */
+struct record_count_page {
 	uint64_t magic;
 	_Atomic uint64_t ended;		/* sessions, ever */
+	uint64_t run_us;		/* when the run began that counts here */
 };
 
-/* The counter beside the database at path. One that cannot be a file is in
- * memory: then what is lost is unknown. NULL: no memory. */
+struct record_count {
+	struct record_count_page *page;
+	int fd;				/* holds a lock; -1: page is memory */
+	bool is_taken;			/* another weir counts in the file */
+};
+
+/* The counter beside the database at path. One that cannot be weir's own file
+ * is in memory: then what is lost is unknown. NULL: no memory. */
 struct record_count *record_count_open(const char *path);
 void record_count_close(struct record_count *count);	/* NULL is fine */
 
@@ -36,8 +45,8 @@ struct record_run {
 };
 
 /* The database was opened: makes the run's row if there is none, finds out
- * what the run before has lost, and marks the sessions that it left open. Logs
- * that. SQLite's codes. */
+ * what the run before has lost, and marks the sessions that it left open, both
+ * unless another weir is at work there. Logs that. SQLite's codes. */
 int record_run_begin(struct record_run *run, sqlite3 *db, uint64_t wall_us)
 	MUSTUSE;
 

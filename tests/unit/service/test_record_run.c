@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "service/record_internal.h"
 #include "service/record_run.h"
 
 struct shared { _Atomic unsigned put; _Atomic bool ready; };
@@ -273,6 +274,116 @@ without_the_counter(void **state)
 	fixture_free(f);
 }
 
+static void
+shell(const char *fmt, const char *dir)
+{
+	char command[1024];
+
+	snprintf(command, sizeof(command), fmt, dir, dir, dir);
+	assert_int_equal(system(command), 0);
+}
+
+/* What is no counter of weir's keeps every byte that it has. */
+static void
+counter_that_is_somebody_elses(void **state)
+{
+	static const char *const makes[] = {
+		"ln -s victim %s/weir.db-count",
+		"ln %s/victim %s/weir.db-count",
+		"cp %s/victim %s/weir.db-count",
+		"mkfifo %s/weir.db-count",
+		"cd %s && yes | head -c 4096 >victim && "
+		    "cp victim weir.db-count",
+		"ln -s nowhere %s/weir.db-count",
+	};
+	struct fixture *f;
+	struct record *r;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_LEN(makes); i++) {
+		f = fixture_new("/tmp");
+		shell("echo precious >%s/victim", f->dir);
+		shell(makes[i], f->dir);
+		shell("cp %s/victim %s/copy", f->dir);
+		r = record_start(&f->config);
+		put_session(r, f, WALL_US, NULL);
+		record_flush(r);
+		expect(f->db, "SELECT count(*) FROM sessions", "1");
+		record_stop(r);
+		expect(f->db, "SELECT sessions_lost FROM runs", "0");
+		shell("cd %s && cmp victim copy && ! test -e nowhere", f->dir);
+		shell("cd %s && { ! test -f weir.db-count || "
+		    "cmp weir.db-count copy; }", f->dir);
+		fixture_free(f);
+	}
+}
+
+/* A run that had no counter, or another database's, is not compared with what
+ * the file says: that would be sessions that never were. */
+static void
+counter_of_another_run(void **state)
+{
+	struct fixture *f = fixture_new("/tmp");
+	struct shared *s = share();
+	struct record *r;
+
+	(void)state;
+	r = record_start(&f->config);
+	put_session(r, f, WALL_US, NULL);
+	put_session(r, f, WALL_US, NULL);
+	record_stop(r);
+	shell("cd %s && mv weir.db-count kept && mkdir weir.db-count", f->dir);
+	kill_child(f, s, 0, leave_open);
+	shell("cd %s && rmdir weir.db-count && mv kept weir.db-count", f->dir);
+	r = record_start(&f->config);
+	record_flush(r);
+	expect(f->db, "SELECT sessions_lost FROM runs WHERE id = 2", "(null)");
+	expect(f->db, "SELECT cause FROM sessions WHERE cause <> 'quit'",
+	    "killed");
+	record_stop(r);
+	is_clean(f);
+	munmap(s, sizeof(*s));
+	fixture_free(f);
+}
+
+/* What the other has open is neither killed nor lost. */
+static void
+two_at_one_database(void **state)
+{
+	struct fixture *f = fixture_new("/tmp");
+	struct ulid id = ulid_next(&f->ids, WALL_US);
+	struct record *first, *second;
+	struct record_session *s;
+	char line[RECORD_CHUNK_MAX];
+
+	(void)state;
+	first = record_start(&f->config);
+	s = record_session_new(first, &f->metrics);
+	put_open(s, 1000000, id.text, WALL_US);
+	memset(line, 'x', sizeof(line));
+	put_line(s, 1000002, FACT_CLIENT_TO_MX,
+	    span_of((uint8_t *)line, 4000));
+	put_line(s, 1000003, FACT_CLIENT_TO_MX,
+	    span_of((uint8_t *)line, sizeof(line)));
+	record_flush(first);
+	expect(f->db, "SELECT count(*) FROM sessions", "1");
+	second = record_start(&f->config);
+	record_flush(second);
+	expect(f->db, "SELECT cause FROM sessions", "(null)");
+	put_session(second, f, WALL_US, NULL);
+	put_session(second, f, WALL_US, NULL);
+	record_stop(second);
+	put_close(s, 1043000);
+	record_session_end(s);
+	record_stop(first);
+	expect(f->db, "SELECT group_concat(cause) FROM sessions",
+	    "quit,quit,quit");
+	expect(f->db, "SELECT group_concat(sessions_lost) FROM runs", "0,0");
+	is_clean(f);
+	fixture_free(f);
+}
+
 int
 main(void)
 {
@@ -282,6 +393,9 @@ main(void)
 		cmocka_unit_test(open_sessions_are_marked),
 		cmocka_unit_test(open_transaction_ends),
 		cmocka_unit_test(without_the_counter),
+		cmocka_unit_test(counter_that_is_somebody_elses),
+		cmocka_unit_test(counter_of_another_run),
+		cmocka_unit_test(two_at_one_database),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
