@@ -268,6 +268,19 @@ record_sqlite_roll(struct record_sqlite *s, uint64_t wall_us, unsigned limit,
 	return finish(s, rc, error);
 }
 
+bool
+record_sqlite_is_gone(struct record_sqlite *s)
+{
+	int moved = 0;
+
+	if (sqlite3_file_control(s->db, "main", SQLITE_FCNTL_HAS_MOVED,
+	    &moved) != SQLITE_OK || moved == 0)
+		return false;
+	sqlite3_wal_checkpoint_v2(s->db, "main", SQLITE_CHECKPOINT_TRUNCATE,
+	    NULL, NULL);
+	return true;
+}
+
 int
 record_sqlite_move_aside(const char *path, uint64_t wall_us)
 {

@@ -79,6 +79,11 @@ enum record_sqlite_result record_sqlite_roll(struct record_sqlite *db,
 	uint64_t wall_us, unsigned limit, bool *more_r,
 	char error[RECORD_SQLITE_ERROR_MAX]) MUSTUSE;
 
+/* Whether the file is no longer where it was opened: moved, or removed. Then
+ * all that was committed is in it, and nothing is left in its WAL that would
+ * be taken for another file's. */
+bool record_sqlite_is_gone(struct record_sqlite *db);
+
 /* Renames a corrupt database, with what belongs to it, to PATH.corrupt-TIME.
  * 0, or -1 with errno. */
 int record_sqlite_move_aside(const char *path, uint64_t wall_us) MUSTUSE;

@@ -273,6 +273,21 @@ written(struct record_writer *w, struct record_chunk *chunk)
 	w->written++;
 }
 
+/* Somebody moved the file: what comes now belongs to where it was. */
+static void
+leave_if_gone(struct record_writer *w)
+{
+	char path[LOG_QUOTE_MAX];
+
+	if (w->db == NULL || !record_sqlite_is_gone(w->db))
+		return;
+	log_event(LOG_WARNING, "record.moved", "file=%s",
+	    log_quote(span_str(w->sqlite_path), path));
+	record_sqlite_close(w->db);
+	w->db = NULL;
+	w->run.id = 0;
+}
+
 static enum record_sqlite_result
 sqlite_step(struct record_writer *w, uint64_t wall_us,
     char error[RECORD_SQLITE_ERROR_MAX])
@@ -281,6 +296,7 @@ sqlite_step(struct record_writer *w, uint64_t wall_us,
 	unsigned n = w->waiting.n < BATCH_MAX ? w->waiting.n : BATCH_MAX;
 	struct record_chunk *bad;
 
+	leave_if_gone(w);
 	if (w->db == NULL) {
 		result = record_sqlite_open(w->sqlite_path, &w->db, error);
 		if (result == RECORD_SQLITE_OK)

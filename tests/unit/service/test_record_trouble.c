@@ -402,6 +402,42 @@ other_rows(void **state)
 	fixture_free(f);
 }
 
+/* The file is renamed, removed, or another one takes its place, while it is
+ * in use: all of these have what was written when they were there. */
+static void
+moved(void **state)
+{
+	struct fixture *f = fixture_new("/tmp");
+	struct record *r = record_start(&f->config);
+	char other[160];
+
+	(void)state;
+	put_session(r, f, WALL_US, NULL);
+	record_flush(r);
+	shell("cd %s && mv weir.db before.db", f->dir);
+	put_session(r, f, WALL_US, NULL);
+	put_session(r, f, WALL_US, NULL);
+	record_flush(r);
+	expect(f->db, "SELECT count(*) FROM connections", "2");
+	expect(f->db, "SELECT count(*) FROM runs", "1");
+	snprintf(other, sizeof(other), "%s/before.db", f->dir);
+	expect(other, "SELECT count(*) FROM connections", "1");
+	expect(other, "PRAGMA integrity_check", "ok");
+
+	shell("cd %s && rm weir.db weir.db-wal weir.db-shm", f->dir);
+	put_session(r, f, WALL_US, NULL);
+	record_flush(r);
+	expect(f->db, "SELECT count(*) FROM connections", "1");
+
+	shell("cd %s && mv before.db weir.db", f->dir);
+	put_session(r, f, WALL_US, NULL);
+	record_stop(r);
+	expect(f->db, "SELECT count(*) FROM connections", "2");
+	expect(f->db, "PRAGMA integrity_check", "ok");
+	expect(f->db, "PRAGMA foreign_key_check", "(none)");
+	fixture_free(f);
+}
+
 int
 main(void)
 {
@@ -416,6 +452,7 @@ main(void)
 		cmocka_unit_test(older_version),
 		cmocka_unit_test(disk_full),
 		cmocka_unit_test(read_only),
+		cmocka_unit_test(moved),
 		cmocka_unit_test(logs_once),
 	};
 
