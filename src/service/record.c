@@ -197,14 +197,10 @@ run(void *ctx)
 		record_list_join(&list, &r->queue.chunks);
 		pthread_mutex_unlock(&r->queue.lock);
 
-		if (reload.wanted) {
-			/* what came before belongs to what was before */
-			record_writer_run(&r->writer, &list, true,
-			    clock_mono_us(), clock_wall_us());
+		if (reload.wanted)
 			record_writer_configure(&r->writer, reload.sqlite_path,
 			    reload.json_path, &reload.config, reload.count,
 			    reload.base);
-		}
 		record_writer_run(&r->writer, &list,
 		    stop || flushes != r->flushes_done, clock_mono_us(),
 		    clock_wall_us());

@@ -1,7 +1,7 @@
 /*
  * An operation goes to the writer as its five texts, each with its length, and
- * becomes a row there. They are few, and of interest for long: they are kept
- * by their number, not by their age.
+ * becomes a row there. They are few, so that there is a bound on their number as
+ * well as on their age.
  */
 #include "service/record_operations.h"
 

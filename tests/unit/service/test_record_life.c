@@ -151,6 +151,34 @@ expiry(void **state)
 	fixture_free(f);
 }
 
+static void
+states_and_operations_expire(void **state)
+{
+	static const char rows[] =
+	    "INSERT INTO mx_states(occurred_at) VALUES('2026-11-20T00:00:00Z'),"
+	    "('2026-11-22T00:00:00Z');"
+	    "INSERT INTO operations(occurred_at) VALUES('2026-11-20T00:00:00Z'),"
+	    "('2026-11-22T00:00:00Z');";
+	struct fixture *f = fixture_new("/tmp");
+	struct record_limits limits = { WALL_US, 0 };
+	char error[RECORD_SQLITE_ERROR_MAX];
+	struct record_sqlite *db;
+	bool more;
+
+	(void)state;
+	assert_int_equal(record_sqlite_open(f->db, &db, error), 0);
+	assert_int_equal(sqlite3_exec(record_sqlite_handle(db), rows, NULL,
+	    NULL, NULL), SQLITE_OK);
+	assert_int_equal(record_sqlite_expire(db, &limits, 300, &more, error),
+	    0);
+	expect(f->db, "SELECT group_concat(occurred_at) FROM mx_states",
+	    "2026-11-22T00:00:00Z");
+	expect(f->db, "SELECT group_concat(occurred_at) FROM operations",
+	    "2026-11-22T00:00:00Z");
+	record_sqlite_close(db);
+	fixture_free(f);
+}
+
 /* Sessions of forty days ago, seen by the writer itself. */
 static void
 expiry_by_itself(void **state)
@@ -389,6 +417,7 @@ main(void)
 		cmocka_unit_test(kill_under_load),
 		cmocka_unit_test(many_workers),
 		cmocka_unit_test(expiry),
+		cmocka_unit_test(states_and_operations_expire),
 		cmocka_unit_test(expiry_by_itself),
 		cmocka_unit_test(expiry_by_size),
 		cmocka_unit_test(list_and_show),
