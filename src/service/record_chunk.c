@@ -278,6 +278,7 @@ fields_transaction(struct pipe *p, struct fact *f)
 	span(p, &f->u.transaction.rewritten);
 	count(p, &f->u.transaction.recipients);
 	count(p, &f->u.transaction.accepted);
+	flag(p, &f->u.transaction.mail_refused);
 	ENUMERATION(p, f->u.transaction.outcome);
 	string(p, &f->u.transaction.decided_by);
 	number(p, &f->u.transaction.size);

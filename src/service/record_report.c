@@ -29,12 +29,15 @@ static const char report_sql[] =
 "  FROM recipients r JOIN transactions t ON t.session_id = r.session_id "
 "  AND t.id = r.transaction_id "
 "  WHERE r.session_id >= ?1 AND r.accepted = 0 AND r.code >= 400 "
+"  AND r.code <> 503 "	/* says but that MAIL was refused */
 "UNION ALL "		/* if no recipient was left, those had them */
 "  SELECT sender, mx_group, decided_by, code, enhanced, category, reply, "
 "  session_id, "
-"  occurred_at, recipients FROM transactions WHERE session_id >= ?1 "
+"  occurred_at, recipients FROM transactions t WHERE session_id >= ?1 "
 "  AND outcome IN ('deferred', 'rejected') "
-"  AND (accepted > 0 OR recipients = 0) "
+"  AND (accepted > 0 OR NOT EXISTS (SELECT 1 FROM recipients r "
+"    WHERE r.session_id = t.session_id AND r.transaction_id = t.id "
+"    AND r.accepted = 0 AND r.code <> 503)) "
 "UNION ALL "
 "  SELECT mail_from, upstream_address, 'weir', code, NULL, 'unreachable', "
 "  connect_error, id, occurred_at, 0 FROM sessions "

@@ -21,6 +21,7 @@
 #define SLICES 6			/* an hour of them */
 #define HOURS 24
 #define TEXT_MAX 160			/* octets of a reason */
+#define OUT_OF_ORDER 503		/* says but that MAIL was refused */
 
 enum part { PART_DELIVERED, PART_DEFERRED, PART_REJECTED, PART_BYTES };
 static_assert(PART_BYTES < HEAVY_PARTS, "room for every part");
@@ -305,8 +306,10 @@ add_transaction(struct top *t, const struct record_chunk *chunk,
 		    client)));
 	if (chunk->process[0] != '\0')
 		count(&e, TOP_PROCESSES, span_str(chunk->process));
-	/* if no recipient was left, those had the refusals */
-	if (f->u.transaction.accepted > 0 || f->u.transaction.recipients == 0)
+	/* if no recipient was left, those had the refusals; not where a
+	 * pipeline named them behind a MAIL that was refused */
+	if (f->u.transaction.accepted > 0 ||
+	    f->u.transaction.recipients == 0 || f->u.transaction.mail_refused)
 		count_refusal(&e, f->u.transaction.code,
 		    f->u.transaction.enhanced, f->u.transaction.text);
 }
@@ -321,8 +324,9 @@ add_recipient(struct top *t, const struct fact *f)
 
 	count_address(&e, TOP_RECIPIENTS, TOP_RECIPIENT_DOMAINS,
 	    f->u.recipient.address);
-	count_refusal(&e, f->u.recipient.code, f->u.recipient.enhanced,
-	    f->u.recipient.text);
+	if (f->u.recipient.code != OUT_OF_ORDER)
+		count_refusal(&e, f->u.recipient.code,
+		    f->u.recipient.enhanced, f->u.recipient.text);
 }
 
 void

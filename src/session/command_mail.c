@@ -147,6 +147,7 @@ mail_reply(struct session *s, struct pending *p, const struct mx_reply *reply)
 		return;
 	}
 	session_transaction_note(t, "mx", reply->code, reply->raw);
+	t->refused = true;
 	t->mail_sent = false;
 	session_transaction_end(s, t, session_outcome_of(reply->code));
 }

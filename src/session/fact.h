@@ -115,6 +115,8 @@ struct fact {
 			bool is_rewritten;	/* by a policy, to */
 			struct span rewritten;
 			unsigned recipients, accepted;
+			bool mail_refused;	/* recipients were not
+						   asked about */
 			enum policy_outcome outcome;
 			const char *decided_by;
 			uint64_t size;		/* content octets */

@@ -189,6 +189,7 @@ transaction_fact(struct session *s, const struct transaction *t,
 	f->u.transaction.rewritten = buf_span(&t->rewritten);
 	f->u.transaction.recipients = (unsigned)t->n_recipients;
 	f->u.transaction.accepted = (unsigned)t->n_accepted;
+	f->u.transaction.mail_refused = t->refused;
 	f->u.transaction.outcome = outcome;
 	f->u.transaction.decided_by = t->decided_by;
 	f->u.transaction.code = r->code;

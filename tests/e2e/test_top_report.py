@@ -68,8 +68,19 @@ def test_top(proxy):
     assert counts(top(proxy, "reasons"))[
         "452 4.2.2 Mailbox of # is full, id #"] == 2
     assert len(top(proxy, "recipients", limit=3)["entries"]) == 3
-    processes = top(proxy, "processes")["entries"]
-    assert processes and processes[0]["key"].startswith("uid 0")
+
+
+def test_top_names_processes(bench):
+    """A sender who is gone before it was looked up is not known."""
+    proxy = bench.weir()
+
+    def known():
+        with proxy.connect() as client:
+            client.deliver("a@b.example", "c@d.example")
+            client.ask("QUIT")
+        return top(proxy, "processes")["entries"]
+
+    assert wait_for(known, "a process")[0]["key"].startswith("uid 0")
 
 
 @pytest.mark.parametrize("query", [
@@ -112,6 +123,26 @@ def test_report_of_nothing(proxy):
 def test_report_says_what_is_wrong(proxy, since):
     code, _, body = proxy.get(f"/api/v1/report?since={since}")
     assert code == 400 and b"31d" in body
+
+
+def test_mail_refused_in_a_pipeline_is_reported(bench):
+    """As Postfix sends it; nobody was told of its recipients."""
+    bench.mx(script={"MAIL": b"421 4.7.28 Too many messages, slow down\r\n",
+                     "RCPT": b"503 5.5.1 Need MAIL\r\n",
+                     "DATA": b"503 5.5.1 Need MAIL\r\n"})
+    proxy = bench.weir()
+    with proxy.connect() as client:
+        client.send(b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n"
+                    b"RCPT TO:<e@d.example>\r\nDATA\r\n")
+        assert [client.reply()[:3] for _ in range(4)] == [
+            "421", "503", "503", "503"]
+        client.ask("QUIT")
+    proxy.wait_rows("SELECT * FROM connections")
+    row, = proxy.api("/report")["rows"]
+    assert (row["sender"], row["code"]) == ("a@b.example", 421)
+    assert row["category"] == "throttle" and row["count"] == 1
+    assert row["behaviour"] == "sends more, or faster, than this MX takes"
+    assert counts(top(proxy, "codes")) == {"421 4.7.28": 1}
 
 
 def test_report_names_unreached_mxs(bench):

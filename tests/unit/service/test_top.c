@@ -21,7 +21,7 @@ struct mail {
 	enum policy_outcome outcome;
 	unsigned code;
 	const char *enhanced, *text;
-	bool refused_at_rcpt;
+	bool refused_at_rcpt, refused_at_mail;
 	const char *client, *process;
 };
 
@@ -52,7 +52,9 @@ add(struct top *t, const struct mail *m, uint64_t wall_us)
 		.u.transaction = {
 			.transaction_id = "01JDA0000000000000000000T1",
 			.sender = span_str(m->sender), .recipients = 1,
-			.accepted = !m->refused_at_rcpt, .outcome = m->outcome,
+			.accepted = !m->refused_at_rcpt && !m->refused_at_mail,
+			.mail_refused = m->refused_at_mail,
+			.outcome = m->outcome,
 			.decided_by = "mx", .size = 1000, .code = m->code,
 			.enhanced = span_str(enhanced),
 			.text = span_str(text),
@@ -67,6 +69,11 @@ add(struct top *t, const struct mail *m, uint64_t wall_us)
 	if (m->process != NULL)
 		snprintf(chunk->process, sizeof(chunk->process), "%s",
 		    m->process);
+	if (m->refused_at_mail) {	/* the MX to the rest of a pipeline */
+		rcpt.u.recipient.accepted = false;
+		rcpt.u.recipient.code = 503;
+		rcpt.u.recipient.text = SPAN("Need MAIL");
+	}
 	put(chunk, &rcpt);
 	put(chunk, &transaction);
 	top_add(t, chunk, wall_us);
@@ -141,6 +148,25 @@ test_lists(void **state)
 	expect(t, TOP_CODES, TOP_HOUR, true, START,
 	    "[" ENTRY("451", 1, 0, 1, 0, 1000) ","
 	    ENTRY("550 5.1.1", 1, 0, 0, 1, 0) "]}");
+	top_free(t);
+}
+
+/* What Postfix sends: MAIL and RCPT at once. */
+static void
+test_refused_mail_of_a_pipeline_is_a_reason(void **state)
+{
+	struct mail m = late;
+	struct top *t = top_new();
+
+	(void)state;
+	m.code = 421;
+	m.text = "Too many messages";
+	m.refused_at_mail = true;
+	add(t, &m, START);
+	expect(t, TOP_REASONS, TOP_HOUR, false, START,
+	    "[" ENTRY("421 Too many messages", 1, 0, 1, 0, 1000) "]}");
+	expect(t, TOP_CODES, TOP_HOUR, false, START,
+	    "[" ENTRY("421", 1, 0, 1, 0, 1000) "]}");
 	top_free(t);
 }
 
@@ -241,6 +267,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_refused_mail_of_a_pipeline_is_a_reason),
 		cmocka_unit_test(test_time_goes_by),
 		cmocka_unit_test(test_clock_leaps),
 		cmocka_unit_test(test_hostile_texts),
