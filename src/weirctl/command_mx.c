@@ -28,6 +28,19 @@ phase_cell(struct table *t, const json_t *one, const char *phase)
 	    "p50_us");
 }
 
+/* "2/20": so many sessions at a time, of so many when the MX is content. */
+static void
+cap_cell(struct table *t, const json_t *cap)
+{
+	if (member_is_set(cap, "limit")) {
+		text_count(table_begin(t), member_number(cap, "limit"));
+		buf_append_byte(table_begin(t), '/');
+		text_count(table_begin(t), member_number(cap, "most"));
+	}
+	table_end(t, member_number(cap, "limit") <
+	    member_number(cap, "most") ? TERMINAL_WARN : TERMINAL_PLAIN);
+}
+
 static void
 print_pairs(const struct ctl *ctl, const json_t *all)
 {
@@ -66,10 +79,7 @@ print_pairs(const struct ctl *ctl, const json_t *all)
 		phase_cell(&t, one, "connect");
 		phase_cell(&t, one, "data");
 		phase_cell(&t, one, "final");
-		if (member_number(one, "cap") > 0)
-			report_cell_count(&t, one, "cap");
-		else
-			table_end(&t, TERMINAL_PLAIN);
+		cap_cell(&t, member_of(one, "cap"));
 		report_cell(&t, member_of(one, "evidence"), "words");
 	}
 	table_print(&t);

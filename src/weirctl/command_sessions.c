@@ -23,7 +23,7 @@ static void
 render(const struct ctl *ctl, const json_t *root)
 {
 	if (json_array_size(root) == 0)
-		report_note(ctl, "no session in the record fits; fewer "
+		report_note(ctl, "no session on record, or none that fits; fewer "
 		    "conditions find more, and `weirctl status' tells "
 		    "whether the record is on");
 	else

@@ -29,11 +29,16 @@ print_ends(const struct ctl *ctl, struct buf *out, const json_t *root)
 	report_end(ctl, out);
 	if (json_is_object(process)) {
 		report_begin(ctl, out, "Process");
-		report_text(ctl, out, process, "command");
-		buf_printf(out, " (pid %.0f, uid %.0f) ",
-		    member_number(process, "pid"),
-		    member_number(process, "uid"));
-		report_text(ctl, out, process, "cgroup");
+		buf_printf(out, "uid %.0f", member_number(process, "uid"));
+		if (member_number(process, "pid") > 0) {
+			buf_printf(out, ", pid %.0f, ",
+			    member_number(process, "pid"));
+			report_text(ctl, out, process, "command");
+		}
+		if (member_text(process, "cgroup").len > 0) {
+			buf_append_str(out, ", ");
+			report_text(ctl, out, process, "cgroup");
+		}
 		report_end(ctl, out);
 	}
 	report_begin(ctl, out, "Meant for");

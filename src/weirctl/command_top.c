@@ -161,15 +161,15 @@ static void
 render_report(const struct ctl *ctl, const json_t *root)
 {
 	static const struct table_column columns[] = {
-		{ .title = "SENDER", .least = 12 },
-		{ .title = "MX GROUP", .least = 10 },
+		{ .title = "SENDER", .least = 19 },
+		{ .title = "MX GROUP", .least = 12 },
 		{ .title = "CODE" },
 		{ .title = "ABOUT", .leaves = 3 },
 		{ .title = "MESSAGES", .right = true },
 		{ .title = "RCPT", .right = true, .leaves = 5 },
 		{ .title = "LAST", .leaves = 4 },
-		{ .title = "BEHAVIOUR", .least = 20 },
-		{ .title = "FOR EXAMPLE", .least = 20, .leaves = 2 },
+		{ .title = "BEHAVIOUR", .least = 30 },
+		{ .title = "FOR EXAMPLE", .least = 30, .leaves = 2 },
 		{ .title = "SESSION", .leaves = 1 },
 	};
 	const json_t *row, *all = member_of(root, "rows");

@@ -122,7 +122,7 @@ def test_sessions_are_searched(desk):
         assert len(desk.ctl.json("sessions", *words)) == found, words
     assert len(desk.ctl.json("sessions", "shop@")) == 2
     ran = desk.ctl.ok("sessions", "nobody-has-this")
-    assert "no session in the record fits" in ran.out
+    assert "none that fits" in ran.out
 
 
 def test_show_has_both_legs_and_the_decisions(desk):

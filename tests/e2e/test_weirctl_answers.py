@@ -15,7 +15,8 @@ pytestmark = pytest.mark.skipif(
 
 PAIR = {"group": "example.net", "source": "192.0.2.10", "state": "throttled",
         "state_since": "2026-11-22T08:00:00.000000Z", "open": 3,
-        "weight": 40.5, "deferred": 0.42, "rejected": 0.02, "cap": 4,
+        "weight": 40.5, "deferred": 0.42, "rejected": 0.02,
+        "cap": {"limit": 2, "most": 4, "open": 1, "refused": 7},
         "phases": {"connect": {"p50_us": 900}, "data": {"p50_us": 1.2e6},
                    "final": {"p50_us": 2e6}},
         "evidence": {"words": "12 of 30 say\x1b too fast"}}
@@ -69,7 +70,7 @@ def test_mx_group_with_its_evidence(answered):
     out = ctl.ok("mx", "example.net", "--hours", "48").out
     assert asked == ["GET /api/v1/mx/example.net?hours=48"]
     assert re.search(r"^example\.net +192\.0\.2\.10 +throttled .* 42 % +2\.0 %"
-                     r" +900 us +1\.2 s +2\.0 s +4  12 of 30 say\\x1b too fast"
+                     r" +900 us +1\.2 s +2\.0 s +2/4  12 of 30 say\\x1b too fast"
                      r"$", out, re.M)
     assert re.search(r"^connect +12,345 +900 us +1\.5 ms +30 ms$", out, re.M)
     assert re.search(r"^2026-11-22 08:00:00 UTC  192\.0\.2\.10  normal -> "
