@@ -221,18 +221,19 @@ list_rows(struct buf *out, sqlite3_stmt *st, unsigned *n, unsigned limit)
 	return rc;
 }
 
-/* Those of one id after the other, each id once. */
+/* Those of one millisecond after the other. */
 static int
 list_ids(struct buf *out, sqlite3_stmt *ids, sqlite3_stmt *st, unsigned *n,
     unsigned limit)
 {
-	char id[ULID_TEXT_LEN + 1] = "";
+	char id[RECORD_SEARCH_ID_LEN + 1] = "";
 	int rc = SQLITE_DONE;
 
 	while (*n < limit && (rc = sqlite3_step(ids)) == SQLITE_ROW) {
 		const char *text = (const char *)sqlite3_column_text(ids, 0);
 
-		if (text == NULL || strcmp(text, id) == 0)
+		if (text == NULL ||
+		    strncmp(text, id, RECORD_SEARCH_ID_LEN) == 0)
 			continue;
 		snprintf(id, sizeof(id), "%s", text);
 		sqlite3_bind_text(st, RECORD_SEARCH_ID, id, -1, SQLITE_STATIC);

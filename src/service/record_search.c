@@ -15,10 +15,13 @@
 #include "base/ulid.h"
 #include "service/record_text.h"
 
-static const char all_sql[] =
-	"id < ?1 AND id >= ?3 AND occurred_at < ?2 AND occurred_at >= ?17";
-static const char one_sql[] =
-	"id = ?16 AND occurred_at < ?2 AND occurred_at >= ?17";
+/* Within a millisecond ids of different workers are in no order, and a page
+ * ends anywhere in it: the exact time decides. (+: no index for that.) */
+static const char all_sql[] = "occurred_at < ?2 AND occurred_at >= ?17";
+static const char all_order[] = " ORDER BY occurred_at DESC, id DESC";
+static const char some_sql[] = "id >= ?16 AND id < ?16 || '~' AND "
+	"+occurred_at < ?2 AND +occurred_at >= ?17";
+static const char some_order[] = " ORDER BY +occurred_at DESC, id DESC";
 static const char text_sql[] =
 	" AND (mail_from LIKE ?4 ESCAPE '\\' OR mail_to LIKE ?4 ESCAPE '\\' OR "
 	"client_address LIKE ?4 ESCAPE '\\' OR "
@@ -241,14 +244,12 @@ record_search_sql(const struct record_query *query, struct buf *ids,
 			leader = i;
 	if (leader < n)
 		lead(ids, list[leader]);
-	buf_append_str(rows, leader < n ? one_sql : all_sql);
+	buf_append_str(rows, leader < n ? some_sql : all_sql);
 	for (i = 0; i < n; i++)
-		if (i != leader)
-			filter(rows, list[i]);
+		filter(rows, list[i]);
 	if (query->text.len > 0)
 		buf_append_str(rows, text_sql);
-	if (leader == n)
-		buf_append_str(rows, " ORDER BY id DESC");
+	buf_append_str(rows, leader < n ? some_order : all_order);
 }
 
 /* ---------------------------------------------------------------- binding */

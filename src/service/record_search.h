@@ -13,7 +13,8 @@
  *       newest first, an id perhaps several times in a row; or stays empty:
  *       rows finds them itself
  * rows  gets the condition on sessions, to follow "... FROM sessions WHERE ":
- *       of all of them, newest first, or with ids of the one that is ?16
+ *       of all of them, newest first, or with ids of those whose ids begin
+ *       with what is ?16
  *
  * For tests of the plans, and record_query_list().
  */
@@ -26,5 +27,6 @@ void record_search_bind(struct sqlite3_stmt *st,
 	const struct record_query *query, struct buf *scratch);
 
 #define RECORD_SEARCH_ID 16		/* the parameter */
+#define RECORD_SEARCH_ID_LEN 10		/* of it: a millisecond */
 
 #endif
