@@ -74,7 +74,7 @@ function entry(w, group, source, i, j) {
     state_since: utc(Date.now() - (bad ? 1260e3 : 7e7)),
     attribution: bad ? i === 5 ? "source" : "group" : "none",
     sender_domain: null, evidence: bad ? evidence(i === 1) : null,
-    cap: bad ? 4 : 0, min_rtt_us: Math.round(between(4e3, 120e3)),
+    cap: bad ? { limit: 4, most: 16, open: 4, refused: 212 } : null, min_rtt_us: Math.round(between(4e3, 120e3)),
     detectors: { replies: [
       { measure: "throttles", state: i === 1 ? state : "normal",
         score: i === 1 && bad ? 41.2 : .1, threshold: 9.2, hits: i === 1 ? 214

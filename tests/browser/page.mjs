@@ -1,8 +1,9 @@
 // The page before a real weir with real mail. tests/e2e/test_page.py starts
 // them and runs this:
 //
-//	node page.mjs '{"url", "smtp", "pid", "group", "empty", "gone": {"url",
-//	    "pid", "program", "config"}, "locked": {"url", "token"}}' [CASE...]
+//	node page.mjs '{"url", "smtp", "pid", "group", "slowed", "empty",
+//	    "gone": {"url", "pid", "program", "config"}, "locked": {"url",
+//	    "token"}}' [CASE...]
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -109,6 +110,9 @@ cases.policies = async () => {
   for (const text of ["watch", "observe", "Would have changed", "guard",
     "enforce", "Verdicts", "reject", "blackbox/1", "Median"])
     await says(page, "#view", text);
+  const would = (await page.innerText("[aria-label='Policy watch']"))
+    .split("Would have changed")[1];
+  assert.match(would, /of what it was asked about\.\s+reject\s+[1-9]/);
   await quiet(page);
 };
 
@@ -123,6 +127,33 @@ cases.senders = async () => {
   await page.waitForURL(/of=refused/);
   await says(page, "[aria-label='Refusals by sender, MX group and code']",
     "User unknown here");
+  await quiet(page);
+};
+
+cases.suspicious = async () => {
+  const page = await open(browser, weir.url + "#/senders");
+  const where = "[aria-label='Suspicious senders and clients'] tr";
+  await says(page, where, "list@example.com");
+  const rows = await page.locator(where).allInnerTexts();
+  assert.match(rows.find((r) => r.includes("list@")),
+    /mailboxes that do not exist\s+5\b/);
+  assert.match(rows.find((r) => r.includes("127.0.0.1")),
+    /is refused [\d.]+.% of what it sends\s+\d/);
+  await quiet(page);
+};
+
+cases.zone = async () => {
+  const page = await open(browser, weir.url + "#/sessions", {
+    timezoneId: "Asia/Kolkata" });
+  await says(page, "#view tbody", "anna@example.org");
+  const [shown, title, at] = await page.evaluate(() => {
+    const e = document.querySelector(".sessions tbody time");
+    return [e.innerText, e.title, e.dateTime];
+  });
+  const clock = (timeZone) => new Date(at).toLocaleTimeString("en-GB", {
+    timeZone });
+  assert.ok(shown.includes(clock("Asia/Kolkata")), shown);
+  assert.ok(title.includes(clock("UTC")) && title.endsWith("UTC"), title);
   await quiet(page);
 };
 
@@ -331,6 +362,27 @@ cases.group = async () => {
   for (const text of ["127.0.0.1", "Why it refuses", "mailbox",
     "What changed"])
     await says(page, "#view", text);
+  await quiet(page);
+};
+
+// A state, what it rests on, the phases side by side, and the cap.
+cases.trouble = async () => {
+  const page = await open(browser, weir.slowed);
+  await says(page, ".alarms", "example.net has throttled 127.0.0.1");
+  await page.click(".alarms a");
+  await says(page, "h1", "example.net");
+  await says(page, ".verdict", "throttled");
+  for (const text of ["Evidence", "It began"])
+    await says(page, ".whys, section.card, .card", text);
+  await says(page, ".whys .quote", "421 too many, slow down");
+  await says(page, ".whys", "is needed");
+  await says(page, ".events", "throttled");
+  await says(page, "[aria-label='By source address'] tbody", "0 of 50");
+  for (const phase of ["connect", "greeting", "ehlo", "mail", "rcpt", "data",
+    "final"])
+    await page.waitForSelector(`.multiples #chart-mx-${phase} canvas`);
+  await view(page, "#/mx");
+  await says(page, "#view tbody", "throttled");
   await quiet(page);
 };
 

@@ -57,6 +57,13 @@ def answer(event, _connection):
     return blackbox.decision(rule="r0")
 
 
+def watch(event, connection):
+    """It would refuse one more."""
+    if b"bob@" in event.SerializeToString():
+        return blackbox.decision(blackbox.REJECT, 550, "5.7.1", ["No"])
+    return answer(event, connection)
+
+
 def script():
     def rcpt(_session, line):
         if "markup@" in line:
@@ -79,11 +86,25 @@ def mail(proxy):
                 client.ask("DATA")
                 client.ask("Subject: hello\r\n\r\nHello.\r\n.")
             client.ask("QUIT")
+    with proxy.connect() as client:
+        for _ in range(5):
+            client.ask("MAIL FROM:<list@example.com>")
+            client.ask("RCPT TO:<gone@example.net>")
+            client.ask("RSET")
+        client.ask("QUIT")
+
+
+def throttled(proxy):
+    """The state of its only group, after as much mail as that takes."""
+    with proxy.connect() as client:
+        client.deliver()
+    return [m for m in proxy.api("/mx") if m["state"] == "throttled"]
 
 
 @pytest.fixture(scope="module")
 def weirs():
-    """A busy one, one without mail, one to stop, one with a token."""
+    """A busy one, one without mail, one to stop, one with a token, one whose
+    MX slows it down."""
     reason = under_test.why_not()
     if reason:
         pytest.skip(reason)
@@ -95,16 +116,19 @@ def weirs():
             stack.callback(made.close)
             return made
 
-        busy, empty, gone, locked = map(bench, ("busy", "empty", "gone",
-                                                "locked"))
+        busy, empty, gone, locked, slowed = map(bench, (
+            "busy", "empty", "gone", "locked", "slowed"))
         busy.mx(script=script())
         busy.policy(["rcpt"], name="guard", answer=answer)
-        busy.policy(["rcpt"], name="watch", answer=answer,
+        busy.policy(["rcpt"], name="watch", answer=watch,
                     keys={"mode": "observe"})
         proxy = busy.weir(upstream='source = {"127.0.0.1"}')
         mail(proxy)
         proxy.wait_rows("SELECT id FROM sessions WHERE cause IS NOT NULL",
-                        count=8)
+                        count=9)
+        slowed.mx(script={"dot": b"421 4.7.0 too many, slow down\r\n"})
+        slowed_proxy = slowed.weir(more="deliverability { cap = 50 }\n")
+        blackbox.wait_for(lambda: throttled(slowed_proxy), "the state")
         token = locked.place / "token"
         token.write_text("s3cret-of-this-test\n")
         token.chmod(0o600)
@@ -113,6 +137,7 @@ def weirs():
             "url": f"http://127.0.0.1:{proxy.status}/", "smtp": proxy.port,
             "pid": proxy.process.pid,
             "group": proxy.api("/mx")[0]["group"],
+            "slowed": f"http://127.0.0.1:{slowed_proxy.status}/",
             "empty": f"http://127.0.0.1:{empty.weir().status}/",
             "gone": {"url": f"http://127.0.0.1:{gone_proxy.status}/",
                      "pid": gone_proxy.process.pid,

@@ -165,7 +165,8 @@ function sourceRows(g) {
 			{ name: 'Round trip', num: true, title: 'The least ' +
 				'that TCP has seen: the network\u2019s part' },
 			{ name: 'Open', num: true },
-			{ name: 'Cap', num: true }],
+			{ name: 'Cap', num: true, title: 'Sessions that ' +
+				'were let in, of how many may be now' }],
 		rows: g.sources.map((m) => ({ key: m.source, cells: [
 			el('code', null, m.source), state(m.state),
 			count(Math.round(m.weight)), meter(m.deferred, 'warn'),
@@ -175,7 +176,8 @@ function sourceRows(g) {
 				m.phases.final.p50_us, m.phases.final.p99_us) :
 				NONE,
 			duration(m.min_rtt_us || NaN), count(m.open),
-			m.cap > 0 ? count(m.cap) : NONE] })) }));
+			m.cap ? `${count(m.cap.open)} of ` +
+				count(m.cap.limit) : NONE] })) }));
 }
 
 function categories(g) {

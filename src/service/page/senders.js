@@ -3,7 +3,7 @@
  */
 import { get } from './api.js';
 import { el, wire } from './dom.js';
-import { bytes, count, NONE, plural, time, words } from './format.js';
+import { bytes, count, NONE, plural, share, time, words } from './format.js';
 import { card, choice, empty, meter, notice, table, toGroup, toSession,
 	toSessions } from './widgets.js';
 
@@ -57,7 +57,16 @@ const SUSPICIOUS = { mailbox: 'writes to mailboxes that do not exist',
 	authentication: 'fails SPF, DKIM or DMARC', policy: 'breaks a rule ' +
 	'of the MX' };
 
-function suspicious(report) {
+/* A client has more than one sender: what tells is how much comes to nothing. */
+function ofClients(clients) {
+	return (clients.entries ?? []).filter((c) => c.rejected >= 5 &&
+		c.rejected * 2 >= c.count).map((c) => ({ key: c.key, cells: [
+		toSessions({ client: c.key }, wire(c.key, 'span')),
+		`is refused ${share(c.rejected / c.count)} of what it sends`,
+		count(c.rejected), NONE, NONE] }));
+}
+
+function suspicious(report, clients) {
 	const by = new Map();
 	for (const r of report.rows) {
 		if (SUSPICIOUS[r.category] === undefined || !r.sender)
@@ -72,18 +81,18 @@ function suspicious(report) {
 	}
 	const list = [...by.values()].filter((s) => s.count >= 5)
 		.sort((a, b) => b.count - a.count).slice(0, 10);
-	return card('Suspicious', list.length === 0 ? empty('No sender was ' +
+	const rows = [...list.map((s) => ({ key: s.sender + s.category,
+		cells: [toSessions({ sender: s.sender }, name(s.sender,
+			'senders')), SUSPICIOUS[s.category], count(s.count),
+		count(s.groups.size), time(s.last)] })), ...ofClients(clients)];
+	return card('Suspicious', rows.length === 0 ? empty('No sender was ' +
 		'refused five times for its content, its recipients or its ' +
-		'authentication.') : table({ label: 'Suspicious senders',
-		columns: [{ name: 'Sender' }, { name: 'What it does' },
+		'authentication, and no client half of what it sent.') :
+		table({ label: 'Suspicious senders and clients',
+		columns: [{ name: 'Who' }, { name: 'What it does' },
 			{ name: 'Refusals', num: true },
 			{ name: 'MX groups', num: true },
-			{ name: 'Last', spec: 'wide' }],
-		rows: list.map((s) => ({ key: s.sender + s.category, cells: [
-			toSessions({ sender: s.sender }, name(s.sender,
-				'senders')), SUSPICIOUS[s.category],
-			count(s.count), count(s.groups.size), time(s.last)]
-		})) }));
+			{ name: 'Last', spec: 'wide' }], rows }));
 }
 
 function reportCard(report) {
@@ -137,16 +146,18 @@ export const senders = {
 		const of = route.query.get('of') || '';
 		/* The database is asked for the report once a minute. */
 		const fresh = Date.now() - (old?.asked ?? 0) < 60000;
-		const [top, report] = await Promise.all([
+		const [top, report, clients] = await Promise.all([
 			orError(get('api/v1/top?' + new URLSearchParams({ by,
 				since, limit: 25, ...(of === '' ? {} :
 					{ outcome: of }) }))),
 			fresh ? old.report :
-				orError(get('api/v1/report?since=24h'))]);
-		return { by, since, of, top, report,
+				orError(get('api/v1/report?since=24h')),
+			orError(get('api/v1/top?by=clients&since=24h&' +
+				'limit=200'))]);
+		return { by, since, of, top, report, clients,
 			asked: fresh ? old.asked : Date.now() };
 	},
-	draw({ by, since, of, top, report }) {
+	draw({ by, since, of, top, report, clients }) {
 		const href = (b, s, o) => `#/senders?by=${b}&since=${s}` +
 			(o ? '&of=' + o : '');
 		return [el('section.card', { 'aria-labelledby': 't-top' },
@@ -161,7 +172,7 @@ export const senders = {
 				top.entries.length === 0 ? empty('No message ' +
 					'in this time.') : topTable(top)),
 		report.error ? notice('warn', 'The report of refusals: ' +
-			report.error + '.') : [suspicious(report),
+			report.error + '.') : [suspicious(report, clients),
 			reportCard(report)]];
 	},
 };

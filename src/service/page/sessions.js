@@ -24,6 +24,7 @@ export const CAUSES = {
 	tunnel: 'a blind tunnel',
 	limit: 'a limit was reached',
 	internal: 'a failure of weir',
+	killed: 'weir itself was killed',
 };
 
 const FIELDS = [
