@@ -39,7 +39,9 @@ static const char report_sql[] =
 "    WHERE r.session_id = t.session_id AND r.transaction_id = t.id "
 "    AND r.accepted = 0 AND r.code <> 503)) "
 "UNION ALL "
-"  SELECT mail_from, upstream_address, 'weir', code, NULL, 'unreachable', "
+"  SELECT mail_from, upstream_address, 'weir', code, NULL, "
+"  CASE WHEN connect_error LIKE '%, and may have no more' "
+"  THEN 'capped' ELSE 'unreachable' END, "	/* mx_ticket.h's words */
 "  connect_error, id, occurred_at, 0 FROM sessions "
 "  WHERE id >= ?1 AND connect_error IS NOT NULL), "
 "rows AS (SELECT f.sender, f.mx_group, decided_by, code, enhanced, category, "
@@ -71,6 +73,7 @@ static const char report_sql[] =
 "  WHEN 'tls' THEN 'came without the TLS that was demanded' "
 "  WHEN 'policy' THEN 'breaks a rule' "
 "  WHEN 'unreachable' THEN 'the MX could not be reached' "
+"  WHEN 'capped' THEN 'weir keeps to deliverability.cap' "
 "  ELSE CASE decided_by WHEN 'mx' THEN 'was refused without a known reason' "
 "    WHEN 'weir' THEN 'was refused by weir itself' "
 "    ELSE 'was refused by policy ' || decided_by END END, "

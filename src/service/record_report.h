@@ -17,9 +17,9 @@
  * "rejected" (transactions), "unreached" (sessions without an MX), and "rows",
  * the most frequent first, at most limit: "sender" (null: there was no MAIL),
  * "mx_group" (null: no MX was told MAIL), "decided_by" (mx, weir, or a
- * policy), "code", "enhanced", "category"
- * (mx/reply.h; also "unreachable"), "behaviour" (in words), "count", of so many
- * "messages" of that sender to that group, "recipients", "first_at",
+ * policy), "code", "enhanced", "category" (mx/reply.h; also "unreachable",
+ * "capped"), "behaviour" (in words), "count", of so many "messages" of that
+ * sender to that group, "recipients", "first_at",
  * "last_at", and of one of them "example_text" and "example_session". A message
  * that some of its recipients were refused counts for each of these.
  *

@@ -145,6 +145,22 @@ def test_mail_refused_in_a_pipeline_is_reported(bench):
     assert counts(top(proxy, "codes")) == {"421 4.7.28": 1}
 
 
+def test_report_does_not_blame_an_mx_for_the_cap(bench):
+    proxy = bench.weir(more="deliverability { cap = 1 }\n")
+    with proxy.connect() as client:     # weir learns who the MX is
+        client.ask("QUIT")
+    proxy.wait_rows("SELECT * FROM connections")
+    with proxy.connect() as client:
+        client.deliver("a@b.example", "c@d.example")
+        with proxy.connect(hello=False) as other:
+            assert other.reply().startswith("421 4.3.2 ")
+        client.ask("QUIT")
+    proxy.wait_rows("SELECT * FROM connections ", count=3)
+    row, = proxy.api("/report")["rows"]
+    assert row["category"] == "capped"
+    assert row["behaviour"] == "weir keeps to deliverability.cap"
+
+
 def test_report_names_unreached_mxs(bench):
     proxy = bench.weir(destination="127.0.0.1:1")
     with proxy.connect(hello=False) as client:
