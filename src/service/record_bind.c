@@ -4,16 +4,27 @@
  */
 #include "service/record_bind.h"
 
+#include <assert.h>
+
 struct record_bind
 record_bind_begin(struct record_rows *rows, enum record_rows_statement which,
     const struct record_chunk *chunk)
 {
-	struct record_bind b = { rows, rows->statements[which], 1, SQLITE_OK };
+	struct record_bind b = { .rows = rows, .which = which,
+	    .statement = rows->statements[which], .column = 1,
+	    .rc = SQLITE_OK };
 
 	if (chunk != NULL)
-		b.rc = sqlite3_bind_text(b.statement, b.column++, chunk->id, -1,
-		    SQLITE_STATIC);
+		record_bind_done(&b, sqlite3_bind_text(b.statement, b.column,
+		    chunk->id, ULID_TEXT_LEN, SQLITE_STATIC));
 	return b;
+}
+
+static uint64_t
+bit(int column)
+{
+	assert(column >= 1 && column <= 64);
+	return UINT64_C(1) << (column - 1);
 }
 
 void
@@ -21,13 +32,13 @@ record_bind_done(struct record_bind *b, int rc)
 {
 	if (b->rc == SQLITE_OK)
 		b->rc = rc;
-	b->column++;
+	b->bound |= bit(b->column++);
 }
 
 void
 record_bind_null(struct record_bind *b)
 {
-	record_bind_done(b, SQLITE_OK);	/* as record_bind_run() left it */
+	b->column++;		/* record_bind_run() sees to it */
 }
 
 void
@@ -73,24 +84,40 @@ record_bind_string(struct record_bind *b, const char *s)
 	record_bind_text_or_null(b, span_str(s));
 }
 
+/* Where it stays until the statement has run. */
+static char *
+place(struct record_bind *b)
+{
+	assert(b->places < RECORD_ROWS_PLACES);
+	return b->rows->places[b->places++];
+}
+
+static void
+bind_place(struct record_bind *b, const char *text)
+{
+	record_bind_done(b, sqlite3_bind_text(b->statement, b->column, text,
+	    (int)strlen(text), SQLITE_STATIC));
+}
+
 void
 record_bind_time(struct record_bind *b, uint64_t wall_us)
 {
-	record_bind_done(b, sqlite3_bind_text(b->statement, b->column,
-	    record_text_time(&b->rows->clock, wall_us), -1, SQLITE_TRANSIENT));
+	char *text = place(b);
+
+	memcpy(text, record_text_time(&b->rows->clock, wall_us),
+	    CLOCK_TEXT_MAX);
+	bind_place(b, text);
 }
+static_assert(CLOCK_TEXT_MAX <= ADDR_TEXT_MAX, "a place has room for a time");
 
 /* Without the port. */
 void
 record_bind_ip(struct record_bind *b, const struct addr *a)
 {
-	char text[ADDR_TEXT_MAX];
-
 	if (a->family == ADDR_NONE)
 		record_bind_null(b);
 	else
-		record_bind_done(b, sqlite3_bind_text(b->statement, b->column,
-		    addr_format(a, text), -1, SQLITE_TRANSIENT));
+		bind_place(b, addr_format(a, place(b)));
 }
 
 void
@@ -105,15 +132,30 @@ record_bind_addr(struct record_bind *b, const struct addr *a)
 	record_bind_int(b, a->port);
 }
 
+/* Most columns are NULL in each row or in none: what the row before had, and
+ * this one has not, is all there is to clear. */
+static void
+clear_stale(struct record_bind *b)
+{
+	uint64_t *bound = &b->rows->bound[b->which];
+	uint64_t stale = *bound & ~b->bound;
+	int column;
+
+	for (column = 1; stale != 0; column++, stale >>= 1)
+		if ((stale & 1) != 0)
+			sqlite3_bind_null(b->statement, column);
+	*bound = b->bound;
+}
+
 int
 record_bind_run(struct record_bind *b)
 {
 	int rc = b->rc;
 
+	clear_stale(b);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_step(b->statement);
 	sqlite3_reset(b->statement);
-	sqlite3_clear_bindings(b->statement);
 	return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 

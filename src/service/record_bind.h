@@ -9,8 +9,11 @@
 
 struct record_bind {
 	struct record_rows *rows;
+	enum record_rows_statement which;
 	sqlite3_stmt *statement;
 	int column, rc;			/* the next column */
+	unsigned places;		/* taken */
+	uint64_t bound;			/* columns that are not NULL */
 };
 
 /* With the id of the chunk's session as the first column; chunk NULL: not. */
@@ -31,7 +34,7 @@ void record_bind_ip(struct record_bind *b, const struct addr *a);
 void record_bind_annotations(struct record_bind *b,
 	const struct policy_annotation *list, size_t n);
 
-/* After an own sqlite3_bind_*() to column: its result. */
+/* After an own sqlite3_bind_*() of a value to column: its result. */
 void record_bind_done(struct record_bind *b, int rc);
 
 /* Runs the statement and makes it ready for the next row. SQLite's codes. */

@@ -6,7 +6,8 @@
  * The fields of a fact are listed once, in fields_*(), for both directions: a
  * struct pipe either copies what it is shown into the chunk or fills it from
  * there. Writing counts on when there is no room, which tells how much is
- * needed.
+ * needed. Before each fact stands its type and how long it is, so that whoever
+ * looks for some types steps over the others.
  */
 #include "service/record_chunk.h"
 
@@ -20,6 +21,8 @@ struct pipe {
 	size_t used;		/* bytes passed, or needed */
 	struct record_cursor *cursor;	/* reading only */
 };
+
+struct head { uint32_t type, len; };	/* len: with the head itself */
 
 struct record_chunk *
 record_chunk_grow(struct record_chunk *chunk, size_t cap)
@@ -48,7 +51,8 @@ record_chunk_unref(struct record_chunk *chunk)
 		free(chunk);
 }
 
-static void
+/* Inlined, as a number of octets that the compiler knows is one instruction. */
+static inline __attribute__((always_inline)) void
 pass(struct pipe *p, void *value, size_t n)
 {
 	bool fits = p->used + n <= p->room;
@@ -338,7 +342,6 @@ fields_close(struct pipe *p, struct fact *f)
 static void
 fields(struct pipe *p, struct fact *f, bool *of_first)
 {
-	ENUMERATION(p, f->type);
 	flag(p, of_first);
 	number(p, &f->now_us);
 	switch (f->type) {
@@ -402,43 +405,64 @@ size_t
 record_chunk_put(struct record_chunk *chunk, const struct fact *fact,
     bool of_first)
 {
+	struct head head = { .type = (uint32_t)fact->type };
 	struct fact copy = *fact;
 	struct pipe p = { .at = chunk->data + chunk->len,
-	    .room = chunk->cap - chunk->len };
+	    .room = chunk->cap - chunk->len, .used = sizeof(head) };
 
 	fields(&p, &copy, &of_first);
 	if (p.used > p.room)
 		return p.used;
+	head.len = (uint32_t)p.used;
+	memcpy(p.at, &head, sizeof(head));
 	chunk->len += p.used;
 	return 0;
 }
 
 void
-record_cursor_init(struct record_cursor *c, const struct record_chunk *chunk)
+record_cursor_init(struct record_cursor *c, const struct record_chunk *chunk,
+    unsigned types)
 {
 	c->chunk = chunk;
+	c->types = types;
 	c->offset = 0;
 	c->line = chunk->first_line - 1;
 	c->decision = chunk->first_decision - 1;
 }
 
-bool
-record_cursor_next(struct record_cursor *c)
+static void
+read_fact(struct record_cursor *c, struct head head)
 {
 	struct pipe p = { .reading = true, .cursor = c,
 	    .at = (uint8_t *)(uintptr_t)c->chunk->data + c->offset,
-	    .room = c->chunk->len - c->offset };
+	    .room = head.len, .used = sizeof(head) };
 
-	if (p.room == 0)
-		return false;
 	memset(&c->fact.u, 0, sizeof(c->fact.u));
+	c->fact.type = head.type;
 	fields(&p, &c->fact, &c->of_first);
-	c->offset += p.used;
+	assert(p.used == head.len);
 	c->wall_us = c->fact.now_us + c->chunk->wall_offset_us;
-	if (c->fact.type == FACT_LINE)
-		c->line++;
-	else if (c->fact.type == FACT_DECISION ||
-	    c->fact.type == FACT_ANNOTATION)
-		c->decision++;
+}
+
+bool
+record_cursor_next(struct record_cursor *c)
+{
+	struct head head;
+	bool wanted;
+
+	do {
+		if (c->offset == c->chunk->len)
+			return false;
+		memcpy(&head, c->chunk->data + c->offset, sizeof(head));
+		if (head.type == FACT_LINE)
+			c->line++;
+		else if (head.type == FACT_DECISION ||
+		    head.type == FACT_ANNOTATION)
+			c->decision++;
+		wanted = (c->types & RECORD_CURSOR(head.type)) != 0;
+		if (wanted)
+			read_fact(c, head);
+		c->offset += head.len;
+	} while (!wanted);
 	return true;
 }

@@ -68,9 +68,12 @@ void record_chunk_unref(struct record_chunk *chunk);
 size_t record_chunk_put(struct record_chunk *chunk, const struct fact *fact,
 	bool of_first) MUSTUSE;
 
-/* Reads the facts of a chunk in order. */
+/* Reads the facts of a chunk in order: those of some types. */
+#define RECORD_CURSOR(type) (1u << (type))
+#define RECORD_CURSOR_ALL (~0u)
 struct record_cursor {
 	const struct record_chunk *chunk;
+	unsigned types;
 	size_t offset;
 	struct fact fact;		/* points into the chunk and cursor */
 	bool of_first;
@@ -82,7 +85,7 @@ struct record_cursor {
 };
 
 void record_cursor_init(struct record_cursor *c,
-	const struct record_chunk *chunk);
+	const struct record_chunk *chunk, unsigned types);
 bool record_cursor_next(struct record_cursor *c);	/* false: no more */
 
 #endif

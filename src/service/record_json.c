@@ -390,7 +390,7 @@ record_json_add(struct record_json *j, const struct record_chunk *chunk)
 		record_json_add_legacy(j, chunk);
 		return;
 	}
-	record_cursor_init(&j->cursor, chunk);
+	record_cursor_init(&j->cursor, chunk, RECORD_CURSOR_ALL);
 	while (record_cursor_next(&j->cursor)) {
 		before = buf_len(&j->out);
 		buf_append(&j->out, SPAN("{\"time\":\""));

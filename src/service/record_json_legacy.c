@@ -153,7 +153,7 @@ record_json_add_legacy(struct record_json *j, const struct record_chunk *chunk)
 	struct record_json_open *o = find(j, chunk->id, true);
 	size_t before;
 
-	record_cursor_init(&j->cursor, chunk);
+	record_cursor_init(&j->cursor, chunk, RECORD_CURSOR_ALL);
 	while (record_cursor_next(&j->cursor)) {
 		before = buf_len(&j->out);
 		fact(j, o);

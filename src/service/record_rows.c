@@ -332,23 +332,32 @@ write_rehomed(struct record_rows *rows)
 	return record_bind_run(&b);
 }
 
+static size_t
+append(char *text, size_t n, const char *s)
+{
+	size_t len = strlen(s);
+
+	memcpy(text + n, s, len);
+	return n + len;
+}
+
 static void
 append_line(struct record_rows *rows, uint64_t *base_us)
 {
-	static const char *const opening[] = { "[[", ",[" };
 	const struct record_cursor *c = &rows->cursor;
 	bool more = buf_len(&rows->lines) > 0;
+	char head[64];
+	size_t n = 0;
 
 	if (!more)
 		*base_us = c->wall_us;
-	buf_append_str(&rows->lines, opening[more]);
-	record_text_number(&rows->lines, c->wall_us - *base_us);
-	buf_append(&rows->lines, SPAN(",\""));
-	buf_append_str(&rows->lines,
-	    fact_direction_text(c->fact.u.line.direction));
-	buf_append(&rows->lines, SPAN("\","));
+	n = append(head, n, more ? "],[" : "[[");
+	n += record_text_digits(c->wall_us - *base_us, head + n);
+	n = append(head, n, ",\"");
+	n = append(head, n, fact_direction_text(c->fact.u.line.direction));
+	n = append(head, n, "\",");
+	buf_append(&rows->lines, span_of(head, n));
 	record_text_json(&rows->lines, &rows->scratch, c->fact.u.line.data);
-	buf_append_byte(&rows->lines, ']');
 }
 
 static int
@@ -358,13 +367,12 @@ write_transcript(struct record_rows *rows, const struct record_chunk *chunk)
 	uint64_t base_us = 0;
 
 	buf_clear(&rows->lines);
-	record_cursor_init(&rows->cursor, chunk);
+	record_cursor_init(&rows->cursor, chunk, RECORD_CURSOR(FACT_LINE));
 	while (record_cursor_next(&rows->cursor))
-		if (rows->cursor.fact.type == FACT_LINE)
-			append_line(rows, &base_us);
+		append_line(rows, &base_us);
 	if (buf_len(&rows->lines) == 0)
 		return SQLITE_OK;
-	buf_append_byte(&rows->lines, ']');
+	buf_append(&rows->lines, SPAN("]]"));
 	if (buf_failed(&rows->lines))
 		return SQLITE_NOMEM;
 	b = record_bind_begin(rows, RECORD_ROWS_TRANSCRIPT, chunk);
@@ -444,7 +452,8 @@ record_rows_write(struct record_rows *rows, const struct record_chunk *chunk)
 
 	memset(&about, 0, sizeof(about));
 	buf_clear(&rows->mail_to);
-	record_cursor_init(&rows->cursor, chunk);
+	record_cursor_init(&rows->cursor, chunk,
+	    RECORD_CURSOR_ALL & ~RECORD_CURSOR(FACT_LINE));
 	while (rc == SQLITE_OK && record_cursor_next(&rows->cursor))
 		rc = write_fact(rows, &about);
 	if (rc == SQLITE_OK)

@@ -18,10 +18,14 @@ enum record_rows_statement {
 };
 
 #define RECORD_ROWS_CERTIFICATES 16	/* remembered */
+#define RECORD_ROWS_PLACES 8		/* more than any row has */
 
 struct record_rows {
 	sqlite3 *db;
 	sqlite3_stmt *statements[RECORD_ROWS_STATEMENT_COUNT];
+	uint64_t bound[RECORD_ROWS_STATEMENT_COUNT];	/* columns, a bit each,
+					   that are not NULL */
+	char places[RECORD_ROWS_PLACES][ADDR_TEXT_MAX];	/* of short texts */
 	struct buf lines, texts, scratch, joined, mail_to;
 	struct record_text_clock clock;
 	struct record_cursor cursor;

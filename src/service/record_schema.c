@@ -331,8 +331,13 @@ static const char version_4_mx_minutes[] =
 /* What the status page searches by. An index is kept small by what it leaves
  * out (success is everywhere, and found soon), and cheap by its order: a
  * value's newest entries lie together. */
-#define DOMAIN_OF(address) "lower(substr(" address ", length(rtrim(" address \
-	", replace(" address ", '@', ''))) + 1))"
+/* Behind the last @: what is behind the first, unless that has one, which is
+ * rare and takes much longer. */
+#define BEHIND_FIRST_AT(a) "substr(" a ", instr(" a ", '@') + 1)"
+#define DOMAIN_OF(a) \
+	"lower(CASE instr(" BEHIND_FIRST_AT(a) ", '@') WHEN 0 THEN " \
+	BEHIND_FIRST_AT(a) " ELSE substr(" a ", length(rtrim(" a \
+	", replace(" a ", '@', ''))) + 1) END)"
 static const char version_4_search[] =
 "ALTER TABLE transactions ADD COLUMN\n"
 "	sender_domain TEXT	/* of sender, in lower case; not stored */\n"

@@ -6,16 +6,40 @@
 
 #include "base/escape.h"
 
-/* How many bytes at the start of s are printable ASCII that neither a JSON
- * string nor escape_record() changes. */
-static size_t
-clean(struct span s)
-{
-	size_t i;
+#define EACH(octet) (UINT64_C(0x0101010101010101) * (octet))
 
-	for (i = 0; i < s.len; i++)
-		if (s.data[i] < 0x20 || s.data[i] > 0x7e ||
-		    s.data[i] == '"' || s.data[i] == '\\')
+/* Eight octets at once; true says that one of them may not be as asked for.
+ * A borrow from an octet to the next comes only from one that is not. */
+static bool
+may_be_control(uint64_t v)
+{
+	return (((v - EACH(0x20)) | (v + EACH(1)) | v) & EACH(0x80)) != 0;
+}
+
+static bool
+may_have(uint64_t v, uint8_t octet)
+{
+	v ^= EACH(octet);
+	return ((v - EACH(1)) & ~v & EACH(0x80)) != 0;
+}
+
+/* How many bytes at the start of s are printable ASCII, or, in a JSON string,
+ * such that neither it nor escape_record() changes. */
+static size_t
+clean(struct span s, bool in_json)
+{
+	size_t i = 0;
+	uint64_t v;
+
+	for (; i + sizeof(v) <= s.len; i += sizeof(v)) {
+		memcpy(&v, s.data + i, sizeof(v));
+		if (may_be_control(v) || (in_json &&
+		    (may_have(v, '"') || may_have(v, '\\'))))
+			break;
+	}
+	for (; i < s.len; i++)
+		if (s.data[i] < 0x20 || s.data[i] > 0x7e || (in_json &&
+		    (s.data[i] == '"' || s.data[i] == '\\')))
 			break;
 	return i;
 }
@@ -23,12 +47,9 @@ clean(struct span s)
 struct span
 record_text_plain(struct buf *scratch, struct span s)
 {
-	size_t i, start = buf_len(scratch);
+	size_t start = buf_len(scratch);
 
-	for (i = 0; i < s.len; i++)
-		if (s.data[i] < 0x20 || s.data[i] > 0x7e)
-			break;
-	if (i == s.len)
+	if (clean(s, false) == s.len)
 		return s;
 	escape_record(scratch, s);
 	return span_skip(buf_span(scratch), start);
@@ -45,17 +66,20 @@ record_text_address(struct span s)
 void
 record_text_json(struct buf *out, struct buf *scratch, struct span s)
 {
-	size_t n = clean(s);
+	size_t n = clean(s, true);
+	struct span end = n == s.len ? SPAN("\"") : SPAN("\\\\r\\\\n\"");
+	uint8_t *room;
 
-	if (n == s.len) {
-		buf_append_byte(out, '"');
-		buf_append(out, s);
-		buf_append_byte(out, '"');
-	} else if (n + 2 == s.len && s.data[n] == '\r' &&
-	    s.data[n + 1] == '\n') {
-		buf_append_byte(out, '"');
-		buf_append(out, span_take(s, n));
-		buf_append(out, SPAN("\\\\r\\\\n\""));
+	if (n == s.len || (n + 2 == s.len && s.data[n] == '\r' &&
+	    s.data[n + 1] == '\n')) {
+		room = buf_reserve(out, 1 + n + end.len);
+		if (room == NULL)
+			return;
+		room[0] = '"';
+		if (n > 0)
+			memcpy(room + 1, s.data, n);
+		memcpy(room + 1 + n, end.data, end.len);
+		buf_commit(out, 1 + n + end.len);
 	} else {
 		buf_clear(scratch);
 		escape_record(scratch, s);
@@ -63,17 +87,26 @@ record_text_json(struct buf *out, struct buf *scratch, struct span s)
 	}
 }
 
-void
-record_text_number(struct buf *out, uint64_t n)
+size_t
+record_text_digits(uint64_t n, char digits_r[RECORD_TEXT_DIGITS_MAX])
 {
-	char digits[20];
+	char digits[RECORD_TEXT_DIGITS_MAX];
 	size_t at = sizeof(digits);
 
 	do {
 		digits[--at] = (char)('0' + n % 10);
 		n /= 10;
 	} while (n > 0);
-	buf_append(out, span_of(digits + at, sizeof(digits) - at));
+	memcpy(digits_r, digits + at, sizeof(digits) - at);
+	return sizeof(digits) - at;
+}
+
+void
+record_text_number(struct buf *out, uint64_t n)
+{
+	char digits[RECORD_TEXT_DIGITS_MAX];
+
+	buf_append(out, span_of(digits, record_text_digits(n, digits)));
 }
 
 const char *

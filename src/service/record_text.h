@@ -21,6 +21,10 @@ void record_text_json(struct buf *out, struct buf *scratch, struct span s);
 /* A decimal number, much faster than buf_printf(). */
 void record_text_number(struct buf *out, uint64_t n);
 
+/* Likewise; returns how many digits. */
+#define RECORD_TEXT_DIGITS_MAX 20
+size_t record_text_digits(uint64_t n, char digits_r[RECORD_TEXT_DIGITS_MAX]);
+
 /* clock_format_utc() that remembers the last second. All zero at first. */
 struct record_text_clock { uint64_t second; char text[CLOCK_TEXT_MAX]; };
 const char *record_text_time(struct record_text_clock *c, uint64_t wall_us);

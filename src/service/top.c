@@ -336,7 +336,8 @@ top_add(struct top *t, const struct record_chunk *chunk, uint64_t wall_us)
 
 	pthread_mutex_lock(&t->lock);
 	turn(t, wall_us);
-	record_cursor_init(&c, chunk);
+	record_cursor_init(&c, chunk, RECORD_CURSOR(FACT_TRANSACTION) |
+	    RECORD_CURSOR(FACT_RECIPIENT));
 	while (record_cursor_next(&c)) {
 		if (c.fact.type == FACT_TRANSACTION)
 			add_transaction(t, chunk, &c.fact);

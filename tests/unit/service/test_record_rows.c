@@ -182,6 +182,45 @@ unknown(void **state)
 	fixture_free(f);
 }
 
+/* What a row has not is not what the one before it had. */
+static void
+nothing_of_the_row_before(void **state)
+{
+	struct fact annotation = { .type = FACT_ANNOTATION, .now_us = 5 };
+	struct fact failed = { .type = FACT_DECISION, .now_us = 6 };
+	struct fixture *f = fixture_new("/tmp");
+	struct record *r = record_start(&f->config);
+	struct record_session *s;
+
+	(void)state;
+	put_session(r, f, WALL_US, NULL);
+	annotation.u.annotation.policy = "tagger";
+	failed.u.decision.policy = "late";
+	failed.u.decision.version = failed.u.decision.transaction_id = "";
+	failed.u.decision.error_text = "no answer";
+	failed.u.decision.error = POLICY_ERROR_TIMEOUT;
+	s = record_session_new(r, &f->metrics);
+	put_open(s, 1, "01JDEXAMPLE000000000000002", WALL_US);
+	record_session_fact(s, &annotation);
+	record_session_fact(s, &failed);
+	put_close(s, 9);
+	record_session_end(s);
+	record_flush(r);
+	expect(f->db, "SELECT count(*) FROM sessions WHERE "
+	    "id = '01JDEXAMPLE000000000000002' AND mail_from IS NULL "
+	    "AND mail_to IS NULL AND outcome IS NULL AND code IS NULL "
+	    "AND source_address IS NULL AND upstream_address IS NULL "
+	    "AND upstream_tls_subject IS NULL AND process_uid IS NULL "
+	    "AND upstream_tls_certificate IS NULL AND mx_name IS NULL", "1");
+	expect(f->db, "SELECT group_concat(policy || coalesce(action, 0) || "
+	    "coalesce(code, 0) || coalesce(rule, 0) || coalesce(score, 0) || "
+	    "coalesce(annotations, 0) || coalesce(error_text, 0), ' ') "
+	    "FROM decisions WHERE session_id = '01JDEXAMPLE000000000000002'",
+	    "tagger000000 late00000no answer");
+	record_stop(r);
+	fixture_free(f);
+}
+
 /* A session of many chunks: lines in order, numbers without a gap. */
 static void
 long_session(void **state)
@@ -307,6 +346,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_column),
 		cmocka_unit_test(unknown),
+		cmocka_unit_test(nothing_of_the_row_before),
 		cmocka_unit_test(long_session),
 		cmocka_unit_test(uses_the_index),
 		cmocka_unit_test(hostile_bytes),
