@@ -245,34 +245,65 @@ list_ids(struct buf *out, sqlite3_stmt *ids, sqlite3_stmt *st, unsigned *n,
 	return rc;
 }
 
+/* Those of one part of time after the other, the newest first. */
+static int
+list_parts(struct buf *out, sqlite3_stmt *times, sqlite3_stmt *ids,
+    sqlite3_stmt *st, unsigned *n, unsigned limit)
+{
+	char part[ULID_TEXT_LEN + 1];
+	int rc;
+
+	while ((rc = sqlite3_step(times)) == SQLITE_ROW && *n < limit &&
+	    sqlite3_column_type(times, 0) != SQLITE_NULL) {
+		snprintf(part, sizeof(part), "%s",
+		    (const char *)sqlite3_column_text(times, 0));
+		sqlite3_bind_text(ids, RECORD_SEARCH_PART, part, -1,
+		    SQLITE_STATIC);
+		rc = list_ids(out, ids, st, n, limit);
+		sqlite3_reset(ids);
+		sqlite3_reset(times);
+		if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+			break;
+		sqlite3_bind_text(times, RECORD_SEARCH_BEFORE, part, -1,
+		    SQLITE_TRANSIENT);
+	}
+	return rc;
+}
+
 int
 record_query_list(sqlite3 *db, struct buf *out,
     const struct record_query *query, unsigned limit)
 {
 	uint64_t until_us = clock_mono_us() + SEARCH_US;
 	size_t before = buf_len(out);
-	sqlite3_stmt *ids = NULL, *st;
-	struct buf ids_sql, rows_sql;
+	sqlite3_stmt *ids = NULL, *times = NULL, *st;
+	struct buf ids_sql, rows_sql, times_sql;
 	unsigned n = 0;
 	int rc = SQLITE_ERROR;
 
 	buf_init(&ids_sql, 0);
 	buf_init(&rows_sql, 0);
+	buf_init(&times_sql, 0);
 	buf_append_str(&rows_sql, SELECT_LIST);
+	buf_append_str(&times_sql, RECORD_SEARCH_PARTS);
 	record_search_sql(query, &ids_sql, &rows_sql);
 	st = prepare(db, query, &rows_sql);
-	if (st != NULL && buf_len(&ids_sql) > 0)
+	if (st != NULL && buf_len(&ids_sql) > 0) {
 		ids = prepare(db, query, &ids_sql);
+		times = prepare(db, query, &times_sql);
+	}
 	sqlite3_progress_handler(db, SEARCH_STEPS, out_of_time, &until_us);
 	buf_append_byte(out, '[');
-	if (ids != NULL)
-		rc = list_ids(out, ids, st, &n, limit);
+	if (ids != NULL && times != NULL)
+		rc = list_parts(out, times, ids, st, &n, limit);
 	else if (st != NULL && buf_len(&ids_sql) == 0)
 		rc = list_rows(out, st, &n, limit);
 	buf_append_byte(out, ']');
 	sqlite3_progress_handler(db, 0, NULL, NULL);
+	sqlite3_finalize(times);
 	sqlite3_finalize(ids);
 	sqlite3_finalize(st);
+	buf_release(&times_sql);
 	buf_release(&ids_sql);
 	buf_release(&rows_sql);
 	return finish(out, before, rc == SQLITE_ROW || rc == SQLITE_DONE ||

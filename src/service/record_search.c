@@ -4,9 +4,9 @@
  * newest ones is had without reading the others. The rest is looked up for
  * each of these by keys that begin with the session.
  *
- * Domains are what the indexes of addresses begin with, and time comes next: a
- * domain's newest entries lie together, old ones go together, and an address
- * is found by reading its domain's entries alone.
+ * Each index begins with a part of time, and is asked for one part after the
+ * other from the newest on. In a part, those of addresses go by domain and
+ * then by time: an address is found by reading its domain's entries alone.
  */
 #include "service/record_search.h"
 
@@ -204,9 +204,10 @@ lead(struct buf *sql, const struct condition *c)
 	const struct part *p;
 
 	for (p = c->parts; p->table != NULL; p++)
-		buf_printf(sql, "%sSELECT %s FROM %s WHERE %s AND %s >= ?3 "
-		    "AND %s < ?1", p == c->parts ? "" : " UNION ", p->id,
-		    p->table, p->where, p->id, p->id);
+		buf_printf(sql, "%sSELECT %s FROM %s WHERE substr(%s, 1, 5) "
+		    "= ?18 AND %s AND %s >= ?3 AND %s < ?1",
+		    p == c->parts ? "" : " UNION ", p->id, p->table, p->id,
+		    p->where, p->id, p->id);
 	buf_append_str(sql, " ORDER BY 1 DESC");
 }
 
