@@ -395,6 +395,7 @@ json_lines(void **state)
 	record_flush(r);
 	assert_int_equal(access(f->json, F_OK), -1);
 	record_reopen(r, &f->config);
+	record_flush(r);	/* until then the old one may be written to */
 	put_session(r, f, WALL_US, NULL);
 	record_stop(r);
 	snprintf(command, sizeof(command), "python3 -c 'import json, sys\n"
