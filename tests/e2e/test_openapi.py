@@ -266,3 +266,56 @@ def test_events_and_orders(told):
                     {"operations": rows, "next": None}) == []
     assert problems(SCHEMAS["Operations"],
                     status.get("/api/v1/operations?limit=2")) == []
+
+
+PHASES = {"connect", "greeting", "ehlo", "tls", "mail", "rcpt", "data", "body",
+          "final", "quit"}
+
+
+def test_an_mx_in_trouble_and_a_policy_that_is_gone(bench):
+    """Both are told as they happen. The API has the evidence, and the next
+    session's policies hear of the MX."""
+    mx = bench.mx(tls=certificate(bench.place),
+                  script={"dot": b"421 4.7.28 mail comes too fast\r\n"})
+    policy = bench.policy(notify=["connect"], name="rep")
+    proxy = bench.weir(mx, more="deliverability { cap = 9 }\n")
+    status = Status(proxy.status)
+    with contextlib.closing(proxy.connect()) as client:
+        client.ask("QUIT")
+
+    def throttled():
+        with contextlib.closing(proxy.connect()) as client:
+            client.deliver()
+        return [one for one in status.get("/api/v1/mx")
+                if one["state"] == "throttled"]
+
+    with status.events("?types=mx,policy") as stream:
+        pair, = wait_for(throttled, "the state")
+        moved = next(data for _, kind, data in stream
+                     if kind == "mx" and data["to"] == "throttled")
+        before = len(policy.seen("connect"))
+        proxy.connect().close()
+        health = policy.wait("connect", before + 1)[-1].connect.health
+        policy.close()
+        gone = next(data for _, kind, data in stream if kind == "policy")
+    assert problems(SCHEMAS["MxTransition"], moved) == []
+    assert (moved["group"], moved["source"], moved["from"]) == (
+        "example.net", "127.0.0.1", "normal")
+    assert moved["evidence"]["text"] == "mail comes too fast"
+    assert problems(SCHEMAS["EventPolicy"], gone) == []
+    assert (gone["name"], gone["state_before"]) == ("rep", "ready")
+    assert problems(SCHEMAS["MxPair"], pair) == []
+    assert pair["cap"]["most"] == 9 and set(pair["phases"]) == PHASES
+    assert pair["min_rtt_us"] > 0 and pair["categories"]["throttle"] > 2
+    assert any(one["state"] == "throttled"
+               for one in pair["detectors"]["replies"])
+    whole = wait_for(lambda: (lambda got: got if got["transitions"] else None)(
+        status.get("/api/v1/mx/example.net")), "the change in the record")
+    assert problems(SCHEMAS["MxGroup"], whole) == []
+    assert set(whole["history"][-1]["phases"]) <= PHASES
+    assert moved in [{"group": "example.net", **one}
+                     for one in whole["transitions"]]
+    source, = health.sources
+    assert (health.group, source.source, source.state) == (
+        "example.net", "127.0.0.1", "throttled")
+    assert source.deferred > 0.5
