@@ -50,7 +50,8 @@ policy "tag_header" {{
 }}
 
 record {{ sqlite = "{place}/weir.db" json = "{place}/weir.json" }}
-status {{ address = "127.0.0.1:{port}" control = "" }}
+status {{ address = "127.0.0.1:{port}" 
+  control = "{place}/control.sock" }}
 """
 
 
@@ -198,6 +199,17 @@ class Demo:
         self.sql("connections", "SELECT mail_from, mail_to, elapse"
                  " FROM connections")
 
+        station("weirctl, in a terminal: status, report")
+        wait_until(lambda: "spammer" in self.ctl("report"), "the report")
+        for command in ("status", "report"):
+            indent(self.ctl(command))
+            say()
+
+    def ctl(self, *command):
+        return self.host.run(self.temp / "build" / "weirctl", "-s",
+                             self.place / "control.sock", *command,
+                             env={**os.environ, "COLUMNS": "96"}).stdout
+
     def check(self):
         """Whether all of it was true."""
         mailbox = {str(m["Return-Path"]): m for m in self.mx.mailbox()}
@@ -228,10 +240,12 @@ class Demo:
             f" {len(self.get('/'))} bytes"
             + ("" if keep else "; --keep keeps it there for your browser"))
         if keep:
-            say("\n   Send more from another terminal:")
+            say("\n   From another terminal, send more, and see it pass:")
             say(f"     ip netns exec {self.host.name} sendmail"
                 f" -C {self.client.place}/etc -f you@example.org"
                 " someone@example.net")
+            say(f"     {self.temp}/build/weirctl -s"
+                f" {self.place}/control.sock tail")
             say(f"   weir's log: {self.log}")
             say("   Ctrl-C ends it all.")
             signal.sigwait({signal.SIGINT})
