@@ -279,6 +279,10 @@ record_start(const struct config *config)
 	count = count_at(r, config->record.sqlite, &base);
 	record_writer_configure(&r->writer, path_or_null(config->record.sqlite),
 	    path_or_null(config->record.json), &config->record, count, base);
+	/* until the writer has looked, all is as it is wanted */
+	r->status.sqlite_on = r->status.sqlite_ok =
+	    config->record.sqlite[0] != '\0';
+	r->status.json_on = r->status.json_ok = config->record.json[0] != '\0';
 	atomic_store(&r->on, wanted(config));
 	if (start_thread(r) != 0)
 		goto err_writer;
@@ -414,25 +418,56 @@ reader(struct record *r)
 	return one;
 }
 
-int
-record_ask(struct record *r, struct buf *out, record_ask_fn *fn,
+/* As fn returned; -1 where there is no database to be read now. */
+static int
+ask_database(struct record *r, struct buf *out, record_ask_fn *fn,
     const void *arg)
 {
 	struct record_reader *one = reader(r);
-	struct record_sqlite *recent;
 	int result = -1;
 
 	if (one != NULL) {
 		result = fn(one->db, out, arg);
 		record_readers_give(&r->readers, one);
 	}
-	if (result != -1 || buf_failed(out))
-		return result == 0 ? 0 : -1;
-	recent = record_recent_load(&r->recent);
+	return result;
+}
+
+static int
+ask_recent(struct record *r, struct buf *out, record_ask_fn *fn,
+    const void *arg)
+{
+	struct record_sqlite *recent = record_recent_load(&r->recent);
+	int result;
+
 	if (recent == NULL)
 		return -1;
 	result = fn(record_sqlite_handle(recent), out, arg);
 	record_sqlite_close(recent);
+	return result;
+}
+
+int
+record_ask(struct record *r, struct buf *out, record_ask_fn *fn,
+    const void *arg)
+{
+	int result = ask_database(r, out, fn, arg);
+
+	if (result == -1 && !buf_failed(out))
+		result = ask_recent(r, out, fn, arg);
+	return result == 0 ? 0 : -1;
+}
+
+int
+record_ask_whole(struct record *r, struct buf *out, record_ask_fn *fn,
+    const void *arg)
+{
+	struct record_status status;
+	int result;
+
+	record_get_status(r, &status);
+	result = status.sqlite_on ? ask_database(r, out, fn, arg) :
+	    ask_recent(r, out, fn, arg);
 	return result == 0 ? 0 : -1;
 }
 

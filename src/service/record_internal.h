@@ -40,6 +40,11 @@ typedef int record_ask_fn(sqlite3 *db, struct buf *out, const void *arg);
 int record_ask(struct record *r, struct buf *out, record_ask_fn *fn,
 	const void *arg) MUSTUSE;
 
+/* For what the recent sessions are no answer to, a sum or what is in no
+ * session: they are asked only where no database is wanted. */
+int record_ask_whole(struct record *r, struct buf *out, record_ask_fn *fn,
+	const void *arg) MUSTUSE;
+
 /* What is wrong with a sink, and when to try it again. Backs off from 100 ms
  * to 5 s; logs a cause once a minute. Times are monotonic. */
 struct record_trouble {

@@ -143,5 +143,5 @@ record_operations_list(struct record *r, struct buf *out, uint64_t after,
 {
 	const struct list_query q = { after, limit };
 
-	return record_ask(r, out, list, &q);
+	return record_ask_whole(r, out, list, &q);
 }

@@ -117,8 +117,7 @@ report(sqlite3 *db, struct buf *out, const void *arg)
 		    (size_t)sqlite3_column_bytes(st, 0)));
 	sqlite3_progress_handler(db, 0, NULL, NULL);
 	sqlite3_finalize(st);
-	/* its time is up: what is in memory would be no answer either */
-	return rc == SQLITE_ROW ? 0 : rc == SQLITE_INTERRUPT ? 1 : -1;
+	return rc == SQLITE_ROW ? 0 : -1;
 }
 
 int
@@ -127,5 +126,5 @@ record_report(struct record *r, struct buf *out, uint64_t since_us,
 {
 	const struct query q = { since_us, limit };
 
-	return record_ask(r, out, report, &q);
+	return record_ask_whole(r, out, report, &q);
 }

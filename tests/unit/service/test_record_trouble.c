@@ -5,6 +5,8 @@
 #include "record_fixture.h"
 
 #include "service/record_internal.h"
+#include "service/record_operations.h"
+#include "service/record_report.h"
 #include "service/record_schema.h"
 
 #include <sys/mount.h>
@@ -438,12 +440,40 @@ moved(void **state)
 	fixture_free(f);
 }
 
+/* "Nothing was refused", "nobody asked for anything": said because the file
+ * could not be read, by the recent sessions, which do not know. */
+static void
+away_is_not_nothing(void **state)
+{
+	struct fixture *f = fixture_new("/tmp");
+	struct record *r;
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 0);
+	snprintf(f->db, sizeof(f->db), "%s/missing/weir.db", f->dir);
+	r = record_start(&f->config);
+	assert_int_equal(record_report(r, &out, WALL_US, 9), -1);
+	record_flush(r);
+	assert_int_equal(record_report(r, &out, WALL_US, 9), -1);
+	assert_int_equal(record_operations_list(r, &out, 0, 9), -1);
+	assert_int_equal(buf_len(&out), 0);
+	shell("mkdir %s/missing", f->dir);
+	await_sqlite(r, true);
+	assert_int_equal(record_report(r, &out, WALL_US, 9), 0);
+	assert_int_equal(record_operations_list(r, &out, 0, 9), 0);
+	record_stop(r);
+	fixture_free(f);
+	buf_release(&out);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(locked),
 		cmocka_unit_test(bounded),
+		cmocka_unit_test(away_is_not_nothing),
 		cmocka_unit_test(other_rows),
 		cmocka_unit_test(bounded_in_bytes),
 		cmocka_unit_test(corrupt),
