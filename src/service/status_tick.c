@@ -180,6 +180,8 @@ tell_sessions(struct status_tick *t, uint64_t wall_us)
 	for (rest = buf_span(&rows); rest.len > 0;) {
 		size_t len = span_find(rest, '\n');
 
+		/* one to a thousand recipients: the list has it */
+		omitted += len > EVENT_RING_EVENT_MAX;
 		event_ring_push(t->source->events, "session",
 		    span_take(rest, len));
 		rest = span_skip(rest, len + 1);
