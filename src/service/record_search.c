@@ -337,6 +337,10 @@ bind_time(sqlite3_stmt *st, int i, uint64_t wall_us)
 	    SQLITE_TRANSIENT);
 }
 
+/* Later texts of times have five digits of a year, and ids begin anew in the
+ * year 10889: that is after all sessions. */
+#define YEAR_10000_US UINT64_C(253402300800000000)
+
 static void
 bind_times(sqlite3_stmt *st, const struct record_query *q)
 {
@@ -348,7 +352,7 @@ bind_times(sqlite3_stmt *st, const struct record_query *q)
 	sqlite3_bind_text(st, 2, "~", -1, SQLITE_STATIC);
 	sqlite3_bind_text(st, 3, "", -1, SQLITE_STATIC);
 	sqlite3_bind_text(st, 17, "", -1, SQLITE_STATIC);
-	if (end != 0) {
+	if (end != 0 && end < YEAR_10000_US) {
 		bind_first_id(st, 1, end + CLOCK_US_PER_MS);
 		bind_time(st, 2, end);
 	}

@@ -19,9 +19,13 @@ read_when(const struct status_api_request *r, const char *name,
 	struct span text = status_api_argument(r, name);
 	char why[128];
 
-	if (text.len == 0 ||
-	    status_when(text, clock_wall_us(), wall_us_r) == 0)
+	if (text.len == 0)
 		return 0;
+	if (status_when(text, clock_wall_us(), wall_us_r) == 0) {
+		if (*wall_us_r == 0)
+			*wall_us_r = 1;		/* 0: not asked for */
+		return 0;
+	}
 	snprintf(why, sizeof(why), "%s must be a time like "
 	    "2026-11-22T08:00:00Z, or how long ago, like 2h", name);
 	status_api_error(a, 400, why);

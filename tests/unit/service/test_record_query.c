@@ -113,6 +113,10 @@ static const struct search {
 	unsigned found;
 } searches[] = {
 	{ { .before = 0 }, MADE },
+	/* times that no id has */
+	{ { .before = UINT64_MAX }, MADE },
+	{ { .before = UINT64_C(1) << 59 }, MADE },
+	{ { .until = 1 }, 0 },
 	{ { .recipient = S("@d3.example") }, MADE / 20 },
 	{ { .recipient = S("@D3.EXAMPLE") }, MADE / 20 },
 	{ { .recipient = S("<rcpt43@d3.example>") }, 1 },

@@ -58,6 +58,9 @@ test_routes(void **state)
 		    "\"d\",\"e\",\"f\",\"g\"],\"since\":1000000,"
 		    "\"until\":86400000000}" },
 		{ "GET", "/api/v1/sessions?code=9", 400, "code is wrong" },
+		/* not all of them */
+		{ "GET", "/api/v1/sessions?until=1970-01-01", 200,
+		    "\"until\":1}" },
 		{ "GET", "/api/v1/sessions?since=2+hours", 400,
 		    "since must be a time like" },
 		{ "GET", "/api/v1/operations", 200,
