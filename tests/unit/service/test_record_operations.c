@@ -11,7 +11,8 @@
 #include "service/record_operations.h"
 
 static const char conf_format[] = "listener \"l\" { }\n"
-	"record { sqlite = \"%s\" }\nstatus { address = \"\" control = \"\" }\n";
+	"record { sqlite = \"%s\" retention = 0 }\n"
+	"status { address = \"\" control = \"\" }\n";
 
 static void
 add(struct record *r, uint64_t wall_us, struct span result)
