@@ -9,7 +9,10 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#define TORN_MAX (192 * 1024)		/* a line is shorter, escaped */
 
 void
 record_json_init(struct record_json *j)
@@ -27,13 +30,41 @@ record_json_release(struct record_json *j)
 	buf_release(&j->scratch);
 }
 
+/* A weir that was killed while it wrote may have left a part of a line, which
+ * would spoil the next one, too: it goes, where it is surely that. */
+static void
+cut_torn_line(int fd, const char *path)
+{
+	uint8_t tail[TORN_MAX];
+	struct stat sb;
+	off_t start;
+	ssize_t n, i;
+	int in = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (in == -1)
+		return;
+	if (fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode)) {
+		start = sb.st_size > TORN_MAX ? sb.st_size - TORN_MAX : 0;
+		n = pread(in, tail, sizeof(tail), start);
+		for (i = n; i > 0 && tail[i - 1] != '\n'; i--)
+			;
+		if (i < n && (i > 0 || start == 0) && tail[i] == '{' &&
+		    ftruncate(fd, start + i) != 0)
+			errno = 0;	/* as it was, then */
+	}
+	close(in);
+}
+
 int
 record_json_open(struct record_json *j, const char *path)
 {
 	record_json_close(j);
 	j->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC |
 	    O_NONBLOCK, 0640);
-	return j->fd == -1 ? -1 : 0;
+	if (j->fd == -1)
+		return -1;
+	cut_torn_line(j->fd, path);
+	return 0;
 }
 
 void

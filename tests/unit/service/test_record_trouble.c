@@ -467,6 +467,46 @@ away_is_not_nothing(void **state)
 	buf_release(&out);
 }
 
+/* What a killed weir had written of a line does not spoil the next. */
+static void
+torn_line(void **state)
+{
+	static const char *const before[][2] = {
+		{ "printf '{\"a\":1}\n{\"time\":\"2026' >%s/weir.json",
+		    "{\"a\":1}" },
+		{ "printf '{\"time\":\"2026' >%s/weir.json", NULL },
+		{ "printf '{\"a\":1}\n' >%s/weir.json", "{\"a\":1}" },
+		{ ": >%s/weir.json", NULL },
+		/* not weir's: it keeps what it has */
+		{ "printf precious >%s/weir.json", "precious" },
+	};
+	struct fixture *f;
+	struct record *r;
+	char first[32];
+	FILE *file;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_LEN(before); i++) {
+		f = fixture_new("/tmp");
+		f->config.record.json = f->json;
+		shell(before[i][0], f->dir);
+		r = record_start(&f->config);
+		put_session(r, f, WALL_US, NULL);
+		record_stop(r);
+		file = fopen(f->json, "r");
+		assert_non_null(file);
+		assert_non_null(fgets(first, sizeof(first), file));
+		fclose(file);
+		assert_int_equal(strncmp(first, before[i][1] == NULL ?
+		    "{\"time\":\"2026-11-21T" : before[i][1],
+		    before[i][1] == NULL ? 20 : strlen(before[i][1])), 0);
+		if (first[0] == '{')
+			shell("jq -e . %s >/dev/null", f->json);
+		fixture_free(f);
+	}
+}
+
 int
 main(void)
 {
@@ -483,6 +523,7 @@ main(void)
 		cmocka_unit_test(disk_full),
 		cmocka_unit_test(read_only),
 		cmocka_unit_test(moved),
+		cmocka_unit_test(torn_line),
 		cmocka_unit_test(logs_once),
 	};
 
