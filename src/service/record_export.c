@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/ulid.h"
+#include "service/record_schema.h"
 
 #define BUSY_MS 2000
 
@@ -156,6 +157,7 @@ struct export {
 	sqlite3_stmt *ids, *lines;
 	char after[ULID_TEXT_LEN + 1];	/* the last one that is done */
 	bool closed;			/* out made an end */
+	int version;
 };
 
 /* All lines of a session. SQLite's code; SQLITE_ABORT: an end. */
@@ -201,6 +203,21 @@ export_some(struct export *e, size_t *n_r)
 	return rc;
 }
 
+/* Only rows of this version have all that a line says. */
+static int
+find_version(sqlite3 *db, int *version_r)
+{
+	sqlite3_stmt *st;
+	int rc = sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &st, NULL);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = sqlite3_step(st);
+	*version_r = sqlite3_column_int(st, 0);
+	sqlite3_finalize(st);
+	return rc == SQLITE_ROW ? SQLITE_OK : rc;
+}
+
 static int
 open_all(struct export *e, const char *path, uint64_t since, uint64_t until)
 {
@@ -214,6 +231,11 @@ open_all(struct export *e, const char *path, uint64_t since, uint64_t until)
 	if (rc != SQLITE_OK)
 		return rc;
 	sqlite3_busy_timeout(e->db, BUSY_MS);
+	rc = find_version(e->db, &e->version);
+	if (rc != SQLITE_OK)
+		return rc;
+	if (e->version != RECORD_SCHEMA_VERSION)
+		return SQLITE_SCHEMA;
 	rc = sqlite3_prepare_v2(e->db, ids_sql, -1, &e->ids, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_prepare_v2(e->db, lines_sql, -1, &e->lines, NULL);
@@ -234,7 +256,8 @@ int
 record_maintain_export(const char *path, uint64_t since, uint64_t until,
     const struct record_maintain *out, const struct record_maintain *notes)
 {
-	struct export e = { .out = out, .notes = notes };
+	struct export e = { .out = out, .notes = notes,
+		.version = RECORD_SCHEMA_VERSION };
 	char words[1024];
 	struct stat sb;
 	size_t n = 1;
@@ -248,6 +271,12 @@ record_maintain_export(const char *path, uint64_t since, uint64_t until,
 		rc = open_all(&e, path, since, until);
 	while (words[0] == '\0' && rc == SQLITE_DONE && n > 0)
 		rc = export_some(&e, &n);
+	if (words[0] == '\0' && e.version != RECORD_SCHEMA_VERSION)
+		snprintf(words, sizeof(words), "%s: its version is %d, this "
+		    "reads %d%s", path, e.version, RECORD_SCHEMA_VERSION,
+		    e.version == 0 ? ": it is no database of weir's record" :
+		    e.version < RECORD_SCHEMA_VERSION ? ", which weir brings "
+		    "it to when it is started" : "");
 	if (words[0] == '\0' && rc != SQLITE_DONE && !e.closed)
 		snprintf(words, sizeof(words), "%s cannot be read: %s", path,
 		    sqlite3_errmsg(e.db));
