@@ -9,11 +9,14 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "service/record_internal.h"
 #include "service/record_query.h"
 #include "service/record_reader.h"
+
+#define OPENING_S 2	/* what asks waits for the file to be opened */
 
 struct reload {				/* from record_reopen() to the writer */
 	bool wanted;
@@ -458,6 +461,22 @@ record_ask(struct record *r, struct buf *out, record_ask_fn *fn,
 	return result == 0 ? 0 : -1;
 }
 
+/* For the writer's first look at the file, which may have to be made. */
+static void
+await_opening(struct record *r)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += OPENING_S;
+	pthread_mutex_lock(&r->queue.lock);
+	while (r->status.sqlite_on && r->status.sqlite_ok &&
+	    r->reader_path == NULL && pthread_cond_timedwait(&r->done,
+	    &r->queue.lock, &until) == 0)
+		continue;
+	pthread_mutex_unlock(&r->queue.lock);
+}
+
 int
 record_ask_whole(struct record *r, struct buf *out, record_ask_fn *fn,
     const void *arg)
@@ -465,6 +484,7 @@ record_ask_whole(struct record *r, struct buf *out, record_ask_fn *fn,
 	struct record_status status;
 	int result;
 
+	await_opening(r);
 	record_get_status(r, &status);
 	result = status.sqlite_on ? ask_database(r, out, fn, arg) :
 	    ask_recent(r, out, fn, arg);

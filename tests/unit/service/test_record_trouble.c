@@ -507,6 +507,22 @@ torn_line(void **state)
 	}
 }
 
+/* The writer has not yet opened the file: that is not "cannot be read". */
+static void
+asked_at_once(void **state)
+{
+	struct fixture *f = fixture_new("/tmp");
+	struct record *r = record_start(&f->config);
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 0);
+	assert_int_equal(record_operations_list(r, &out, 0, 9), 0);
+	record_stop(r);
+	fixture_free(f);
+	buf_release(&out);
+}
+
 int
 main(void)
 {
@@ -514,6 +530,7 @@ main(void)
 		cmocka_unit_test(locked),
 		cmocka_unit_test(bounded),
 		cmocka_unit_test(away_is_not_nothing),
+		cmocka_unit_test(asked_at_once),
 		cmocka_unit_test(other_rows),
 		cmocka_unit_test(bounded_in_bytes),
 		cmocka_unit_test(corrupt),
