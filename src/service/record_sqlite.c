@@ -29,7 +29,6 @@ struct record_sqlite {
 
 static const char setup[] =
 	"PRAGMA page_size = 16384;"	/* of a new file only */
-	"PRAGMA journal_mode = WAL;"
 	"PRAGMA synchronous = NORMAL;"
 	"PRAGMA cache_size = -16384;"	/* the indexes' newest pages */
 	"PRAGMA temp_store = MEMORY;";
@@ -117,9 +116,11 @@ prepare(struct record_sqlite *s, const char *path,
 	if (schema == RECORD_SCHEMA_FAILED)
 		return failed(s->db, sqlite3_errcode(s->db), error);
 	rc = record_rows_init(&s->rows, s->db);
-	if (rc != SQLITE_OK)
-		return failed(s->db, rc, error);
-	return RECORD_SQLITE_OK;
+	/* stays in the file: only once it is known to be weir's */
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(s->db, "PRAGMA journal_mode = WAL", NULL,
+		    NULL, NULL);
+	return rc == SQLITE_OK ? RECORD_SQLITE_OK : failed(s->db, rc, error);
 }
 
 /* Mail addresses are not everybody's. O_EXCL: closing a file that is in use

@@ -147,11 +147,37 @@ nobody_sees_a_version_in_between(void **state)
 	assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
+/* Another program's, which has a table of sessions as well: no byte of it
+ * changes. */
+static void
+database_of_another_program(void **state)
+{
+	struct fixture *f = fixture_new("/tmp");
+	struct record_status status;
+	char command[512];
+	struct record *r;
+
+	(void)state;
+	snprintf(command, sizeof(command), "sqlite3 %s 'CREATE TABLE "
+	    "sessions(cookie TEXT)' && cp %s %s.before", f->db, f->db, f->db);
+	assert_int_equal(system(command), 0);
+	r = record_start(&f->config);
+	put_session(r, f, WALL_US, NULL);
+	record_flush(r);
+	record_get_status(r, &status);
+	assert_false(status.sqlite_ok);
+	record_stop(r);
+	snprintf(command, sizeof(command), "cmp %s %s.before", f->db, f->db);
+	assert_int_equal(system(command), 0);
+	fixture_free(f);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(older_versions),
+		cmocka_unit_test(database_of_another_program),
 		cmocka_unit_test(nobody_sees_a_version_in_between),
 	};
 
