@@ -60,10 +60,10 @@ check(const struct stream *s, size_t max)
 	assert_true(n <= max);
 	assert_int_equal(n, heavy_count(s->heavy));
 	for (size_t i = 0; i < n; i++) {
-		unsigned key = (unsigned)strtoul(
-		    (const char *)entries[i].key.data + 4, NULL, 10);
-		uint64_t exact;
+		struct span digits = span_skip(entries[i].key, 4);
+		uint64_t key, exact;
 
+		assert_int_equal(span_to_u64(digits, &key), 0);
 		assert_true(key < KEYS && !seen[key]);
 		seen[key] = true;
 		exact = s->exact[key];
