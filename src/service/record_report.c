@@ -11,9 +11,9 @@
 #include "base/ulid.h"
 #include "service/record_internal.h"
 
-/* Some seconds: 1000 steps of SQLite's machine each. */
-#define REPORT_STEPS 1000
-#define REPORT_CALLS 1000000
+#define REPORT_STEPS 1000	/* of SQLite's machine between two looks at
+				   the clock */
+#define REPORT_MAX_US (10 * CLOCK_US_PER_S)
 
 /* ?1: the least session id; ?2: the time; ?3: how many rows */
 static const char report_sql[] =
@@ -87,11 +87,11 @@ struct query {
 };
 
 static int
-out_of_steps(void *ctx)
+out_of_time(void *ctx)
 {
-	unsigned *calls = ctx;
+	const uint64_t *until_us = ctx;
 
-	return ++*calls > REPORT_CALLS;
+	return clock_mono_us() > *until_us;
 }
 
 static int
@@ -100,7 +100,7 @@ report(sqlite3 *db, struct buf *out, const void *arg)
 	const struct query *q = arg;
 	struct ulid least = ulid_least(q->since_us);
 	char time[CLOCK_TEXT_MAX];
-	unsigned calls = 0;
+	uint64_t until_us = clock_mono_us() + REPORT_MAX_US;
 	sqlite3_stmt *st;
 	int rc;
 
@@ -110,7 +110,7 @@ report(sqlite3 *db, struct buf *out, const void *arg)
 	sqlite3_bind_text(st, 2, clock_format_utc(q->since_us, time), -1,
 	    SQLITE_STATIC);
 	sqlite3_bind_int64(st, 3, q->limit);
-	sqlite3_progress_handler(db, REPORT_STEPS, out_of_steps, &calls);
+	sqlite3_progress_handler(db, REPORT_STEPS, out_of_time, &until_us);
 	rc = sqlite3_step(st);
 	if (rc == SQLITE_ROW)
 		buf_append(out, span_of(sqlite3_column_text(st, 0),

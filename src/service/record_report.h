@@ -23,7 +23,7 @@
  * "last_at", and of one of them "example_text" and "example_session". A message
  * that some of its recipients were refused counts for each of these.
  *
- * 0; or -1: the record cannot be read, or that much not within some seconds.
+ * 0; or -1: the record cannot be read, or that much not within ten seconds.
  */
 int record_report(struct record *r, struct buf *out, uint64_t since_us,
 	unsigned limit) MUSTUSE;
