@@ -9,6 +9,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -17,6 +18,7 @@
 #include "service/record_reader.h"
 
 #define OPENING_S 2	/* what asks waits for the file to be opened */
+#define WRITER_NICE 5
 
 struct reload {				/* from record_reopen() to the writer */
 	bool wanted;
@@ -178,6 +180,14 @@ publish(struct record *r)
 	}
 }
 
+/* The writer works in bursts of milliseconds, which no session should wait
+ * for; what it does can wait. */
+static void
+yield_to_workers(void)
+{
+	setpriority(PRIO_PROCESS, 0, WRITER_NICE);
+}
+
 static void *
 run(void *ctx)
 {
@@ -187,6 +197,7 @@ run(void *ctx)
 	uint64_t flushes;
 	bool stop;
 
+	yield_to_workers();
 	record_list_init(&list);
 	do {
 		record_queue_take(&r->queue, record_writer_next_us(&r->writer),
