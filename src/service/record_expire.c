@@ -36,8 +36,8 @@ static const char *const of_sessions[] = {
  * every day. */
 static const char *const by_time[] = {
 	"DELETE FROM certificates WHERE seen_at < date(?, '-1 day')",
-	"DELETE FROM runs WHERE started_at < ? AND "
-	    "id < (SELECT max(id) FROM runs)",
+	("DELETE FROM runs WHERE started_at < ? AND "
+	    "id < (SELECT max(id) FROM runs)"),
 	"DELETE FROM mx_states WHERE occurred_at < ?",
 	"DELETE FROM operations WHERE occurred_at < ?",
 };
