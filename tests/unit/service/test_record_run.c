@@ -292,8 +292,8 @@ counter_that_is_somebody_elses(void **state)
 		"ln %s/victim %s/weir.db-count",
 		"cp %s/victim %s/weir.db-count",
 		"mkfifo %s/weir.db-count",
-		"cd %s && yes | head -c 4096 >victim && "
-		    "cp victim weir.db-count",
+		("cd %s && yes | head -c 4096 >victim && "
+		    "cp victim weir.db-count"),
 		"ln -s nowhere %s/weir.db-count",
 	};
 	struct fixture *f;
