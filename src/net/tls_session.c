@@ -274,6 +274,16 @@ read_certificate(struct tls_session *t)
 	gnutls_x509_crt_deinit(crt);
 }
 
+/* GnuTLS ends each of its sentences with a full stop and a space; what it is
+ * put into has ends of its own. */
+static void
+trim_end(gnutls_datum_t *text)
+{
+	while (text->size > 0 && (text->data[text->size - 1] == ' ' ||
+	    text->data[text->size - 1] == '.'))
+		text->data[--text->size] = '\0';
+}
+
 static void
 verify(struct tls_session *t)
 {
@@ -286,10 +296,12 @@ verify(struct tls_session *t)
 	else if (rc != GNUTLS_E_SUCCESS)
 		t->info.verify_error = gnutls_strerror(rc);
 	else if (gnutls_certificate_verification_status_print(status,
-	    GNUTLS_CRT_X509, &t->verify_error, 0) == GNUTLS_E_SUCCESS)
+	    GNUTLS_CRT_X509, &t->verify_error, 0) == GNUTLS_E_SUCCESS) {
+		trim_end(&t->verify_error);
 		t->info.verify_error = or_empty(t->verify_error);
-	else
+	} else {
 		t->info.verify_error = "not trusted";
+	}
 }
 
 static void
