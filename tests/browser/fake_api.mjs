@@ -48,6 +48,9 @@ export function world(kind, groups = GROUPS.length) {
         argument: null, by: "control", result: "ok" },
       { occurred_at: utc(Date.now() - 9e6), operation: "suspend-address",
         argument: "203.0.113.11", by: "10.1.0.5", result: "ok" },
+      { occurred_at: utc(Date.now() - 95e5), operation: "reload",
+        argument: null, by: "control uid 0", result:
+          "weir.conf:3: workers: must be 1 to 64\nweir.conf:9: no such key" },
     ];
   w.mx = kind === "empty" ? [] : w.names.flatMap((group, i) =>
     SOURCES.slice(0, i % 3 === 0 ? 3 : i % 2 + 1).map((source, j) =>
@@ -68,8 +71,13 @@ function entry(w, group, source, i, j) {
     i === 4 ? "suspect" : i === 9 ? "recovering" : "normal";
   const deferred = bad && i === 1 ? .47 : i === 4 ? .12 : between(0, .02);
   const rejected = bad && i === 5 ? .93 : between(0, .03);
+  const sent = Math.round(9000 / (i + 1) * between(.5, 1));
+  const refused = i === 3 ? .9 : rejected;      // of mailboxes, a spammer's
   return { group, source, state, open: Math.floor(between(0, 40 / (i + 1))),
-    deferred, rejected, weight: Math.round(24000 / (i + 1) * between(.5, 1)),
+    deferred, rejected, results: { delivered: Math.round(sent * (1 - deferred -
+      refused)), deferred: Math.round(sent * deferred), rejected:
+      Math.round(sent * refused), refused: 0, timed_out: 0, closed: 0 },
+    weight: Math.round(24000 / (i + 1) * between(.5, 1)),
     data_reply_p50_ms: Math.round(between(9, 60)),
     state_since: utc(Date.now() - (bad ? 1260e3 : 7e7)),
     attribution: bad ? i === 5 ? "source" : "group" : "none",
@@ -183,6 +191,16 @@ function sources(w) {
       a(SOURCES[2], { weight: 1 })] }], default: [] };
 }
 
+function alarms(w) {
+  const of = (about, name, text) => ({ about, name, text });
+  return w.kind !== "incident" ? [] : [
+    of("policy", "new-rules", "down: 0 of 4 workers are connected"),
+    of("policy", "antivirus", "its circuit breaker is open"),
+    of("source", SOURCES[1], "interface eth1 is down"),
+    ...w.mx.filter((m) => ["throttled", "blocked"].includes(m.state)).map(
+      (m) => of("mx", m.group, `${m.state}: mail from ${m.source}`))];
+}
+
 function status(w) {
   const up = (Date.now() - w.started) / 1000, n = w.kind === "empty" ? 0 :
     Math.round(up * 40);
@@ -197,13 +215,14 @@ function status(w) {
     discarded: part(.002), aborted: part(.003), tls_upstream: part(.6),
     tls_failed: part(.0004), tls_injection: 0, tls_fallback: 2,
     connect_failed: part(.0008), timeout_upstream: part(.0002),
-    record_dropped: 0 },
+    record_dropped: 0, capped: w.kind === "incident" ? 212 : 0 },
     latencies: { connect: latency(11200, 46000), data_reply: latency(14100,
       61000), final_reply: latency(178000, 842000) },
     policies: policies(w), instance: "01FAKE", version: "0.1.0",
     hostname: "mail-out-1.example.net", started_at: utc(w.started),
     now: utc(Date.now()), uptime_s: Math.round(up), ready: true,
-    why_not: "", workers: [0, 1, 2, 3].map((i) => ({ sessions_open: 9 + i,
+    why_not: "", alarms: alarms(w), workers: [0, 1, 2, 3].map((i) => ({
+      sessions_open: 9 + i,
       connections: part(.17), client_bytes: n * 12e3, upstream_bytes:
         n * 200, record_dropped: 0, transactions: part(.25) })),
     listeners: [{ name: "outbound", address: "127.0.0.1:10025",
@@ -323,9 +342,12 @@ function group(w, name, hours) {
     return null;
   const wrong = list[0].state === "throttled", now = Date.now();
   const step = hours <= 24 ? hours * 6e4 / 2 : 36e5, history = [];
-  for (let at = now - hours * 36e5; at < now; at += step) {
+  // One of them has been known for 20 minutes only.
+  const begun = Math.floor((now - (name === GROUPS[2] ? 12e5 : hours * 36e5))
+    / step) * step;
+  for (let at = begun; at < now; at += step) {
     const late = wrong && at > now - 1260e3 * Math.max(1, hours / 2);
-    const n = step / 6e4 * 30 * day(at) * between(.8, 1.2);
+    const n = Math.min(step, now - at) / 6e4 * 30 * day(at) * between(.8, 1.2);
     history.push({ at: utc(at), from_us: Math.round(at * 1000),
       delivered: Math.round(n * (late ? .5 : .97)), deferred:
         Math.round(n * (late ? .47 : .02)), rejected: Math.round(n * .01),
@@ -377,7 +399,10 @@ function report(w) {
       "Transaction failed: reputation of the sending IP address"),
     row("alerts@example.com", "google.com", 550, "5.7.26", "authentication",
       31, "This mail has been blocked because the sender is " +
-      "unauthenticated")];
+      "unauthenticated"),
+    { ...row("shop@example.com", null, 550, "5.7.1", null, 12, "Not here"),
+      decided_by: "block_senders",
+      behaviour: "was refused by policy block_senders" }];
   return { from: utc(Date.now() - 864e5), transactions: 128400, delivered:
     127000, deferred: 600, rejected: 800, unreached: 2, rows };
 }

@@ -1,8 +1,8 @@
 // The page before a real weir with real mail. tests/e2e/test_page.py starts
 // them and runs this:
 //
-//	node page.mjs '{"url", "smtp", "pid", "group", "slowed", "empty",
-//	    "gone": {"url", "pid", "program", "config"}, "locked": {"url",
+//	node page.mjs '{"url", "smtp", "pid", "group", "slowed", "capped",
+//	    "empty", "gone": {"url", "pid", "program", "config"}, "locked": {"url",
 //	    "token"}}' [CASE...]
 
 import assert from "node:assert/strict";
@@ -468,6 +468,171 @@ cases.refused = async () => {
   await page.click("#ask-cancel");
   assert.ok(!await page.isVisible("#ask"));
   await quiet(page, (text) => text.includes("403") || text.includes("401"));
+};
+
+// What the real weir says, changed by change() to what went wrong.
+async function pretend(page, path, change) {
+  await page.route((url) => url.pathname === "/" + path, async (route) => {
+    const headers = { ...route.request().headers() };
+    delete headers["if-none-match"];
+    const response = await route.fetch({ headers });
+    const body = await response.json();
+    await route.fulfill({ json: change(body) ?? body });
+  });
+}
+
+cases.search_button_cut_off = async () => {
+  for (const width of [360, 1280, 1400, 1600]) {
+    const page = await open(browser, weir.url + "#/sessions", {
+      viewport: { width, height: 800 } });
+    await says(page, "#view tbody", "anna@example.org");
+    const [inner, outer] = await page.evaluate(() => [".buttons .primary",
+      ".search"].map((of) => document.querySelector(of)
+      .getBoundingClientRect().toJSON()));
+    assert.ok(inner.left >= outer.left && inner.right <= outer.right &&
+      inner.bottom <= outer.bottom, `${width} px`);
+    assert.ok(await page.evaluate(() => {
+      const e = document.querySelector(".buttons .primary");
+      return e.scrollWidth <= e.clientWidth;
+    }), `${width} px: its word is cut`);
+    await quiet(page);
+    await page.context().close();
+  }
+};
+
+cases.underscore_of_a_policy_lost = async () => {
+  const page = await open(browser, weir.url);
+  await pretend(page, "api/v1/report", (report) => {
+    Object.assign(report.rows[0], { decided_by: "block_senders", behaviour:
+      "was refused by policy block_senders" });
+  });
+  await view(page, "#/senders");
+  const where = "[aria-label='Refusals by sender, MX group and code'] tbody";
+  await says(page, where, "was refused by policy block_senders");
+  const rects = await page.evaluate((of) => {
+    const words = [...document.querySelectorAll(of + " [data-label=By] .wire")]
+      .find((e) => e.textContent === "block_senders");
+    return words.getClientRects().length;
+  }, where);
+  assert.equal(rects, 1, "it stands on more than one line");
+  await quiet(page);
+};
+
+// An MX that refuses nine of ten for their content: nothing is wrong with the
+// address, and still it does not reject 0 %.
+cases.rejects_nearly_all = async () => {
+  const page = await open(browser, weir.empty);
+  const [entry] = await get("api/v1/mx");
+  Object.assign(entry, { state: "normal", deferred: 0, rejected: 0, weight: 1,
+    results: { ...entry.results, delivered: 10, deferred: 0, rejected: 90 } });
+  await pretend(page, "api/v1/mx", () => [entry]);
+  await pretend(page, "api/v1/status", (s) => { s.mx = [entry]; });
+  await view(page, "#/mx");
+  await says(page, "#view td[data-label=Rejected]", "90\u202f%");
+  await view(page, "#/");
+  await says(page, "#view td[data-label=Rejected]", "90\u202f%");
+  const real = await open(browser, weir.url + "#/mx/" + weir.group);
+  await says(real, "[aria-label='By source address'] thead",
+    "About the address");
+  await quiet(page);
+};
+
+// weir's own cap, not the MX.
+cases.held_back_by_the_cap = async () => {
+  const found = (await get("api/v1/sessions", weir.capped)).find((s) =>
+    s.cause === "connect_failed");
+  const page = await open(browser, weir.capped + "#/sessions");
+  await says(page, ".sessions tbody", "weir\u2019s own cap");
+  await view(page, "#/session/" + found.id);
+  await says(page, "#view .verdict", "held back by weir itself: " +
+    "deliverability.cap");
+  await says(page, "#view .facts", "not tried: ");
+  await view(page, "#/senders");
+  await says(page, "#view tbody", "weir keeps to deliverability.cap");
+  await quiet(page);
+};
+
+cases.to_nobody = async () => {
+  const page = await open(browser, weir.url + "#/session/" +
+    await idOf("turned-away@example.org"));
+  await says(page, "#view .verdict", "turned-away@example.org, no recipient " +
+    "accepted");
+  await says(page, "[aria-label=Messages] tbody", "refused before any " +
+    "recipient");
+  await quiet(page);
+};
+
+cases.took_0 = async () => {
+  const page = await open(browser, weir.url);
+  await pretend(page, "api/v1/sessions", (list) => {
+    list[0].duration_ms = null;
+  });
+  await view(page, "#/sessions");
+  await says(page, "#view tbody", "anna@example.org");
+  assert.equal(await page.locator("td[data-label=Took]").first().innerText(),
+    "\u2013");
+  await quiet(page);
+};
+
+cases.newline_between_errors = async () => {
+  for (const newline of ["\n", "\\n"]) {
+    const page = await open(browser, weir.url);
+    await pretend(page, "api/v1/operations", () => ({ operations: [{ id: 1,
+      occurred_at: "2026-11-22T10:00:00.000000Z", operation: "reload",
+      argument: null, by: "control uid 0", result: "weir.conf:3: one" +
+      newline + "weir.conf:9: two" }], next: null }));
+    await view(page, "#/operations");
+    const where = "[aria-label=Operations] tbody";
+    await says(page, where + " .badge.bad", "failed");
+    assert.deepEqual(await page.locator(where + " .badge.bad ~ .wire")
+      .allInnerTexts(), ["weir.conf:3: one", "weir.conf:9: two"]);
+    await quiet(page);
+  }
+};
+
+cases.two_points_as_a_slope = async () => {
+  const page = await open(browser, weir.url);
+  const step = 600, now = Math.floor(Date.now() / 6e5) * 6e8;
+  await pretend(page, "api/v1/mx/" + weir.group, (g) => {
+    const at = (n, delivered) => ({ at: "", from_us: now - n * step * 1e6,
+      delivered, deferred: 0, rejected: 0, unreached: 0, phases: {} });
+    Object.assign(g, { step_s: step, history: [at(3, 40), at(2, 0), at(1, 0),
+      at(0, 4)] });
+  });
+  await view(page, "#/mx/" + weir.group + "?hours=24");
+  await page.waitForSelector("#chart-mx-outcomes canvas");
+  const [ms, points, radius] = await page.evaluate(() => {
+    const chart = Chart.getChart(document.querySelector(
+      "#chart-mx-outcomes canvas"));
+    const [set] = chart.data.datasets;
+    return [chart.scales.x.max - chart.scales.x.min, set.data.map((p) => p.y),
+      set.pointRadius];
+  });
+  assert.ok(ms >= 12 * step * 1000, ms);
+  assert.deepEqual(points.slice(0, 3), [4, null, null]);
+  assert.ok(points[3] > 0);
+  assert.deepEqual(radius.map((r) => r > 0), [true, false, false, true]);
+  await quiet(page);
+};
+
+// /status has the 30 worst pairs; there may be more alarms.
+cases.alarms_do_not_agree = async () => {
+  const page = await open(browser, weir.slowed);
+  await says(page, "#alarms", "1 alarm");
+  const [a] = (await get("api/v1/status", weir.slowed)).alarms;
+  await pretend(page, "api/v1/status", (s) => {
+    s.alarms = Array.from({ length: 40 }, (_, i) => ({ ...a, name:
+      `mx${i}.example` }));
+  });
+  await says(page, "#alarms", "40 alarms");
+  await view(page, "#/config");
+  await view(page, "#/");
+  assert.equal(await page.locator(".alarms li").count(), 40);
+  const last = page.locator(".alarms a").last();
+  assert.equal(await last.getAttribute("href"), "#/mx/mx39.example");
+  assert.match(await last.evaluate((e) => getComputedStyle(e)
+    .textDecorationLine), /underline/);
+  await quiet(page);
 };
 
 await run(cases, only);

@@ -73,7 +73,10 @@ def script():
         if "gone@" in line:
             return b"550 5.1.1 User unknown here\r\n"
         return None
-    return {"RCPT": rcpt}
+
+    def sender(_session, line):
+        return b"550 5.7.1 Go away\r\n" if "turned-away@" in line else None
+    return {"RCPT": rcpt, "MAIL": sender}
 
 
 def mail(proxy):
@@ -92,6 +95,10 @@ def mail(proxy):
             client.ask("RCPT TO:<gone@example.net>")
             client.ask("RSET")
         client.ask("QUIT")
+    with proxy.connect() as client:
+        client.ask("MAIL FROM:<turned-away@example.org>")
+        client.ask("RCPT TO:<bob@example.net>")
+        client.ask("QUIT")
 
 
 def throttled(proxy):
@@ -104,7 +111,7 @@ def throttled(proxy):
 @pytest.fixture(scope="module")
 def weirs():
     """A busy one, one without mail, one to stop, one with a token, one whose
-    MX slows it down."""
+    MX slows it down, one that keeps to its cap."""
     reason = under_test.why_not()
     if reason:
         pytest.skip(reason)
@@ -116,8 +123,8 @@ def weirs():
             stack.callback(made.close)
             return made
 
-        busy, empty, gone, locked, slowed = map(bench, (
-            "busy", "empty", "gone", "locked", "slowed"))
+        busy, empty, gone, locked, slowed, capped = map(bench, (
+            "busy", "empty", "gone", "locked", "slowed", "capped"))
         busy.mx(script=script())
         busy.policy(["rcpt"], name="guard", answer=answer)
         busy.policy(["rcpt"], name="watch", answer=watch,
@@ -125,10 +132,13 @@ def weirs():
         proxy = busy.weir(upstream='source = {"127.0.0.1"}')
         mail(proxy)
         proxy.wait_rows("SELECT id FROM sessions WHERE cause IS NOT NULL",
-                        count=9)
+                        count=10)
         slowed.mx(script={"dot": b"421 4.7.0 too many, slow down\r\n"})
         slowed_proxy = slowed.weir(more="deliverability { cap = 50 }\n")
         blackbox.wait_for(lambda: throttled(slowed_proxy), "the state")
+        capped.mx()
+        capped_proxy = capped.weir(more="deliverability { cap = 1 }\n")
+        over_cap(capped_proxy)
         token = locked.place / "token"
         token.write_text("s3cret-of-this-test\n")
         token.chmod(0o600)
@@ -138,6 +148,7 @@ def weirs():
             "pid": proxy.process.pid,
             "group": proxy.api("/mx")[0]["group"],
             "slowed": f"http://127.0.0.1:{slowed_proxy.status}/",
+            "capped": f"http://127.0.0.1:{capped_proxy.status}/",
             "empty": f"http://127.0.0.1:{empty.weir().status}/",
             "gone": {"url": f"http://127.0.0.1:{gone_proxy.status}/",
                      "pid": gone_proxy.process.pid,
@@ -146,6 +157,20 @@ def weirs():
             "locked": {"token": "s3cret-of-this-test", "url": locked_url(
                 locked, token)},
         }
+
+
+def over_cap(proxy):
+    """One session more than weir lets in."""
+    with proxy.connect() as client:     # weir learns who the MX is
+        client.ask("QUIT")
+    proxy.wait_rows("SELECT * FROM connections")
+    with proxy.connect() as client:
+        client.deliver()
+        with proxy.connect(hello=False) as more:
+            assert more.reply().startswith("421 4.3.2 ")
+        client.ask("QUIT")
+    proxy.wait_rows("SELECT id FROM sessions WHERE cause IS NOT NULL",
+                    count=3)
 
 
 def fixed_port(bench):

@@ -3,7 +3,7 @@
  * what will happen, and asks for the token where weir wants one.
  */
 import { post, setToken } from './api.js';
-import { byId, el, fill, setText } from './dom.js';
+import { byId, el, fill, lines, setText } from './dom.js';
 
 const ACTIONS = {
 	reload: () => ({ title: 'Reload the configuration?',
@@ -63,8 +63,8 @@ async function carryOut(event) {
 		afterwards();
 	} catch (error) {
 		byId('ask-token').hidden = error.status !== 401;
-		fill(byId('ask-error'), el('p.notice.bad', null,
-			'It was not done: ' + error.message));
+		fill(byId('ask-error'), el('div.notice.bad', null,
+			'It was not done: ', lines(error.message)));
 	} finally {
 		byId('ask-do').disabled = false;
 	}

@@ -4,9 +4,6 @@
 import { el } from './dom.js';
 import { plural } from './format.js';
 
-const POLICY_STATES = { down: 'down', connecting: 'connecting',
-	handshake: 'shaking hands', ready: 'ready' };
-
 /* All source addresses with their pool; "" is upstream.source. */
 export function eachSource(sources) {
 	return [...sources.pools, { name: '', ehlo_name: '',
@@ -14,59 +11,49 @@ export function eachSource(sources) {
 		pool.addresses.map((a) => ({ ...a, pool })));
 }
 
-function poolName(pool) {
-	return pool.name === '' ? 'upstream.source' : `pool ${pool.name}`;
+/* [kind, href, text] of one of the API's alarms. */
+function inWords({ about, name, text }, policies) {
+	switch (about) {
+	case 'policy':
+		return [policies.find((p) => p.name === name)?.required ?
+			'bad' : 'warn', '#/policies', `Policy ${name}: ` +
+			`${text}. Its on_error decides meanwhile.`];
+	case 'source':
+		return ['warn', '#/operations', `Source address ${name} is ` +
+			`out: ${text}.`];
+	case 'mx':
+		return ['bad', '#/mx/' + encodeURIComponent(name),
+			`${name} has ${text.replace(': mail from', '')}`];
+	case 'record':
+		return ['warn', '#/config', `The ${name === 'sqlite' ?
+			'SQLite' : 'JSON'} record cannot be written: ` +
+			`${text}. Mail goes on.`];
+	default:
+		return ['bad', '#/policies', `weir is not ready: ${text}.`];
+	}
 }
 
-function* ofPolicies(policies) {
-	for (const p of policies)
-		if (p.state !== 'ready')
-			yield [p.required ? 'bad' : 'warn', '#/policies',
-				`Policy ${p.name} is ${POLICY_STATES[p.state]
-					|| p.state} (${p.endpoint}). Its ` +
-				'on_error decides meanwhile.'];
-		else if (p.breaker !== 'closed')
-			yield ['warn', '#/policies', `Policy ${p.name} ` +
-				'failed too often: its circuit is ' +
-				`${p.breaker} and on_error decides until a ` +
-				'probe succeeds.'];
+/* One line for a group and a state, however many addresses it is about. */
+function joined(list) {
+	const lines = new Map();
+	for (const [kind, href, text] of list) {
+		const at = href.startsWith('#/mx/') ? text.lastIndexOf(' ') :
+			text.length;
+		const key = text.slice(0, at);
+		const line = lines.get(key) || [kind, href, []];
+		line[2].push(text.slice(at + 1));
+		lines.set(key, line);
+	}
+	return [...lines].map(([key, [kind, href, of]]) => [kind, href,
+		of[0] === '' ? key : `${key} ${of.join(', ')}.`]);
 }
 
-/* One for a group, however many addresses it has turned against. */
-function* ofMx(mx) {
-	const found = new Map();
-	for (const m of mx)
-		if (m.state === 'blocked' || m.state === 'throttled') {
-			const key = m.group + ' has ' + m.state + ' ';
-			found.set(key, [...(found.get(key) || []), m]);
-		}
-	for (const [text, list] of found)
-		yield ['bad', '#/mx/' + encodeURIComponent(list[0].group),
-			text + list.map((m) => m.source).join(', ') + '.'];
-}
-
-function* ofSources(sources) {
-	for (const a of eachSource(sources))
-		if (!a.up)
-			yield ['warn', '#/operations', `Source address ` +
-				`${a.address} of ${poolName(a.pool)} is ` +
-				`out: ${a.why}.`];
-}
-
-function* ofRecord(record, c) {
-	for (const [name, sink] of [['SQLite', record.sqlite],
-		['JSON', record.json]])
-		if (sink.on && !sink.ok)
-			yield ['warn', '#/config', `The ${name} record ` +
-				`cannot be written: ${sink.error}. Mail ` +
-				'goes on.'];
+/* What has happened since the start, and may be over: no alarm. */
+function* ofCounters(c) {
 	if (c.record_dropped > 0)
 		yield ['warn', '#/config', plural(c.record_dropped, 'part',
 			'parts') + ' of the record were lost because its ' +
 			'queue was full.'];
-}
-
-function* ofCounters(c) {
 	if (c.loops > 0)
 		yield ['warn', '#/config', plural(c.loops, 'connection',
 			'connections') + ' came without an original ' +
@@ -84,19 +71,15 @@ function* ofCounters(c) {
 }
 
 /* [kind, href, text], the worst first. */
-export function alarms(status) {
-	const list = status.ready ? [] : [['bad', '#/policies',
-		'weir is not ready: ' + status.why_not + '.']];
-	list.push(...ofPolicies(status.policies), ...ofMx(status.mx),
-		...ofSources(status.sources),
-		...ofRecord(status.record, status.counters),
-		...ofCounters(status.counters));
-	return list.sort((a, b) => (a[0] === 'bad' ? 0 : 1) -
-		(b[0] === 'bad' ? 0 : 1));
+export function troubles(status) {
+	return [...joined(status.alarms.map((a) =>
+		inWords(a, status.policies))), ...ofCounters(status.counters)]
+		.sort((a, b) => (a[0] === 'bad' ? 0 : 1) -
+			(b[0] === 'bad' ? 0 : 1));
 }
 
-export function alarmList(status) {
-	return el('ul.alarms', null, alarms(status).map(([kind, href, text]) =>
+export function troubleList(list) {
+	return el('ul.alarms', null, list.map(([kind, href, text]) =>
 		el('li.' + kind, { key: text },
 			el('a', { href }, el('span.hide', null, kind === 'bad' ?
 				'Alarm: ' : 'Warning: '), text))));

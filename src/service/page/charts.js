@@ -33,7 +33,8 @@ function timeTicks(scale) {
 /* A weir that has just been started fills its charts all the same. */
 function begin(spec) {
 	const first = spec.lines[0].points[0]?.x ?? spec.to;
-	return Math.max(spec.from, Math.min(first, spec.to - LEAST_MS));
+	return Math.max(spec.from, Math.min(first, spec.to -
+		(spec.span ?? LEAST_MS)));
 }
 
 /* At midnight the day. */
@@ -41,6 +42,13 @@ function atTick(ms, spec) {
 	const date = new Date(ms);
 	return spec.to - spec.from > 7.3e7 && date.getHours() === 0 &&
 		date.getMinutes() === 0 ? day(ms) : clock(ms);
+}
+
+/* No line goes to it. */
+function alone(points, i) {
+	const known = (p) => Number.isFinite(p?.y);
+	return known(points[i]) && !known(points[i - 1]) &&
+		!known(points[i + 1]);
 }
 
 function dataset(line, spec) {
@@ -52,7 +60,8 @@ function dataset(line, spec) {
 			1.8,
 		backgroundColor: ink + (spec.stacked ? '66' : '22'),
 		fill: spec.stacked ? 'stack' : Boolean(line.fill),
-		pointRadius: line.points.length === 1 ? 2 : 0,
+		pointRadius: line.points.map((p, i) => alone(line.points, i) ?
+			2 : 0),
 		pointHitRadius: 8, pointHoverRadius: 3,
 		spanGaps: false, tension: 0,
 	};
@@ -176,7 +185,7 @@ function update(made, spec) {
 
 /*
  * draw(key, { title, from, to (ms), lines: [{ name, colour, points: [{ x, y }],
- * thin, fill }], stacked, format, least, small })
+ * thin, fill }], stacked, format, least, small, span (least width in ms) })
  */
 export function draw(key, spec) {
 	const box = byKey(key);

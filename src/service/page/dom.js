@@ -52,6 +52,12 @@ export function wire(text, spec = 'bdi') {
 	return el(spec + '.wire', null, text);
 }
 
+/* One after the other, as whoever wrote them meant it. */
+export function lines(text) {
+	return String(text ?? '').split(/\\n|\n/).filter(Boolean).map((one) =>
+		wire(one, 'div'));
+}
+
 export function byId(id) {
 	return document.getElementById(id);
 }

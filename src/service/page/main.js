@@ -13,7 +13,7 @@
  * true stands for: draw it again; 'load': ask weir again.
  */
 import * as actions from './actions.js';
-import { alarms } from './alarms.js';
+import { troubles } from './alarms.js';
 import * as charts from './charts.js';
 import { byId, el, fill, setText } from './dom.js';
 import { span } from './format.js';
@@ -116,6 +116,7 @@ function navigate() {
 
 /* ------------------------------------------------------------------- frame */
 
+const ALARMS_MAX = 100;		/* weir tells no more of them */
 const LINKS = {
 	connecting: ['none', () => 'Connecting'],
 	live: ['good', () => 'Live'],
@@ -127,7 +128,8 @@ const LINKS = {
 function drawFrame() {
 	const { status, link, error } = live;
 	const [kind, text] = LINKS[link];
-	const bad = status === null ? [] : alarms(status);
+	/* As many as weir counts: weirctl says the same number. */
+	const n = status === null ? 0 : status.alarms.length;
 	byId('link').className = 'badge ' + kind;
 	setText(byId('link'), text());
 	byId('token').hidden = link !== 'token';
@@ -135,13 +137,14 @@ function drawFrame() {
 	fill(byId('gone'), link === 'away' ? el('p.notice.bad', null, error +
 		'. ', status === null ? '' : 'What stands below is old. ',
 	'Trying again.') : null);
-	byId('alarms').hidden = bad.length === 0;
-	byId('alarms').className = 'badge ' + (bad[0]?.[0] || 'none');
-	setText(byId('alarms'), bad.length === 1 ? '1 alarm' :
-		bad.length + ' alarms');
+	byId('alarms').hidden = n === 0;
+	byId('alarms').className = 'badge ' + (n === 0 ? 'none' :
+		troubles(status)[0][0]);
+	setText(byId('alarms'), n === 1 ? '1 alarm' : n + (n < ALARMS_MAX ?
+		' alarms' : ' alarms or more'));
 	const name = status === null ? '' : status.hostname;
 	setText(byId('hostname'), name);
-	document.title = (link === 'away' || bad.length > 0 ? '\u26a0 ' : '') +
+	document.title = (link === 'away' || n > 0 ? '\u26a0 ' : '') +
 		shown.view.title(shown.route) + ' \u00b7 weir' +
 		(name === '' ? '' : ' on ' + name);
 	setText(byId('about'), status === null ? '' : 'weir ' +

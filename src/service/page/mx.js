@@ -25,17 +25,28 @@ function rank(name) {
 	return at < 0 ? RANK.length : at;
 }
 
-/* Entries of one group as one: the worst state, rates by their weight. */
+export const OF_ALL = 'Of all messages in this hour and the last one';
+const OF_ADDRESS = 'Deferred and rejected for what is about the address: ' +
+	'the fading rates by which weir judges. Refusals of a mailbox or of ' +
+	'content are not in them';
+
+/* What became of all messages, whatever the reason. */
+function shares(entries) {
+	const of = (key) => entries.reduce((n, m) => n + m.results[key], 0);
+	const deferred = of('deferred'), rejected = of('rejected');
+	const messages = of('delivered') + deferred + rejected;
+	return { messages, deferred: messages > 0 ? deferred / messages : null,
+		rejected: messages > 0 ? rejected / messages : null };
+}
+
+/* Entries of one group as one: the worst state, and what became of all. */
 function merge(group, entries) {
-	const weight = entries.reduce((n, m) => n + m.weight, 0);
-	const mean = (key) => weight === 0 ? 0 : entries.reduce((n, m) =>
-		n + m[key] * m.weight, 0) / weight;
 	const worst = entries.reduce((a, b) => rank(b.state) < rank(a.state) ?
 		b : a);
 	const final = entries.map((m) => m.phases?.final).filter((f) =>
 		f?.count > 0).sort((a, b) => b.count - a.count)[0];
-	return { group, state: worst.state, since: worst.state_since, weight,
-		deferred: mean('deferred'), rejected: mean('rejected'),
+	return { group, state: worst.state, since: worst.state_since,
+		...shares(entries),
 		open: entries.reduce((n, m) => n + m.open, 0), final,
 		sources: entries.length, hit: entries.filter((m) =>
 			m.state === worst.state).length,
@@ -52,11 +63,11 @@ export function grouped(list) {
 }
 
 const ORDERS = {
-	urgency: (a, b) => rank(a.state) - rank(b.state) || b.weight *
-		(b.deferred + b.rejected) - a.weight *
-		(a.deferred + a.rejected) || b.weight - a.weight,
+	urgency: (a, b) => rank(a.state) - rank(b.state) || b.messages *
+		(b.deferred + b.rejected) - a.messages *
+		(a.deferred + a.rejected) || b.messages - a.messages,
 	group: (a, b) => a.group.localeCompare(b.group),
-	weight: (a, b) => b.weight - a.weight,
+	messages: (a, b) => b.messages - a.messages,
 	deferred: (a, b) => b.deferred - a.deferred,
 	rejected: (a, b) => b.rejected - a.rejected,
 	reply: (a, b) => b.reply - a.reply,
@@ -70,10 +81,10 @@ const COLUMNS = [
 	{ name: 'Since', spec: 'wide' },
 	{ name: 'From', spec: 'wide', title: 'Source addresses in that state, ' +
 		'of those that send to it' },
-	{ name: 'Messages', num: true, sort: 'weight', spec: 'more', title:
-		'Transactions, each counting half after an hour' },
-	{ name: 'Deferred', num: true, sort: 'deferred' },
-	{ name: 'Rejected', num: true, sort: 'rejected' },
+	{ name: 'Messages', num: true, sort: 'messages', spec: 'more', title:
+		'In this hour and the last one' },
+	{ name: 'Deferred', num: true, sort: 'deferred', title: OF_ALL },
+	{ name: 'Rejected', num: true, sort: 'rejected', title: OF_ALL },
 	{ name: '354 in', num: true, sort: 'reply', spec: 'more', title: 'Median time from ' +
 		'DATA to the reply 354' },
 	{ name: 'Final, median / 99\u202f%', num: true, sort: 'final',
@@ -86,7 +97,7 @@ function row(g) {
 	return { key: g.group, spec: rank(g.state) < 2 ? 'hot' : '', cells: [
 		toGroup(g.group), state(g.state), g.since ? time(g.since) :
 			NONE, `${g.hit} of ${g.sources}`,
-		count(Math.round(g.weight)), meter(g.deferred, 'warn'),
+		count(g.messages), meter(g.deferred, 'warn'),
 		meter(g.rejected, 'bad'), g.reply > 0 ?
 			duration(g.reply * 1000) : NONE,
 		g.final ? quantiles(g.final.p50_us, g.final.p99_us) : NONE,
@@ -158,8 +169,10 @@ function sourceRows(g) {
 	return card('By source address', table({ label: 'By source address',
 		columns: [{ name: 'Address' }, { name: 'State' },
 			{ name: 'Messages', num: true },
-			{ name: 'Deferred', num: true },
-			{ name: 'Rejected', num: true },
+			{ name: 'Deferred', num: true, title: OF_ALL },
+			{ name: 'Rejected', num: true, title: OF_ALL },
+			{ name: 'About the address', num: true,
+				title: OF_ADDRESS },
 			{ name: 'Connect', num: true },
 			{ name: 'Final, median / 99\u202f%', num: true },
 			{ name: 'Round trip', num: true, title: 'The least ' +
@@ -167,10 +180,13 @@ function sourceRows(g) {
 			{ name: 'Open', num: true },
 			{ name: 'Cap', num: true, title: 'Sessions that ' +
 				'were let in, of how many may be now' }],
-		rows: g.sources.map((m) => ({ key: m.source, cells: [
+		rows: g.sources.map((m) => ({ ...m, all: shares([m]) })).map(
+		(m) => ({ key: m.source, cells: [
 			el('code', null, m.source), state(m.state),
-			count(Math.round(m.weight)), meter(m.deferred, 'warn'),
-			meter(m.rejected, 'bad'),
+			count(m.all.messages), meter(m.all.deferred, 'warn'),
+			meter(m.all.rejected, 'bad'), el('span.whole', null,
+				share(m.deferred), el('span.muted', null,
+					' / '), share(m.rejected)),
 			duration(m.phases?.connect?.p50_us || NaN),
 			m.phases?.final?.count > 0 ? quantiles(
 				m.phases.final.p50_us, m.phases.final.p99_us) :
@@ -216,7 +232,8 @@ function why(g) {
 			el('code', null, m.source), ' ', state(m.state)),
 		evidence(m.evidence) ?? el('p', null, `Of ${count(Math.round(
 			m.weight))} messages it deferred ${share(m.deferred)} ` +
-			`and rejected ${share(m.rejected)}.`)))));
+			`and rejected ${share(m.rejected)} for what is ` +
+			'about the address.')))));
 }
 
 function measured(g) {
@@ -245,23 +262,32 @@ function historyCharts(g, hours) {
 const TIMES = [{ name: 'median time', colour: 'accent' },
 	{ name: '99 % are faster', colour: 'other', thin: true }];
 
+const OUTCOMES = [['delivered', 'good'], ['deferred', 'warn'],
+	['rejected', 'bad'], ['unreached', 'none']];
+
+/* Steps without mail are gaps. */
 function drawHistory(g, hours) {
 	const to = Date.now(), from = to - hours * 3600000;
 	const list = g.history.map((h) => ({ ...h, at_us: h.from_us ??
 		toUs(h.at) })).sort((a, b) => a.at_us - b.at_us);
-	const step = g.step_s / 60;
+	const step = g.step_s * 1000;
+	const least = 12 * step;	/* else two points are a long slope */
+	/* The last step is not over. */
+	const minutes = (h) => Math.max(60000, Math.min(step, to -
+		h.at_us / 1000)) / 60000;
 	const line = (name, colour, value, more) => ({ name, colour,
 		points: charts.points(list, value), ...more });
 	charts.draw('mx-outcomes', { title: 'Messages per minute', from, to,
-		stacked: true, least: 1, format: (v) => perSecond(v),
-		lines: ['delivered', 'deferred', 'rejected', 'unreached'].map(
-			(key, i) => line(key, ['good', 'warn', 'bad',
-				'none'][i], (h) => (h[key] || 0) / step)) });
+		span: least, stacked: true, least: 1,
+		format: (v) => perSecond(v), lines: OUTCOMES.map(([key,
+			colour]) => line(key, colour, (h) => OUTCOMES.some(
+			([name]) => h[name] > 0) ? h[key] / minutes(h) :
+			null)) });
 	const top = Math.max(...list.flatMap((h) => Object.values(h.phases ||
 		{}).map((p) => p.p99_us || 0)), 1) / 1e6;
 	for (const name of PHASES)
 		charts.draw('mx-' + name, { title: PHASE_NAMES[name], from,
-			to, small: true, least: top / 50,
+			to, span: least, small: true, least: top / 50,
 			format: (v) => duration(v * 1e6), lines: [
 				line('median', 'accent', (h) => inSeconds(
 					h.phases?.[name]?.p50_us)),

@@ -4,7 +4,7 @@
 import { button } from './actions.js';
 import { eachSource } from './alarms.js';
 import { get } from './api.js';
-import { el, wire } from './dom.js';
+import { el, lines, wire } from './dom.js';
 import { count, time, words } from './format.js';
 import { sourceState } from './overview.js';
 import { badge, card, empty, notice, table } from './widgets.js';
@@ -55,8 +55,9 @@ function done(list) {
 	rows: list.map((o, i) => ({ key: o.occurred_at + i, cells: [
 		time(o.occurred_at), [words(o.operation), o.argument ? [' ',
 			el('code.wire', null, o.argument)] : null],
-		wire(o.by), o.result === 'ok' || o.result === 'done' ?
-			badge('good', 'done') : wire(o.result ?? '')] })) }));
+		wire(o.by), o.result === 'ok' ? badge('good', 'done') :
+			el('div', null, badge('bad', 'failed'),
+				lines(o.result))] })) }));
 }
 
 export const operations = {

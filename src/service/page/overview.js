@@ -1,14 +1,14 @@
 /*
  * What somebody sees first in the morning, and in an incident.
  */
-import { alarmList, alarms, eachSource } from './alarms.js';
+import { eachSource, troubleList, troubles } from './alarms.js';
 import { get } from './api.js';
 import * as charts from './charts.js';
 import { el } from './dom.js';
 import { bytes, count, duration, perSecond, plural, share,
 	time } from './format.js';
 import { haveStatus, live, rate } from './live.js';
-import { grouped } from './mx.js';
+import { grouped, OF_ALL } from './mx.js';
 import { badge, card, choice, empty, facts, meter, notice, quantiles, state, table,
 	tile, toGroup } from './widgets.js';
 
@@ -64,11 +64,12 @@ function tiles() {
 /* ------------------------------------------------------------------ panels */
 
 function attention() {
-	return card('Needs attention', alarms(live.status).length === 0 ?
+	const list = troubles(live.status);
+	return card('Needs attention', list.length === 0 ?
 		el('p.calm', null, badge('good', 'Nothing'), ' weir is ' +
 			'ready, its policies answer, no MX blocks an ' +
 			'address, and the record is written.') :
-		alarmList(live.status));
+		troubleList(list));
 }
 
 function mxPanel(mx) {
@@ -76,8 +77,8 @@ function mxPanel(mx) {
 		'spoken to yet. Groups appear with the first mail.') : [table({
 		label: 'MX groups that matter most', spec: 'dense', columns: [
 			{ name: 'Group' }, { name: 'State', spec: 'bare' },
-			{ name: 'Deferred', num: true },
-			{ name: 'Rejected', num: true }],
+			{ name: 'Deferred', num: true, title: OF_ALL },
+			{ name: 'Rejected', num: true, title: OF_ALL }],
 		rows: grouped(mx).slice(0, TOP).map((m) => ({ key: m.group,
 			cells: [toGroup(m.group), state(m.state),
 				meter(m.deferred, 'warn'),

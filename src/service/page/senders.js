@@ -103,7 +103,7 @@ function reportCard(report) {
 			spec: 'dense', columns: [
 				{ name: 'Sender', spec: 'full' },
 				{ name: 'MX group', spec: 'name' },
-				{ name: 'By', spec: 'more' },
+				{ name: 'By', spec: 'more.whole' },
 				{ name: 'Code', spec: 'whole' },
 				{ name: 'What it is', spec: 'more' },
 				{ name: 'Times', num: true },
@@ -119,7 +119,8 @@ function reportCard(report) {
 				who[r.decided_by] || wire(r.decided_by ?? ''),
 				el('code', null, [r.code, r.enhanced]
 					.filter(Boolean).join(' ')),
-				words(r.behaviour ?? r.category),
+				r.behaviour ? wire(r.behaviour, 'span') :
+					words(r.category),
 				count(r.count), count(r.recipients),
 				time(r.last_at), toSession(r.example_session,
 					wire(r.example_text || 'a session'))]

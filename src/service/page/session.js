@@ -81,6 +81,13 @@ function group(s) {
 	return name ? toGroup(name) : null;
 }
 
+/* weir's words when deliverability.cap allows no more sessions. */
+const HELD = 'held back by weir itself: deliverability.cap allows no more';
+
+function capped(s) {
+	return s.connect_error?.endsWith(', and may have no more');
+}
+
 function sessionFacts(s) {
 	const results = resultsText(s.tls_results);
 	return facts([
@@ -88,7 +95,8 @@ function sessionFacts(s) {
 			when(s.started))],
 		['Took', s.cause ? duration(s.ended - s.started) :
 			'still open'],
-		['Ended', s.cause ? CAUSES[s.cause] || s.cause : NONE],
+		['Ended', capped(s) ? HELD : s.cause ? CAUSES[s.cause] ||
+			s.cause : NONE],
 		['Listener', s.listener && wire(s.listener)],
 		['Client', el('code', null, joinPort(s.client,
 			s.client_port))],
@@ -104,7 +112,8 @@ function sessionFacts(s) {
 		['TLS of the client', tlsText(s.client_tls)],
 		['TLS to the MX', tlsText(s.tls) || noTls(s)],
 		['TLS demanded', results.length > 0 ? results : null],
-		['Connect', s.connect_error ? ['failed: ',
+		['Connect', s.connect_error ? [capped(s) ? 'not tried: ' :
+			'failed: ',
 			wire(s.connect_error)] : s.upstream_reused ?
 			['reused, after ', toSession(s.upstream_reused,
 				s.upstream_reused)] : duration(s.connect)],
@@ -131,6 +140,23 @@ function rewritten(r) {
 		el('span.note', null, 'sent as ', wire(r.rewritten));
 }
 
+function to(s, t) {
+	const list = s.recipients.filter((r) => r.transaction_id === t.id);
+	return list.length === 0 ? el('span.muted', null, t.code >= 400 ?
+		'refused before any recipient' : 'no recipient') :
+		list.map((r) => el('div', { key: r.number },
+			wire(r.address), ' ', r.accepted ? null :
+				badge('bad', 'refused'), rewritten(r),
+			el('span.note', null, byWhom(r))));
+}
+
+/* Who writes to whom. */
+function between(s) {
+	return s.transactions.length === 0 ? capped(s) ? HELD : null :
+		[address(s.sender || ''), s.recipients_text ? [' to ',
+			wire(s.recipients_text)] : ', no recipient accepted'];
+}
+
 function messages(s) {
 	return card('Messages', s.transactions.length === 0 ? empty(
 		'No MAIL was said in this session.') : table({
@@ -147,13 +173,7 @@ function messages(s) {
 						joinPort(t.upstream,
 							t.upstream_port)) :
 					null],
-			el('div', null, s.recipients.filter((r) =>
-				r.transaction_id === t.id).map((r) =>
-				el('div', { key: r.number },
-					wire(r.address), ' ', r.accepted ?
-						null : badge('bad', 'refused'),
-					rewritten(r), el('span.note', null,
-						byWhom(r))))),
+			el('div', null, to(s, t)),
 			el('div', null, state(t.outcome), el('span.note', null,
 				byWhom(t))), bytes(t.size),
 			duration(t.data_us), duration(t.reply_us),
@@ -261,8 +281,7 @@ export const session = {
 	},
 	draw: (s) => [el('p.back', null, link('#/sessions', 'All sessions')),
 		el('p.verdict', null, s.outcome ? state(s.outcome) : badge(
-			'none', 'no mail'), el('span', null, address(s.sender
-			|| ''), ' to ', wire(s.recipients_text || 'nobody'))),
+			'none', 'no mail'), el('span', null, between(s))),
 		s.lines.length > 1 ? drawing(s) : null,
 		card('Facts', sessionFacts(s)), messages(s), transcript(s)],
 };

@@ -67,11 +67,19 @@ export function address(text) {
 	return text === '' || text === '<>' ? '<> (bounce)' : wire(text);
 }
 
+/* Only the session itself says which of the two it was. */
+function why(cause) {
+	return cause === 'connect_failed' &&
+		live.status?.counters.capped > 0 ? 'no connection: the MX ' +
+		'did not answer, or weir\u2019s own cap held it back' :
+		CAUSES[cause] || cause;
+}
+
 function result(s) {
 	return s.outcome ? [state(s.outcome), s.code ? el('code.code', null,
 		s.code) : null] : [badge('none', s.cause ? 'no mail' : 'open'),
 		s.cause === 'quit' ? null : el('span.note', null,
-			CAUSES[s.cause] || s.cause)];
+			why(s.cause))];
 }
 
 function row(s) {
@@ -87,7 +95,8 @@ function row(s) {
 		el('code', null, s.destination),
 		s.tls ? s.tls.replace('TLS', 'TLS ') : el('span.muted', null,
 			'clear'),
-		duration(s.duration_ms * 1000)] };
+		s.duration_ms === null ? NONE :
+			duration(s.duration_ms * 1000)] };
 }
 
 const COLUMNS = [{ name: 'Began' }, { name: 'Result', spec: 'bare' },
