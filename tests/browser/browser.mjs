@@ -64,7 +64,8 @@ export async function says(page, selector, text) {
     `${selector}: ${await page.locator(selector).allInnerTexts()}`));
 }
 
-export async function run(cases, only) {
+// after(): what a case has left, whether it went well or not.
+export async function run(cases, only, after = async () => {}) {
   for (const [name, body] of Object.entries(cases)) {
     if (only.length > 0 && !only.includes(name))
       continue;
@@ -75,6 +76,7 @@ export async function run(cases, only) {
     } catch (e) {
       error = String(e.stack || e).slice(0, 6000);
     }
+    await after();
     console.log(JSON.stringify({ name, error, ms: Date.now() - begun }));
   }
 }

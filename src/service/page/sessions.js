@@ -5,7 +5,7 @@ import { get } from './api.js';
 import { el, wire } from './dom.js';
 import { duration, NONE, plural, time, toUs } from './format.js';
 import { badge, empty, link, state, table } from './widgets.js';
-import { live } from './live.js';
+import { haveStatus, live } from './live.js';
 
 const ROWS = 50, TAIL_MAX = 200, SLOW_MS = 500;
 
@@ -158,8 +158,9 @@ export const sessions = {
 			new URLSearchParams([...filters(query),
 				...(before ? [['before', before]] : []),
 				['limit', ROWS]]));
-		return { asked, before, list,
-			slow: performance.now() - begun > SLOW_MS };
+		const slow = performance.now() - begun > SLOW_MS;
+		await haveStatus();	/* for why() */
+		return { asked, before, list, slow };
 	},
 	draw(data, { query }) {
 		const { list } = data;
