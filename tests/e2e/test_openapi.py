@@ -289,15 +289,19 @@ def test_an_mx_in_trouble_and_a_policy_that_is_gone(bench):
         return [one for one in status.get("/api/v1/mx")
                 if one["state"] == "throttled"]
 
-    with status.events("?types=mx,policy") as stream:
+    with status.events("?types=tick,mx,policy") as stream:
         pair, = wait_for(throttled, "the state")
         moved = next(data for _, kind, data in stream
                      if kind == "mx" and data["to"] == "throttled")
         before = len(policy.seen("connect"))
         proxy.connect().close()
         health = policy.wait("connect", before + 1)[-1].connect.health
+        # states are looked at once a second
+        next(data for _, kind, data in stream if kind == "tick"
+             and data["policies"][0]["state"] == "ready")
         policy.close()
-        gone = next(data for _, kind, data in stream if kind == "policy")
+        gone = next(data for _, kind, data in stream if kind == "policy"
+                    and data["state"] != "ready")
     assert problems(SCHEMAS["MxTransition"], moved) == []
     assert (moved["group"], moved["source"], moved["from"]) == (
         "example.net", "127.0.0.1", "normal")

@@ -114,6 +114,18 @@ def test_disk_full_leaves_mail_untouched(net, scripted, place, small_disk,
                                               f"{small_disk}/weir.db")
     weir(host, config.replace('json = ""', f'json = "{small_disk}/j"'))
     deliver(host)
+
+    def is_recorded(since=""):
+        with closing(sqlite3.connect(small_disk / "weir.db",
+                                     timeout=5)) as database:
+            try:
+                seen = database.execute("SELECT count(*) FROM connections"
+                                        " WHERE occurred_at > ?", (since,))
+            except sqlite3.OperationalError as error:
+                assert "no such table" in str(error)
+                return False
+            return seen.fetchone()[0] > 0
+    wait_until(is_recorded, "the database to be there")
     with open(small_disk / "fill", "wb", buffering=0) as fill:
         try:
             while True:
@@ -126,11 +138,7 @@ def test_disk_full_leaves_mail_untouched(net, scripted, place, small_disk,
 
     def recovered():
         deliver(host)
-        with closing(sqlite3.connect(small_disk / "weir.db",
-                                     timeout=5)) as database:
-            seen = database.execute("SELECT count(*) FROM connections"
-                                    " WHERE occurred_at > ?", (begun,))
-            return seen.fetchone()[0] > 0
+        return is_recorded(begun)
     with closing(sqlite3.connect(":memory:")) as clock:
         begun, = clock.execute(
             "SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now')").fetchone()
