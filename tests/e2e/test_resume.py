@@ -31,7 +31,7 @@ class Sender(threading.Thread):
             number += 1
             name, reply = f"{self.label}-{number}", ""
             self.begun += 1
-            until = time.monotonic() + 30
+            until = time.monotonic() + 55  # run() joins for 60
             while not reply.startswith("2") and time.monotonic() < until:
                 with contextlib.suppress(OSError):
                     client = client or self.proxy.connect()
