@@ -67,6 +67,7 @@ struct record_writer {
 	struct record_sqlite *db;
 	struct record_json json;
 	struct record_list waiting;	/* for SQLite; referenced */
+	unsigned alone;			/* the first of them, one by one */
 	struct record_trouble sqlite_trouble, json_trouble;
 	uint64_t expire_us;		/* when to look for old sessions */
 	uint64_t roll_us;		/* likewise, for old minutes */

@@ -65,6 +65,7 @@ record_recent_load(struct record_recent *r)
 		ok = record_sqlite_write(db,
 		    r->ring[(r->first + i) % RECORD_RECENT_CHUNKS], error) ==
 		    RECORD_SQLITE_OK;
+	ok = ok && record_sqlite_flush(db, error) == RECORD_SQLITE_OK;
 	pthread_mutex_unlock(&r->lock);
 	if (ok && record_sqlite_commit(db, error) == RECORD_SQLITE_OK)
 		return db;

@@ -1,12 +1,17 @@
 /*
  * One chunk becomes: a row of sessions (or the columns of it that this chunk
  * knows), a row of transcripts, and a row for each transaction, recipient and
- * decision. Nothing is remembered that the database does not hold, but for
- * certificates, so that a batch that was rolled back is simply written again.
+ * decision. The rows of some chunks go together; nothing is remembered that
+ * the database does not hold, but for certificates, so that a batch that was
+ * rolled back is simply written again.
  */
-#include "service/record_bind.h"
+#include "service/record_row.h"
 
+#include <assert.h>
 #include <stdio.h>
+
+/* Enough to share the costs of a statement, few enough to stay in the cache. */
+#define CHUNKS_AT_ONCE 128
 
 /* COLUMN(name): what a later chunk knows replaces what an earlier one did. */
 #define SESSION_COLUMNS(COLUMN) \
@@ -36,101 +41,97 @@
 	COLUMN(mx_name) COLUMN(greeting_us) COLUMN(ehlo_us) COLUMN(quit_us) \
 	COLUMN(min_rtt_us)
 #define NAME(name) "," #name
-#define VALUE(name) ",?"
 #define UPDATE(name) #name "=coalesce(excluded." #name "," #name "),"
 
-static const char *const sql[] = {
-	[RECORD_ROWS_SESSION] =
-	    "INSERT INTO sessions(id" SESSION_COLUMNS(NAME) ",mail_to) "
-	    "VALUES(?" SESSION_COLUMNS(VALUE) ",?) "
+/* In the order of writing: no row comes before the one that it belongs to. */
+static const struct record_table tables[] = {
+	[RECORD_ROWS_SESSION] = { "staged_sessions", "INSERT", "sessions",
+	    "id" SESSION_COLUMNS(NAME) ",mail_to",
 	    "ON CONFLICT(id) DO UPDATE SET " SESSION_COLUMNS(UPDATE)
 	    "mail_to=CASE WHEN mail_to IS NULL OR excluded.mail_to IS NULL "
 	    "THEN coalesce(excluded.mail_to, mail_to) "
-	    "ELSE mail_to || ',' || excluded.mail_to END",
-	[RECORD_ROWS_TRANSACTION] =
-	    "INSERT OR REPLACE INTO transactions(session_id,id,occurred_at,"
+	    "ELSE mail_to || ',' || excluded.mail_to END" },
+	[RECORD_ROWS_TRANSACTION] = { "staged_transactions",
+	    "INSERT OR REPLACE", "transactions",
+	    "session_id,id,occurred_at,"
 	    "sender,outcome,decided_by,recipients,accepted,size,code,enhanced,"
 	    "reply,data_us,reply_us,duration_us,held,rewritten,"
 	    "source_address,upstream_address,upstream_port,"
-	    "mx_group,category,mail_us,rcpt_us,body_us) "
-	    "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-	[RECORD_ROWS_RECIPIENT] =
-	    "INSERT OR REPLACE INTO recipients(session_id,transaction_id,"
-	    "number,address,accepted,decided_by,code,enhanced,reply,"
-	    "latency_us,category,rewritten) "
-	    "VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
-	/* so that each row has the one that it belongs to, at any time */
-	[RECORD_ROWS_OPEN_TRANSACTION] =
-	    "INSERT OR IGNORE INTO transactions(session_id,id,occurred_at) "
-	    "VALUES(?,?,?)",
-	[RECORD_ROWS_DECISION] =
-	    "INSERT OR REPLACE INTO decisions(session_id,number,"
-	    "transaction_id,occurred_at,policy,version,phase,recipient,action,"
-	    "result,code,enhanced,reply,delay_ms,rule,score,reason,"
-	    "annotations,latency_us,applied,observed,error,error_text,"
-	    "would_change) "
-	    "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-	[RECORD_ROWS_TRANSCRIPT] =
-	    "INSERT OR REPLACE INTO transcripts(session_id,part,occurred_us,"
-	    "lines) VALUES(?,?,?,?)",
-	[RECORD_ROWS_CERTIFICATE] =
-	    "INSERT INTO certificates(der,seen_at) VALUES(?,?) "
-	    "ON CONFLICT(der) DO UPDATE SET seen_at=excluded.seen_at",
-	[RECORD_ROWS_CERTIFICATE_ID] =
-	    "SELECT id FROM certificates WHERE der=?",
-	[RECORD_ROWS_TLS_RESULT] =
-	    "INSERT OR REPLACE INTO tls_results(session_id,number,occurred_at,"
-	    "result,policy,domain,mx,source_address,source_port,"
-	    "upstream_address,upstream_port,reason) "
-	    "VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
-	[RECORD_ROWS_REHOMED] =
-	    "INSERT OR REPLACE INTO rehomings(session_id,number,"
-	    "transaction_id,occurred_at,phase,from_source_address,"
-	    "from_upstream_address,from_upstream_port,from_ehlo_name,"
-	    "to_source_address,to_upstream_address,to_upstream_port,"
-	    "to_ehlo_name,policy,rule,result,reason,duration_us,round_trips) "
-	    "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+	    "mx_group,category,mail_us,rcpt_us,body_us", "" },
+	[RECORD_ROWS_OPEN_TRANSACTION] = { "staged_open_transactions",
+	    "INSERT OR IGNORE", "transactions",
+	    "session_id,id,occurred_at", "" },
+	[RECORD_ROWS_RECIPIENT] = { "staged_recipients",
+	    "INSERT OR REPLACE", "recipients",
+	    "session_id,transaction_id,number,address,accepted,decided_by,"
+	    "code,enhanced,reply,latency_us,category,rewritten", "" },
+	[RECORD_ROWS_DECISION] = { "staged_decisions",
+	    "INSERT OR REPLACE", "decisions",
+	    "session_id,number,transaction_id,occurred_at,policy,version,"
+	    "phase,recipient,action,result,code,enhanced,reply,delay_ms,rule,"
+	    "score,reason,annotations,latency_us,applied,observed,error,"
+	    "error_text,would_change", "" },
+	[RECORD_ROWS_TRANSCRIPT] = { "staged_transcripts",
+	    "INSERT OR REPLACE", "transcripts",
+	    "session_id,part,occurred_us,lines", "" },
+	[RECORD_ROWS_TLS_RESULT] = { "staged_tls_results",
+	    "INSERT OR REPLACE", "tls_results",
+	    "session_id,number,occurred_at,result,policy,domain,mx,"
+	    "source_address,source_port,upstream_address,upstream_port,"
+	    "reason", "" },
+	[RECORD_ROWS_REHOMED] = { "staged_rehomings",
+	    "INSERT OR REPLACE", "rehomings",
+	    "session_id,number,transaction_id,occurred_at,phase,"
+	    "from_source_address,from_upstream_address,from_upstream_port,"
+	    "from_ehlo_name,to_source_address,to_upstream_address,"
+	    "to_upstream_port,to_ehlo_name,policy,rule,result,reason,"
+	    "duration_us,round_trips", "" },
 };
+static_assert(ARRAY_LEN(tables) == RECORD_ROWS_TABLE_COUNT,
+    "every table is here");
 
 int
 record_rows_init(struct record_rows *rows, sqlite3 *db)
 {
-	size_t i;
-	int rc;
+	int rc = record_certificates_init(&rows->certificates, db);
 
-	rows->db = db;
-	for (i = 0; i < RECORD_ROWS_STATEMENT_COUNT; i++) {
-		rc = sqlite3_prepare_v3(db, sql[i], -1,
-		    SQLITE_PREPARE_PERSISTENT, &rows->statements[i], NULL);
-		if (rc != SQLITE_OK)
-			return rc;
-	}
-	return SQLITE_OK;
+	for (size_t i = 0; rc == SQLITE_OK && i < ARRAY_LEN(tables); i++)
+		rc = record_stage_init(&rows->stages[i], db, &tables[i]);
+	return rc;
+}
+
+void
+record_rows_finalize(struct record_rows *rows)
+{
+	for (size_t i = 0; i < RECORD_ROWS_TABLE_COUNT; i++)
+		record_stage_finalize(&rows->stages[i]);
+	record_certificates_finalize(&rows->certificates);
 }
 
 void
 record_rows_release(struct record_rows *rows)
 {
-	size_t i;
-
-	for (i = 0; i < RECORD_ROWS_STATEMENT_COUNT; i++)
-		sqlite3_finalize(rows->statements[i]);
-	for (i = 0; i < RECORD_ROWS_CERTIFICATES; i++)
-		buf_release(&rows->certificates[i].der);
-	buf_release(&rows->lines);
-	buf_release(&rows->texts);
+	for (size_t i = 0; i < RECORD_ROWS_TABLE_COUNT; i++)
+		record_stage_release(&rows->stages[i]);
+	record_certificates_release(&rows->certificates);
 	buf_release(&rows->scratch);
 	buf_release(&rows->joined);
 	buf_release(&rows->mail_to);
 }
 
+static void
+clear(struct record_rows *rows)
+{
+	for (size_t i = 0; i < RECORD_ROWS_TABLE_COUNT; i++)
+		record_stage_clear(&rows->stages[i]);
+	rows->chunks = 0;
+}
+
 void
 record_rows_forget(struct record_rows *rows)
 {
-	size_t i;
-
-	for (i = 0; i < RECORD_ROWS_CERTIFICATES; i++)
-		buf_clear(&rows->certificates[i].der);
+	clear(rows);
+	record_certificates_forget(&rows->certificates);
 }
 
 static int
@@ -138,44 +139,44 @@ write_transaction(struct record_rows *rows)
 {
 	const struct record_cursor *c = &rows->cursor;
 	const struct fact *f = &c->fact;
-	struct record_bind b = record_bind_begin(rows,
+	struct record_row row = record_row_begin(rows,
 	    RECORD_ROWS_TRANSACTION, c->chunk);
 	uint64_t begin_us = f->u.transaction.begin_us;
 
-	record_bind_string(&b, f->u.transaction.transaction_id);
-	record_bind_time(&b, begin_us + c->chunk->wall_offset_us);
-	record_bind_text(&b, record_text_address(f->u.transaction.sender));
-	record_bind_string(&b, policy_outcome_name(f->u.transaction.outcome));
-	record_bind_string(&b, f->u.transaction.decided_by);
-	record_bind_int(&b, f->u.transaction.recipients);
-	record_bind_int(&b, f->u.transaction.accepted);
-	record_bind_int(&b, f->u.transaction.size);
-	record_bind_int_or_null(&b, f->u.transaction.code != 0,
+	record_row_string(&row, f->u.transaction.transaction_id);
+	record_row_time(&row, begin_us + c->chunk->wall_offset_us);
+	record_row_text(&row, record_text_address(f->u.transaction.sender));
+	record_row_string(&row, policy_outcome_name(f->u.transaction.outcome));
+	record_row_string(&row, f->u.transaction.decided_by);
+	record_row_int(&row, f->u.transaction.recipients);
+	record_row_int(&row, f->u.transaction.accepted);
+	record_row_int(&row, f->u.transaction.size);
+	record_row_int_or_null(&row, f->u.transaction.code != 0,
 	    f->u.transaction.code);
-	record_bind_text_or_null(&b, f->u.transaction.enhanced);
-	record_bind_text_or_null(&b, f->u.transaction.text);
-	record_bind_int_or_null(&b, f->u.transaction.data_us != 0,
+	record_row_text_or_null(&row, f->u.transaction.enhanced);
+	record_row_text_or_null(&row, f->u.transaction.text);
+	record_row_int_or_null(&row, f->u.transaction.data_us != 0,
 	    f->u.transaction.data_us - begin_us);
-	record_bind_int_or_null(&b, f->u.transaction.reply_us != 0,
+	record_row_int_or_null(&row, f->u.transaction.reply_us != 0,
 	    f->u.transaction.reply_us);
-	record_bind_int_or_null(&b, f->u.transaction.end_us != 0,
+	record_row_int_or_null(&row, f->u.transaction.end_us != 0,
 	    f->u.transaction.end_us - begin_us);
-	record_bind_int(&b, f->u.transaction.held);
+	record_row_int(&row, f->u.transaction.held);
 	if (f->u.transaction.is_rewritten)
-		record_bind_text(&b, f->u.transaction.rewritten);
+		record_row_text(&row, f->u.transaction.rewritten);
 	else
-		record_bind_null(&b);
-	record_bind_ip(&b, &f->u.transaction.local);
-	record_bind_addr(&b, &f->u.transaction.remote);
-	record_bind_string(&b, f->u.transaction.mx_group);
-	record_bind_string(&b, f->u.transaction.category);
-	record_bind_int_or_null(&b, f->u.transaction.mail_us != 0,
+		record_row_null(&row);
+	record_row_ip(&row, &f->u.transaction.local);
+	record_row_addr(&row, &f->u.transaction.remote);
+	record_row_string(&row, f->u.transaction.mx_group);
+	record_row_string(&row, f->u.transaction.category);
+	record_row_int_or_null(&row, f->u.transaction.mail_us != 0,
 	    f->u.transaction.mail_us);
-	record_bind_int_or_null(&b, f->u.transaction.rcpt_us != 0,
+	record_row_int_or_null(&row, f->u.transaction.rcpt_us != 0,
 	    f->u.transaction.rcpt_us);
-	record_bind_int_or_null(&b, f->u.transaction.body_us != 0,
+	record_row_int_or_null(&row, f->u.transaction.body_us != 0,
 	    f->u.transaction.body_us);
-	return record_bind_run(&b);
+	return record_row_end(&row);
 }
 
 static int
@@ -183,51 +184,50 @@ write_recipient(struct record_rows *rows)
 {
 	const struct record_cursor *c = &rows->cursor;
 	const struct fact *f = &c->fact;
-	struct record_bind b = record_bind_begin(rows,
+	struct record_row row = record_row_begin(rows,
 	    RECORD_ROWS_RECIPIENT, c->chunk);
 
-	record_bind_text(&b, span_str(f->u.recipient.transaction_id));
-	record_bind_int(&b, f->u.recipient.index);
-	record_bind_text(&b, record_text_address(f->u.recipient.address));
-	record_bind_int(&b, f->u.recipient.accepted);
-	record_bind_string(&b, f->u.recipient.decided_by);
-	record_bind_int_or_null(&b, f->u.recipient.code != 0,
+	record_row_text(&row, span_str(f->u.recipient.transaction_id));
+	record_row_int(&row, f->u.recipient.index);
+	record_row_text(&row, record_text_address(f->u.recipient.address));
+	record_row_int(&row, f->u.recipient.accepted);
+	record_row_string(&row, f->u.recipient.decided_by);
+	record_row_int_or_null(&row, f->u.recipient.code != 0,
 	    f->u.recipient.code);
-	record_bind_text_or_null(&b, f->u.recipient.enhanced);
-	record_bind_text_or_null(&b, f->u.recipient.text);
-	record_bind_int_or_null(&b, f->u.recipient.latency_us != 0,
+	record_row_text_or_null(&row, f->u.recipient.enhanced);
+	record_row_text_or_null(&row, f->u.recipient.text);
+	record_row_int_or_null(&row, f->u.recipient.latency_us != 0,
 	    f->u.recipient.latency_us);
-	record_bind_string(&b, f->u.recipient.category);
+	record_row_string(&row, f->u.recipient.category);
 	if (f->u.recipient.is_rewritten)
-		record_bind_text(&b, f->u.recipient.rewritten);
-	return record_bind_run(&b);
+		record_row_text(&row, f->u.recipient.rewritten);
+	return record_row_end(&row);
 }
 
 static void
-bind_decided(struct record_bind *b, const struct policy_decision *d)
+put_decided(struct record_row *row, const struct policy_decision *d)
 {
-	struct buf *joined = &b->rows->joined;
+	struct buf *joined = &row->rows->joined;
 	size_t i;
 
 	if (d == NULL) {
-		b->column += 8;
+		record_row_skip(row, 8);
 		return;
 	}
-	record_bind_int_or_null(b, d->reply.code != 0, d->reply.code);
-	record_bind_text_or_null(b, d->reply.enhanced);
+	record_row_int_or_null(row, d->reply.code != 0, d->reply.code);
+	record_row_text_or_null(row, d->reply.enhanced);
 	buf_clear(joined);
 	for (i = 0; i < d->reply.n_lines; i++) {
 		buf_append(joined, d->reply.lines[i]);
 		if (i + 1 < d->reply.n_lines)
 			buf_append(joined, SPAN("\r\n"));
 	}
-	record_bind_text_or_null(b, buf_span(joined));
-	record_bind_int_or_null(b, d->delay_ms != 0, d->delay_ms);
-	record_bind_text_or_null(b, d->rule);
-	record_bind_done(b, sqlite3_bind_double(b->statement, b->column,
-	    d->score));
-	record_bind_text_or_null(b, d->reason);
-	record_bind_annotations(b, d->annotations, d->n_annotations);
+	record_row_copy(row, buf_span(joined));
+	record_row_int_or_null(row, d->delay_ms != 0, d->delay_ms);
+	record_row_text_or_null(row, d->rule);
+	record_row_real(row, d->score);
+	record_row_text_or_null(row, d->reason);
+	record_row_annotations(row, d->annotations, d->n_annotations);
 }
 
 static int
@@ -236,29 +236,29 @@ write_decision(struct record_rows *rows)
 	const struct record_cursor *c = &rows->cursor;
 	const struct fact *f = &c->fact;
 	const struct policy_decision *d = f->u.decision.decision;
-	struct record_bind b = record_bind_begin(rows,
+	struct record_row row = record_row_begin(rows,
 	    RECORD_ROWS_DECISION, c->chunk);
 
-	record_bind_int(&b, c->decision);
-	record_bind_string(&b, f->u.decision.transaction_id);
-	record_bind_time(&b, c->wall_us);
-	record_bind_string(&b, f->u.decision.policy);
-	record_bind_string(&b, f->u.decision.version);
-	record_bind_string(&b, policy_phase_name(f->u.decision.phase));
-	record_bind_int_or_null(&b, f->u.decision.phase == POLICY_PHASE_RCPT,
+	record_row_int(&row, c->decision);
+	record_row_string(&row, f->u.decision.transaction_id);
+	record_row_time(&row, c->wall_us);
+	record_row_string(&row, f->u.decision.policy);
+	record_row_string(&row, f->u.decision.version);
+	record_row_string(&row, policy_phase_name(f->u.decision.phase));
+	record_row_int_or_null(&row, f->u.decision.phase == POLICY_PHASE_RCPT,
 	    f->u.decision.index);
-	record_bind_string(&b, d == NULL ? NULL :
+	record_row_string(&row, d == NULL ? NULL :
 	    policy_action_name(d->action));
-	record_bind_string(&b, policy_action_name(f->u.decision.action));
-	bind_decided(&b, d);
-	record_bind_int(&b, f->u.decision.latency_us);
-	record_bind_int(&b, f->u.decision.applied);
-	record_bind_int(&b, f->u.decision.observed);
-	record_bind_string(&b, f->u.decision.error == POLICY_OK ? NULL :
+	record_row_string(&row, policy_action_name(f->u.decision.action));
+	put_decided(&row, d);
+	record_row_int(&row, f->u.decision.latency_us);
+	record_row_int(&row, f->u.decision.applied);
+	record_row_int(&row, f->u.decision.observed);
+	record_row_string(&row, f->u.decision.error == POLICY_OK ? NULL :
 	    policy_error_name(f->u.decision.error));
-	record_bind_string(&b, f->u.decision.error_text);
-	record_bind_int(&b, f->u.decision.would_change);
-	return record_bind_run(&b);
+	record_row_string(&row, f->u.decision.error_text);
+	record_row_int(&row, f->u.decision.would_change);
+	return record_row_end(&row);
 }
 
 static int
@@ -266,17 +266,17 @@ write_annotation(struct record_rows *rows)
 {
 	const struct record_cursor *c = &rows->cursor;
 	const struct fact *f = &c->fact;
-	struct record_bind b = record_bind_begin(rows,
+	struct record_row row = record_row_begin(rows,
 	    RECORD_ROWS_DECISION, c->chunk);
 
-	record_bind_int(&b, c->decision);
-	record_bind_null(&b);
-	record_bind_time(&b, c->wall_us);
-	record_bind_string(&b, f->u.annotation.policy);
-	b.column = 18;			/* annotations */
-	record_bind_annotations(&b, f->u.annotation.annotations,
+	record_row_int(&row, c->decision);
+	record_row_null(&row);
+	record_row_time(&row, c->wall_us);
+	record_row_string(&row, f->u.annotation.policy);
+	record_row_skip(&row, 12);		/* to annotations */
+	record_row_annotations(&row, f->u.annotation.annotations,
 	    f->u.annotation.n);
-	return record_bind_run(&b);
+	return record_row_end(&row);
 }
 
 static int
@@ -284,27 +284,27 @@ write_tls_result(struct record_rows *rows)
 {
 	const struct record_cursor *c = &rows->cursor;
 	const struct fact *f = &c->fact;
-	struct record_bind b = record_bind_begin(rows,
+	struct record_row row = record_row_begin(rows,
 	    RECORD_ROWS_TLS_RESULT, c->chunk);
 
-	record_bind_int(&b, f->u.tls_result.number);
-	record_bind_time(&b, c->wall_us);
-	record_bind_string(&b, tls_result_name(f->u.tls_result.result));
-	record_bind_string(&b, f->u.tls_result.policy);
-	record_bind_text_or_null(&b, f->u.tls_result.domain);
-	record_bind_text_or_null(&b, f->u.tls_result.mx);
-	record_bind_addr(&b, &f->u.tls_result.local);
-	record_bind_addr(&b, &f->u.tls_result.remote);
-	record_bind_string(&b, f->u.tls_result.reason);
-	return record_bind_run(&b);
+	record_row_int(&row, f->u.tls_result.number);
+	record_row_time(&row, c->wall_us);
+	record_row_string(&row, tls_result_name(f->u.tls_result.result));
+	record_row_string(&row, f->u.tls_result.policy);
+	record_row_text_or_null(&row, f->u.tls_result.domain);
+	record_row_text_or_null(&row, f->u.tls_result.mx);
+	record_row_addr(&row, &f->u.tls_result.local);
+	record_row_addr(&row, &f->u.tls_result.remote);
+	record_row_string(&row, f->u.tls_result.reason);
+	return record_row_end(&row);
 }
 
 static void
-bind_way(struct record_bind *b, const struct fact_route *r)
+put_way(struct record_row *row, const struct fact_route *r)
 {
-	record_bind_ip(b, &r->source);
-	record_bind_addr(b, &r->destination);
-	record_bind_string(b, r->ehlo_name);
+	record_row_ip(row, &r->source);
+	record_row_addr(row, &r->destination);
+	record_row_string(row, r->ehlo_name);
 }
 
 static int
@@ -312,24 +312,24 @@ write_rehomed(struct record_rows *rows)
 {
 	const struct record_cursor *c = &rows->cursor;
 	const struct fact *f = &c->fact;
-	struct record_bind b = record_bind_begin(rows,
+	struct record_row row = record_row_begin(rows,
 	    RECORD_ROWS_REHOMED, c->chunk);
 	bool done = f->u.rehomed.error[0] == '\0';
 
-	record_bind_int(&b, f->u.rehomed.number);
-	record_bind_string(&b, f->u.rehomed.transaction_id);
-	record_bind_time(&b, c->wall_us);
-	record_bind_string(&b, policy_phase_name(f->u.rehomed.phase));
-	bind_way(&b, &f->u.rehomed.from);
-	bind_way(&b, &f->u.rehomed.to);
-	record_bind_string(&b, f->u.rehomed.policy);
-	record_bind_string(&b, f->u.rehomed.rule);
-	record_bind_string(&b, done ? "done" : "failed");
-	record_bind_string(&b, f->u.rehomed.error);
-	record_bind_int_or_null(&b, f->u.rehomed.duration_us != 0,
+	record_row_int(&row, f->u.rehomed.number);
+	record_row_string(&row, f->u.rehomed.transaction_id);
+	record_row_time(&row, c->wall_us);
+	record_row_string(&row, policy_phase_name(f->u.rehomed.phase));
+	put_way(&row, &f->u.rehomed.from);
+	put_way(&row, &f->u.rehomed.to);
+	record_row_string(&row, f->u.rehomed.policy);
+	record_row_string(&row, f->u.rehomed.rule);
+	record_row_string(&row, done ? "done" : "failed");
+	record_row_string(&row, f->u.rehomed.error);
+	record_row_int_or_null(&row, f->u.rehomed.duration_us != 0,
 	    f->u.rehomed.duration_us);
-	record_bind_int(&b, f->u.rehomed.round_trips);
-	return record_bind_run(&b);
+	record_row_int(&row, f->u.rehomed.round_trips);
+	return record_row_end(&row);
 }
 
 static size_t
@@ -342,46 +342,44 @@ append(char *text, size_t n, const char *s)
 }
 
 static void
-append_line(struct record_rows *rows, uint64_t *base_us)
+append_line(struct record_rows *rows, struct buf *out, uint64_t base_us,
+    bool more)
 {
 	const struct record_cursor *c = &rows->cursor;
-	bool more = buf_len(&rows->lines) > 0;
 	char head[64];
 	size_t n = 0;
 
-	if (!more)
-		*base_us = c->wall_us;
 	n = append(head, n, more ? "],[" : "[[");
-	n += record_text_digits(c->wall_us - *base_us, head + n);
+	n += record_text_digits(c->wall_us - base_us, head + n);
 	n = append(head, n, ",\"");
 	n = append(head, n, fact_direction_text(c->fact.u.line.direction));
 	n = append(head, n, "\",");
-	buf_append(&rows->lines, span_of(head, n));
-	record_text_json(&rows->lines, &rows->scratch, c->fact.u.line.data);
+	buf_append(out, span_of(head, n));
+	record_text_json(out, &rows->scratch, c->fact.u.line.data);
 }
 
 static int
 write_transcript(struct record_rows *rows, const struct record_chunk *chunk)
 {
-	struct record_bind b;
-	uint64_t base_us = 0;
+	struct record_row row;
+	struct buf *out;
+	uint64_t base_us;
+	size_t at;
 
-	buf_clear(&rows->lines);
 	record_cursor_init(&rows->cursor, chunk, RECORD_CURSOR(FACT_LINE));
-	while (record_cursor_next(&rows->cursor))
-		append_line(rows, &base_us);
-	if (buf_len(&rows->lines) == 0)
+	if (!record_cursor_next(&rows->cursor))
 		return SQLITE_OK;
-	buf_append(&rows->lines, SPAN("]]"));
-	if (buf_failed(&rows->lines))
-		return SQLITE_NOMEM;
-	b = record_bind_begin(rows, RECORD_ROWS_TRANSCRIPT, chunk);
-	record_bind_int(&b, chunk->first_line);
-	record_bind_int(&b, base_us);
-	record_bind_done(&b, sqlite3_bind_text(b.statement, b.column,
-	    (const char *)buf_span(&rows->lines).data,
-	    (int)buf_len(&rows->lines), SQLITE_STATIC));
-	return record_bind_run(&b);
+	base_us = rows->cursor.wall_us;
+	row = record_row_begin(rows, RECORD_ROWS_TRANSCRIPT, chunk);
+	record_row_int(&row, chunk->first_line);
+	record_row_int(&row, base_us);
+	out = record_row_texts(&row, &at);
+	append_line(rows, out, base_us, false);
+	while (record_cursor_next(&rows->cursor))
+		append_line(rows, out, base_us, true);
+	buf_append(out, SPAN("]]"));
+	record_row_written(&row, at);
+	return record_row_end(&row);
 }
 
 static void
@@ -395,15 +393,15 @@ static int
 write_open_transaction(struct record_rows *rows,
     const struct record_rows_about *a)
 {
-	struct record_bind b;
+	struct record_row row;
 
 	if (a->open_transaction[0] == '\0')
 		return SQLITE_OK;
-	b = record_bind_begin(rows, RECORD_ROWS_OPEN_TRANSACTION,
+	row = record_row_begin(rows, RECORD_ROWS_OPEN_TRANSACTION,
 	    rows->cursor.chunk);
-	record_bind_string(&b, a->open_transaction);
-	record_bind_time(&b, rows->cursor.wall_us);
-	return record_bind_run(&b);
+	record_row_copy(&row, span_str(a->open_transaction));
+	record_row_time(&row, rows->cursor.wall_us);
+	return record_row_end(&row);
 }
 
 static int
@@ -462,5 +460,18 @@ record_rows_write(struct record_rows *rows, const struct record_chunk *chunk)
 		rc = record_rows_session(rows, chunk, &about);
 	if (rc == SQLITE_OK)
 		rc = write_transcript(rows, chunk);
+	if (rc == SQLITE_OK && ++rows->chunks == CHUNKS_AT_ONCE)
+		rc = record_rows_flush(rows);
+	return rc;
+}
+
+int
+record_rows_flush(struct record_rows *rows)
+{
+	int rc = SQLITE_OK;
+
+	for (size_t i = 0; rc == SQLITE_OK && i < RECORD_ROWS_TABLE_COUNT; i++)
+		rc = record_stage_flush(&rows->stages[i]);
+	clear(rows);
 	return rc;
 }

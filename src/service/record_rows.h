@@ -1,48 +1,45 @@
 /*
- * Facts as rows: prepared statements and what is bound to them.
+ * Facts as rows.
  */
 #ifndef WEIR_SERVICE_RECORD_ROWS_H
 #define WEIR_SERVICE_RECORD_ROWS_H
 
 #include <sqlite3.h>
 
+#include "service/record_certificates.h"
 #include "service/record_chunk.h"
+#include "service/record_stage.h"
 #include "service/record_text.h"
 
-enum record_rows_statement {
-	RECORD_ROWS_SESSION, RECORD_ROWS_TRANSACTION, RECORD_ROWS_RECIPIENT,
-	RECORD_ROWS_DECISION, RECORD_ROWS_TRANSCRIPT, RECORD_ROWS_CERTIFICATE,
-	RECORD_ROWS_CERTIFICATE_ID, RECORD_ROWS_TLS_RESULT, RECORD_ROWS_REHOMED,
-	RECORD_ROWS_OPEN_TRANSACTION,
-	RECORD_ROWS_STATEMENT_COUNT
+enum record_rows_table {
+	RECORD_ROWS_SESSION, RECORD_ROWS_TRANSACTION,
+	RECORD_ROWS_OPEN_TRANSACTION, RECORD_ROWS_RECIPIENT,
+	RECORD_ROWS_DECISION, RECORD_ROWS_TRANSCRIPT, RECORD_ROWS_TLS_RESULT,
+	RECORD_ROWS_REHOMED,
+	RECORD_ROWS_TABLE_COUNT
 };
-
-#define RECORD_ROWS_CERTIFICATES 16	/* remembered */
-#define RECORD_ROWS_PLACES 8		/* more than any row has */
 
 struct record_rows {
-	sqlite3 *db;
-	sqlite3_stmt *statements[RECORD_ROWS_STATEMENT_COUNT];
-	uint64_t bound[RECORD_ROWS_STATEMENT_COUNT];	/* columns, a bit each,
-					   that are not NULL */
-	char places[RECORD_ROWS_PLACES][ADDR_TEXT_MAX];	/* of short texts */
-	struct buf lines, texts, scratch, joined, mail_to;
+	struct record_stage stages[RECORD_ROWS_TABLE_COUNT];
+	unsigned chunks;		/* whose rows are in there */
+	struct record_certificates certificates;
+	struct buf scratch, joined, mail_to;
 	struct record_text_clock clock;
 	struct record_cursor cursor;
-	struct record_rows_certificate {
-		struct buf der;
-		int64_t id;
-		uint64_t day;		/* it was written or refreshed */
-	} certificates[RECORD_ROWS_CERTIFICATES];
 };
 
-/* rows is all zero; db must be at the schema's version. SQLite's codes. */
+/* rows is all zero, and must not move; db must be at the schema's version.
+ * SQLite's codes. */
 int record_rows_init(struct record_rows *rows, sqlite3 *db) MUSTUSE;
+/* Before db is closed, and after. */
+void record_rows_finalize(struct record_rows *rows);
 void record_rows_release(struct record_rows *rows);
 
-/* Writes a chunk's rows. SQLite's codes. */
+/* Writes a chunk's rows, with those of some other chunks: it must live until
+ * the flush, which writes what is left. SQLite's codes, of any of these. */
 int record_rows_write(struct record_rows *rows,
 	const struct record_chunk *chunk) MUSTUSE;
+int record_rows_flush(struct record_rows *rows) MUSTUSE;
 
 /* What one chunk knows of its session: the facts point into the chunk. */
 struct record_rows_about {

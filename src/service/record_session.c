@@ -126,8 +126,8 @@ static bool
 is_of_first(struct record_session *s, const char *transaction_id)
 {
 	if (s->first_transaction[0] == '\0')
-		snprintf(s->first_transaction, sizeof(s->first_transaction),
-		    "%s", transaction_id);
+		memcpy(s->first_transaction, transaction_id,
+		    strnlen(transaction_id, ULID_TEXT_LEN));
 	return strncmp(s->first_transaction, transaction_id,
 	    ULID_TEXT_LEN) == 0;
 }

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -21,10 +22,12 @@
 
 #define CHECK_MAX_BYTES (64 * 1024 * 1024)	/* checked whole when opened */
 #define BUSY_MS 200
+#define STEPS_AT_A_STRETCH 1000	/* of SQLite's machine: some 50 us */
 
 struct record_sqlite {
 	sqlite3 *db;
 	struct record_rows rows;
+	bool gives_way;
 };
 
 static const char setup[] =
@@ -81,6 +84,22 @@ check(sqlite3 *db, const char *path)
 	return rc;
 }
 
+static int
+give_way(void *ctx)
+{
+	const struct record_sqlite *s = ctx;
+
+	if (s->gives_way)
+		sched_yield();
+	return 0;
+}
+
+void
+record_sqlite_give_way(struct record_sqlite *s, bool on)
+{
+	s->gives_way = on;
+}
+
 static enum record_sqlite_result
 prepare(struct record_sqlite *s, const char *path,
     char error[RECORD_SQLITE_ERROR_MAX])
@@ -91,6 +110,7 @@ prepare(struct record_sqlite *s, const char *path,
 
 	sqlite3_extended_result_codes(s->db, 1);
 	sqlite3_busy_timeout(s->db, BUSY_MS);
+	sqlite3_progress_handler(s->db, STEPS_AT_A_STRETCH, give_way, s);
 	rc = sqlite3_prepare_v2(s->db, "PRAGMA user_version", -1, &st, NULL);
 	if (rc == SQLITE_OK) {
 		rc = sqlite3_step(st);
@@ -171,8 +191,9 @@ record_sqlite_close(struct record_sqlite *s)
 {
 	if (s == NULL)
 		return;
-	record_rows_release(&s->rows);
+	record_rows_finalize(&s->rows);
 	sqlite3_close(s->db);
+	record_rows_release(&s->rows);
 	free(s);
 }
 
@@ -215,6 +236,13 @@ record_sqlite_write(struct record_sqlite *s, const struct record_chunk *chunk,
 	rc = chunk->write(s->db, span_of(chunk->data, chunk->len));
 	/* what it says is wrong: it is so for ever, and nothing else is */
 	return finish(s, rc == SQLITE_ERROR ? SQLITE_MISMATCH : rc, error);
+}
+
+enum record_sqlite_result
+record_sqlite_flush(struct record_sqlite *s,
+    char error[RECORD_SQLITE_ERROR_MAX])
+{
+	return finish(s, record_rows_flush(&s->rows), error);
 }
 
 enum record_sqlite_result

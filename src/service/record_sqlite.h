@@ -35,13 +35,20 @@ enum record_sqlite_result record_sqlite_open(const char *path,
 	MUSTUSE;
 void record_sqlite_close(struct record_sqlite *db);	/* NULL is fine */
 
-/* One batch: begin, any number of chunks, commit. After any other result than
- * OK it is rolled back, and error says why. */
+/* Whether it lets others run, again and again, while it works: a batch is
+ * milliseconds. Off at first. */
+void record_sqlite_give_way(struct record_sqlite *db, bool on);
+
+/* One batch: begin, any number of chunks, flush, commit. The chunks must live
+ * until the flush. After any other result than OK it is rolled back, and error
+ * says why. After BAD_CHUNK it is not told which one: any so far. */
 enum record_sqlite_result record_sqlite_begin(struct record_sqlite *db,
 	char error[RECORD_SQLITE_ERROR_MAX]) MUSTUSE;
 enum record_sqlite_result record_sqlite_write(struct record_sqlite *db,
 	const struct record_chunk *chunk, char error[RECORD_SQLITE_ERROR_MAX])
 	MUSTUSE;
+enum record_sqlite_result record_sqlite_flush(struct record_sqlite *db,
+	char error[RECORD_SQLITE_ERROR_MAX]) MUSTUSE;
 enum record_sqlite_result record_sqlite_commit(struct record_sqlite *db,
 	char error[RECORD_SQLITE_ERROR_MAX]) MUSTUSE;
 

@@ -212,55 +212,61 @@ sqlite_failed(struct record_writer *w, enum record_sqlite_result result,
 	}
 }
 
-/* Writes the first n that wait, as one transaction. bad_r: the one that cannot
- * be written. */
+/* Writes the first n that wait, as one transaction. */
 static enum record_sqlite_result
-write_batch(struct record_writer *w, unsigned n, struct record_chunk **bad_r,
+write_batch(struct record_writer *w, unsigned n,
     char error[RECORD_SQLITE_ERROR_MAX])
 {
 	enum record_sqlite_result result;
 	struct record_chunk *chunk = w->waiting.head;
 	uint64_t ended = 0;
 
-	*bad_r = NULL;
+	/* no session should wait for this, as long as the writer keeps up */
+	record_sqlite_give_way(w->db, w->waiting.n < BATCH_MAX);
 	result = record_sqlite_begin(w->db, error);
 	for (; result == RECORD_SQLITE_OK && n > 0; n--, chunk = chunk->next) {
 		result = record_sqlite_write(w->db, chunk, error);
-		if (result == RECORD_SQLITE_BAD_CHUNK)
-			*bad_r = chunk;
 		ended += chunk->last;
 	}
+	if (result == RECORD_SQLITE_OK)
+		result = record_sqlite_flush(w->db, error);
 	if (result == RECORD_SQLITE_OK)
 		result = record_sqlite_note(w->db, &w->run, ended, error);
 	if (result == RECORD_SQLITE_OK)
 		result = record_sqlite_commit(w->db, error);
 	if (result == RECORD_SQLITE_OK)
 		w->run.recorded += ended;
-	if (result == RECORD_SQLITE_BAD_CHUNK && *bad_r == NULL)
-		result = RECORD_SQLITE_FAILED;
 	return result;
 }
 
-/* Takes one chunk out of those that wait, wherever it is. */
+/* One of the first n cannot be written: each of them is tried alone, and the
+ * one that still cannot be is left out. */
 static void
-discard(struct record_writer *w, struct record_chunk *bad, const char *error)
+sort_out(struct record_writer *w, unsigned n, const char *error)
 {
-	struct record_list rest;
-	struct record_chunk *chunk;
+	struct record_chunk *bad;
 	char quoted[LOG_QUOTE_MAX];
 
+	if (n > 1) {
+		w->alone = n;
+		return;
+	}
+	bad = record_list_take(&w->waiting);
 	log_event(LOG_ERROR, "record.bad_chunk", "session=%s error=%s",
 	    bad->id, log_quote(span_str(error), quoted));
-	record_list_init(&rest);
-	while ((chunk = record_list_take(&w->waiting)) != NULL) {
-		if (chunk != bad) {
-			record_list_append(&rest, chunk);
-			continue;
-		}
-		record_chunk_unref(chunk);
-		w->failed++;
+	record_chunk_unref(bad);
+	w->failed++;
+}
+
+/* How many are written as one. */
+static unsigned
+batch(struct record_writer *w)
+{
+	if (w->alone > 0 && w->waiting.n > 0) {
+		w->alone--;
+		return 1;
 	}
-	record_list_join(&w->waiting, &rest);
+	return w->waiting.n < BATCH_MAX ? w->waiting.n : BATCH_MAX;
 }
 
 /* Its rows are there to be read: the caller's chunk is done with. */
@@ -293,8 +299,7 @@ sqlite_step(struct record_writer *w, uint64_t wall_us,
     char error[RECORD_SQLITE_ERROR_MAX])
 {
 	enum record_sqlite_result result = RECORD_SQLITE_OK;
-	unsigned n = w->waiting.n < BATCH_MAX ? w->waiting.n : BATCH_MAX;
-	struct record_chunk *bad;
+	unsigned n;
 
 	leave_if_gone(w);
 	if (w->db == NULL) {
@@ -307,11 +312,12 @@ sqlite_step(struct record_writer *w, uint64_t wall_us,
 	if (result == RECORD_SQLITE_OK)
 		result = record_sqlite_begin_run(w->db, &w->run, wall_us,
 		    error);
-	if (result != RECORD_SQLITE_OK || n == 0)
+	if (result != RECORD_SQLITE_OK || w->waiting.n == 0)
 		return result;
-	result = write_batch(w, n, &bad, error);
+	n = batch(w);
+	result = write_batch(w, n, error);
 	if (result == RECORD_SQLITE_BAD_CHUNK)
-		discard(w, bad, error);
+		sort_out(w, n, error);
 	for (; result == RECORD_SQLITE_OK && n > 0; n--)
 		written(w, record_list_take(&w->waiting));
 	return result;

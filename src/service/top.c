@@ -263,14 +263,14 @@ count_refusal(const struct event *e, unsigned code, struct span enhanced,
     struct span text)
 {
 	char key[HEAVY_KEY_MAX];
-	int n = snprintf(key, sizeof(key), "%03u%s%.*s", code,
-	    enhanced.len > 0 ? " " : "", (int)span_take(enhanced, 16).len,
-	    enhanced.len > 0 ? (const char *)enhanced.data : "");
-	size_t len = (size_t)n, word;
+	size_t len, word;
 	bool has_digit;
 
 	if (!is_refusal(e))
 		return;
+	len = (size_t)snprintf(key, sizeof(key), "%03u%s%.*s", code,
+	    enhanced.len > 0 ? " " : "", (int)span_take(enhanced, 16).len,
+	    enhanced.len > 0 ? (const char *)enhanced.data : "");
 	count(e, TOP_CODES, span_of(key, len));
 	text = span_take(text, TEXT_MAX);
 	while (text.len > 0) {

@@ -523,6 +523,41 @@ asked_at_once(void **state)
 	buf_release(&out);
 }
 
+/* Many sessions are written together: one that cannot be is left out, and
+ * takes no other with it. */
+static void
+bad_among_good(void **state)
+{
+	struct fixture *f = fixture_new("/tmp");
+	struct record *r = record_start(&f->config);
+	struct record_status status;
+	sqlite3 *db;
+	int i;
+
+	(void)state;
+	record_flush(r);
+	assert_int_equal(sqlite3_open(f->db, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "CREATE TRIGGER no BEFORE INSERT "
+	    "ON sessions WHEN new.occurred_at LIKE '2001%' "
+	    "BEGIN SELECT raise(ABORT, 'not this one'); END", NULL, NULL,
+	    NULL), SQLITE_OK);
+	sqlite3_close(db);
+	for (i = 0; i < 300; i++)
+		put_session(r, f, i == 0 || i == 7 || i == 140 ?
+		    UINT64_C(1000000000000000) : WALL_US, NULL);
+	record_flush(r);
+	record_get_status(r, &status);
+	assert_true(status.sqlite_ok);
+	assert_int_equal(status.failed, 3);
+	assert_int_equal(status.queued, 0);
+	expect(f->db, "SELECT count(*) FROM connections", "297");
+	expect(f->db, "SELECT count(DISTINCT session_id) FROM transcripts",
+	    "297");
+	expect(f->db, "SELECT count(*) FROM pragma_foreign_key_check", "0");
+	record_stop(r);
+	fixture_free(f);
+}
+
 int
 main(void)
 {
@@ -542,6 +577,7 @@ main(void)
 		cmocka_unit_test(moved),
 		cmocka_unit_test(torn_line),
 		cmocka_unit_test(logs_once),
+		cmocka_unit_test(bad_among_good),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
