@@ -110,10 +110,11 @@ list(sqlite3 *db, struct buf *out, const void *arg)
 	int i, rc;
 
 	if (sqlite3_prepare_v2(db, "SELECT id, occurred_at, operation, "
-	    "argument, asked_by, result FROM operations WHERE ?1 = 0 OR "
-	    "id < ?1 ORDER BY id DESC", -1, &st, NULL) != SQLITE_OK)
+	    "argument, asked_by, result FROM operations WHERE id < ?1 "
+	    "ORDER BY id DESC", -1, &st, NULL) != SQLITE_OK)
 		return -1;
-	sqlite3_bind_int64(st, 1, (sqlite3_int64)q->after);
+	sqlite3_bind_int64(st, 1, q->after == 0 ? INT64_MAX :
+	    (sqlite3_int64)q->after);
 	buf_append_str(out, "{\"operations\":[");
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW && n < q->limit) {
 		id = sqlite3_column_int64(st, 0);
