@@ -141,7 +141,8 @@ note(struct record_session *s, struct fact *f)
 
 	switch (f->type) {
 	case FACT_OPEN:
-		snprintf(s->id, sizeof(s->id), "%s", f->u.open.id);
+		memcpy(s->id, f->u.open.id,
+		    strnlen(f->u.open.id, ULID_TEXT_LEN));
 		s->client = f->u.open.client;
 		s->began_us = f->now_us;
 		s->wall_offset_us = f->u.open.wall_us - f->now_us;

@@ -142,6 +142,10 @@ class Contender:
             if process:
                 process.check()
 
+    def settle(self):
+        """Waits until nothing is left to be done after a load, so that who
+        comes next does not pay for it."""
+
     def stop(self):
         for process in (self.process, self.helper, self.second):
             if process:
@@ -247,6 +251,17 @@ class Weir(Contender):
         except RuntimeError:
             self.stop()
             raise
+
+    def settle(self):
+        """The record is written when its file grows no more."""
+        size, end = -1, time.monotonic() + 10
+        while self.database and time.monotonic() < end:
+            before, size = size, sum(
+                path.stat().st_size + path.stat().st_mtime_ns
+                for path in self.database.parent.glob("weir.db*"))
+            if size == before:
+                break
+            time.sleep(0.3)         # longer than the writer waits for more
 
     def start_policy(self, folder, programs, mode):
         """The process, and its block for the configuration."""
