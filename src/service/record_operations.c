@@ -1,7 +1,8 @@
 /*
  * An operation goes to the writer as its five texts, each with its length, and
  * becomes a row there. They are few, so that there is a bound on their number as
- * well as on their age.
+ * well as on their age; and as anybody may ask and be turned away, such rows
+ * have a bound of their own, by how their result begins.
  */
 #include "service/record_operations.h"
 
@@ -34,11 +35,30 @@ run(sqlite3 *db, const char *sql, const struct span *texts, int n)
 	return rc;
 }
 
+/* The oldest of its kind, where there can be too many. */
+static int
+forget(sqlite3 *db, struct span result)
+{
+	static const char begin[] = RECORD_OPERATIONS_REFUSED;
+	bool refused = span_eq(span_take(result, strlen(begin)),
+	    span_str(begin));
+	int most = refused ? RECORD_OPERATIONS_REFUSED_MAX :
+	    RECORD_OPERATIONS_MAX;
+	char sql[200];
+
+	if (sqlite3_last_insert_rowid(db) <= most)
+		return SQLITE_OK;
+	snprintf(sql, sizeof(sql), "DELETE FROM operations WHERE id IN "
+	    "(SELECT id FROM operations WHERE result %s GLOB '%s*' "
+	    "ORDER BY id DESC LIMIT -1 OFFSET %d)", refused ? "" : "NOT",
+	    begin, most);
+	return run(db, sql, NULL, 0);
+}
+
 static int
 write_row(sqlite3 *db, struct span in)
 {
 	struct span texts[TEXTS];
-	char forget[96];
 	uint64_t len;
 	size_t i;
 	int rc;
@@ -52,9 +72,7 @@ write_row(sqlite3 *db, struct span in)
 	rc = run(db, "INSERT INTO operations (occurred_at, operation, "
 	    "argument, asked_by, result) VALUES (?1, ?2, ?3, ?4, ?5)", texts,
 	    TEXTS);
-	snprintf(forget, sizeof(forget), "DELETE FROM operations WHERE id <= "
-	    "last_insert_rowid() - %d", RECORD_OPERATIONS_MAX);
-	return rc == SQLITE_OK ? run(db, forget, NULL, 0) : rc;
+	return rc == SQLITE_OK ? forget(db, texts[TEXTS - 1]) : rc;
 }
 
 int

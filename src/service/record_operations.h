@@ -8,6 +8,11 @@
 
 #define RECORD_OPERATIONS_MAX 10000	/* the oldest leave */
 
+/* How the result of one that was turned away begins; before "401: ". They have
+ * a bound of their own. */
+#define RECORD_OPERATIONS_REFUSED "refused "
+#define RECORD_OPERATIONS_REFUSED_MAX 1000
+
 struct record_operation {
 	uint64_t wall_us;
 	struct span operation;		/* "reload" */

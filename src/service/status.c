@@ -30,6 +30,7 @@ struct status {
 	struct status_source source;
 	struct status_guard guard;
 	struct status_figures figures;
+	struct status_operations operations;
 	struct status_http *tcp, *control;
 	struct addr bound;
 	char *control_path;
@@ -51,6 +52,7 @@ look(struct status *s, uint64_t now_us)
 	status_series_sample(s->series, s->source.workers,
 	    s->source.n_workers, wall_us);
 	status_tick_run(s->tick, wall_us);
+	status_operations_check(&s->operations, now_us);
 	status_http_check(s->tcp, now_us);
 	status_http_check(s->control, now_us);
 }
@@ -107,6 +109,7 @@ start_port(struct status *s, bool is_control, int fd, struct buf *error)
 		.guard = &s->guard,
 		.series = s->series,
 		.figures = &s->figures,
+		.operations = &s->operations,
 		.trusted = is_control,
 		.threads = is_control ? STATUS_CONTROL_THREADS :
 		    STATUS_TCP_THREADS,
@@ -172,6 +175,7 @@ status_start(const struct status_source *source, const struct config *config,
 		return NULL;
 	}
 	s->source = *source;
+	status_operations_init(&s->operations, &s->source);
 	s->control_path = strdup(config->status.control);
 	s->series = status_series_new();
 	s->tick = status_tick_new(&s->source, &s->figures);
@@ -209,6 +213,7 @@ status_stop(struct status *s)
 		status_http_stop(s->control);
 		status_socket_unlink(&s->control_socket);
 	}
+	status_operations_destroy(&s->operations);
 	status_tick_free(s->tick);
 	status_series_free(s->series);
 	status_guard_release(&s->guard);

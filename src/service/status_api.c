@@ -10,10 +10,8 @@
 
 #include <stdio.h>
 
-#include "base/clock.h"
 #include "base/escape.h"
-#include "base/log.h"
-#include "service/record_operations.h"
+#include "service/status_operations.h"
 
 static const struct status_api_route *const table_of_tables[] = {
 	status_overview_routes, status_config_routes, status_sessions_routes,
@@ -45,8 +43,8 @@ status_api_route(struct span path)
 
 /* --------------------------------------------------------------- arguments */
 
-static bool
-takes(const struct status_api_route *route, struct span name)
+bool
+status_api_takes(const struct status_api_route *route, struct span name)
 {
 	struct span rest = span_str(route->arguments);
 
@@ -86,7 +84,7 @@ are_arguments_fine(const struct status_api_route *route,
 	for (i = 0; i < r->n_arguments; i++) {
 		struct span name = r->arguments[i].name;
 
-		if (!takes(route, name)) {
+		if (!status_api_takes(route, name)) {
 			refuse(a, "there is no query argument", name,
 			    route->arguments);
 			return false;
@@ -101,72 +99,6 @@ are_arguments_fine(const struct status_api_route *route,
 	return true;
 }
 
-/* "address=192.0.2.1 for=1h" */
-static void
-list_arguments(const struct status_api_request *r, struct buf *out)
-{
-	size_t i;
-
-	for (i = 0; i < r->n_arguments; i++) {
-		buf_append_str(out, i == 0 ? "" : " ");
-		escape_record(out, span_take(r->arguments[i].name, 64));
-		buf_append_byte(out, '=');
-		escape_record(out, span_take(r->arguments[i].value, 256));
-	}
-}
-
-static void
-tell(const struct status_source *source, const struct record_operation *o)
-{
-	const struct { const char *key; struct span value; } members[] = {
-		{ "operation", o->operation }, { "argument", o->argument },
-		{ "by", o->by }, { "result", o->result },
-	};
-	char time[CLOCK_TEXT_MAX];
-	struct buf json;
-	size_t i;
-
-	buf_init(&json, 0);
-	buf_printf(&json, "{\"occurred_at\":\"%s\"",
-	    clock_format_utc(o->wall_us, time));
-	for (i = 0; i < ARRAY_LEN(members); i++) {
-		buf_printf(&json, ",\"%s\":", members[i].key);
-		escape_json(&json, members[i].value);
-	}
-	buf_append_byte(&json, '}');
-	event_ring_push(source->events, "operation", buf_span(&json));
-	buf_release(&json);
-}
-
-/* Whoever asked for something can be asked why. */
-static void
-note(const struct status_source *source, const struct status_api_request *r,
-    const struct status_api_answer *a)
-{
-	char by[LOG_QUOTE_MAX], what[LOG_QUOTE_MAX], how[LOG_QUOTE_MAX];
-	struct record_operation o = { .wall_us = clock_wall_us(),
-	    .operation = span_skip(r->path, strlen("/api/v1/")),
-	    .by = span_str(r->by), .result =
-	    a->code < 400 ? SPAN("ok") : span_str(a->error) };
-	struct buf argument;
-
-	while (o.result.len > 0 && o.result.data[o.result.len - 1] == '\n')
-		o.result.len--;		/* of several lines, the last */
-	buf_init(&argument, 0);
-	list_arguments(r, &argument);
-	o.argument = buf_span(&argument);
-	log_event(LOG_INFO, "status.operation",
-	    "operation=%.*s argument=%s by=%s result=%s",
-	    (int)o.operation.len, (const char *)o.operation.data,
-	    log_quote(o.argument, what), log_quote(o.by, by),
-	    log_quote(o.result, how));
-	tell(source, &o);
-	if (record_operations_add(source->record, &o) != 0)
-		log_event(LOG_WARNING, "status.operation",
-		    "error=\"the record has no room for it\"");
-	buf_release(&argument);
-}
-
 void
 status_api_answer(const struct status_source *source,
     const struct status_api_route *route, const struct status_api_request *r,
@@ -177,7 +109,7 @@ status_api_answer(const struct status_source *source,
 	if (buf_failed(&a->body))
 		status_api_error(a, 500, "the answer is too large");
 	if (route->post)
-		note(source, r, a);
+		status_operations_done(source, route, r, a);
 }
 
 struct span

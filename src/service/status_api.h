@@ -69,6 +69,9 @@ extern const struct status_api_route status_top_routes[];
 /* NULL: no such path. */
 const struct status_api_route *status_api_route(struct span path);
 
+/* May its query have an argument of this name? */
+bool status_api_takes(const struct status_api_route *route, struct span name);
+
 /* Checks the arguments against the route's, and has it answer. */
 void status_api_answer(const struct status_source *source,
 	const struct status_api_route *route,

@@ -53,6 +53,7 @@ struct request {
 	struct status_api_request api;
 	struct status_api_answer answer;
 	struct status_stream *stream;
+	bool is_post;
 	bool is_answered;		/* by the job: answer is ready */
 	bool is_stopping;
 	char by[STATUS_API_BY_MAX];
@@ -71,6 +72,58 @@ static const struct {
 	{ "Cross-Origin-Opener-Policy", "same-origin" },
 	{ "Cache-Control", "no-store" },
 };
+
+/* ---------------------------------------------------------------- requests */
+
+static enum MHD_Result
+on_argument(void *ctx, enum MHD_ValueKind kind, const char *key, size_t len,
+    const char *value, size_t value_len)
+{
+	struct request *r = ctx;
+
+	(void)kind;
+	if (r->api.n_arguments == ARRAY_LEN(r->arguments))
+		return MHD_NO;
+	r->arguments[r->api.n_arguments++] = (struct status_api_argument){
+		.name = span_of(key, len),
+		.value = span_of(value == NULL ? "" : value, value_len),
+	};
+	return MHD_YES;
+}
+
+/* Who asks, for the log and the record. */
+static const char *
+asker(struct request *r)
+{
+	struct ucred peer = { 0, (uid_t)-1, (gid_t)-1 };
+	socklen_t len = sizeof(peer);
+	char text[ADDR_TEXT_MAX];
+
+	if (!r->http->setup.trusted)
+		snprintf(r->by, sizeof(r->by), "%s", r->client == NULL ?
+		    "unknown" : addr_format(&r->client->addr, text));
+	else if (r->client != NULL && getsockopt(r->client->fd, SOL_SOCKET,
+	    SO_PEERCRED, &peer, &len) == 0)
+		snprintf(r->by, sizeof(r->by), "control uid %ld",
+		    (long)peer.uid);
+	else
+		snprintf(r->by, sizeof(r->by), "control");
+	return r->by;
+}
+
+static void
+read_request(struct request *r, const char *path)
+{
+	r->api = (struct status_api_request){
+		.path = span_str(path),
+		.arguments = r->arguments,
+		.by = r->is_post ? asker(r) : "",
+		.series = r->http->setup.series,
+		.figures = r->http->setup.figures,
+	};
+	MHD_get_connection_values_n(r->connection, MHD_GET_ARGUMENT_KIND,
+	    on_argument, r);
+}
 
 /* ----------------------------------------------------------------- answers */
 
@@ -130,6 +183,9 @@ queue_error(struct request *r, unsigned code, const char *why,
 {
 	const struct head head = { code, "application/json", name, value };
 
+	if (r->is_post)
+		status_operations_refused(r->http->setup.operations, r->route,
+		    &r->api, code, why, clock_mono_us());
 	status_api_error(&r->answer, code, why);
 	return queue_body(r, &head, buf_span(&r->answer.body));
 }
@@ -203,53 +259,8 @@ answer_stream(struct request *r, bool is_head)
 }
 
 static enum MHD_Result
-on_argument(void *ctx, enum MHD_ValueKind kind, const char *key, size_t len,
-    const char *value, size_t value_len)
+answer_route(struct request *r, bool is_head)
 {
-	struct request *r = ctx;
-
-	(void)kind;
-	if (r->api.n_arguments == ARRAY_LEN(r->arguments))
-		return MHD_NO;
-	r->arguments[r->api.n_arguments++] = (struct status_api_argument){
-		.name = span_of(key, len),
-		.value = span_of(value == NULL ? "" : value, value_len),
-	};
-	return MHD_YES;
-}
-
-/* Who asks, for the log and the record. */
-static const char *
-asker(struct request *r)
-{
-	struct ucred peer = { 0, (uid_t)-1, (gid_t)-1 };
-	socklen_t len = sizeof(peer);
-	char text[ADDR_TEXT_MAX];
-
-	if (!r->http->setup.trusted)
-		snprintf(r->by, sizeof(r->by), "%s", r->client == NULL ? "" :
-		    addr_format(&r->client->addr, text));
-	else if (r->client != NULL && getsockopt(r->client->fd, SOL_SOCKET,
-	    SO_PEERCRED, &peer, &len) == 0)
-		snprintf(r->by, sizeof(r->by), "control uid %ld",
-		    (long)peer.uid);
-	else
-		snprintf(r->by, sizeof(r->by), "control");
-	return r->by;
-}
-
-static enum MHD_Result
-answer_route(struct request *r, const char *path, bool is_head)
-{
-	r->api = (struct status_api_request){
-		.path = span_str(path),
-		.arguments = r->arguments,
-		.by = r->route->post ? asker(r) : "",
-		.series = r->http->setup.series,
-		.figures = r->http->setup.figures,
-	};
-	MHD_get_connection_values_n(r->connection, MHD_GET_ARGUMENT_KIND,
-	    on_argument, r);
 	if (r->route->slow)
 		return answer_by_job(r);
 	status_api_answer(r->http->setup.source, r->route, &r->api,
@@ -282,9 +293,8 @@ static enum MHD_Result
 answer(struct request *r, const char *method, const char *path)
 {
 	const struct status_page_file *file = find_file(path);
-	const struct status_api_route *route =
-	    file != NULL ? NULL : status_api_route(span_str(path));
-	bool post = strcmp(method, "POST") == 0;
+	const struct status_api_route *route = r->route;
+	bool post = r->is_post;
 	bool is_post = route != NULL && route->post;
 	bool is_head = strcmp(method, "HEAD") == 0;
 	struct status_guard_request request = {
@@ -298,7 +308,6 @@ answer(struct request *r, const char *method, const char *path)
 	const char *why;
 	unsigned code;
 
-	r->route = route;
 	if (!post && !is_head && strcmp(method, "GET") != 0)
 		return queue_error(r, 405, "weir answers GET, HEAD and POST",
 		    "Allow", is_post ? "POST" : "GET, HEAD");
@@ -313,13 +322,14 @@ answer(struct request *r, const char *method, const char *path)
 		return queue_error(r, 405, post ? "only GET and HEAD here" :
 		    "only POST here", "Allow", post ? "GET, HEAD" : "POST");
 	return file != NULL ? answer_file(r, file) :
-	    answer_route(r, path, is_head);
+	    answer_route(r, is_head);
 }
 
 /* --------------------------------------------------- the library's callbacks */
 
 static struct request *
-request_new(struct status_http *h, struct MHD_Connection *c)
+request_new(struct status_http *h, struct MHD_Connection *c,
+    const char *method, const char *path)
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(c,
 	    MHD_CONNECTION_INFO_SOCKET_CONTEXT);
@@ -333,6 +343,9 @@ request_new(struct status_http *h, struct MHD_Connection *c)
 	r->answer.code = MHD_HTTP_OK;
 	r->answer.type = "application/json";
 	buf_init(&r->answer.body, STATUS_API_ANSWER_MAX);
+	r->route = status_api_route(span_str(path));
+	r->is_post = strcmp(method, "POST") == 0;
+	read_request(r, path);
 	status_clients_state(&h->clients, r->client, STATUS_CLIENT_BUSY,
 	    clock_mono_us());
 	return r;
@@ -361,7 +374,7 @@ on_request(void *ctx, struct MHD_Connection *c, const char *path,
 	(void)data;
 	(void)len;
 	if (r == NULL) {
-		*seen = r = request_new(h, c);
+		*seen = r = request_new(h, c, method, path);
 		if (r == NULL)
 			return MHD_NO;
 		return has_body(r) ? queue_error(r, 413,

@@ -7,6 +7,7 @@
 #include "service/status_api.h"
 #include "service/status_figures.h"
 #include "service/status_guard.h"
+#include "service/status_operations.h"
 
 struct status_http;
 
@@ -15,6 +16,7 @@ struct status_http_setup {
 	const struct status_guard *guard;
 	struct status_series *series;
 	struct status_figures *figures;
+	struct status_operations *operations;
 	bool trusted;		/* the control socket: its mode is the guard */
 	unsigned threads;	/* for requests that take their time */
 };

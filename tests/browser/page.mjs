@@ -467,6 +467,7 @@ cases.refused = async () => {
   await says(page, "#ask-error", "It was not done");
   await page.click("#ask-cancel");
   assert.ok(!await page.isVisible("#ask"));
+  await says(page, "[aria-label=Operations] .badge.bad", "refused");
   await quiet(page, (text) => text.includes("403") || text.includes("401"));
 };
 

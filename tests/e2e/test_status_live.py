@@ -70,7 +70,7 @@ def test_reload_is_told_and_recorded(told):
     token = {"Authorization": "Bearer s3cret"}
     with status.events("?types=reload,operation") as stream:
         status.post("/api/v1/reload", 403, Host="evil.example")
-        status.post("/api/v1/reload", 401)
+        _, refused = first(stream, "operation")
         status.post("/api/v1/reload", **token)
         _, reload = first(stream, "reload")
         _, operation = first(stream, "operation")
@@ -81,17 +81,43 @@ def test_reload_is_told_and_recorded(told):
     assert not failed["ok"] and failed["error"] == error
     assert (operation["operation"], operation["by"], operation["result"]) == (
         "reload", "127.0.0.1", "ok")
-    rows = wait_for(lambda: (lambda got: got if len(got) == 2 else None)(
-        status.get("/api/v1/operations")["operations"]), "two operations")
-    assert [row["result"] for row in rows] == [
-        error.strip()[:255], "ok"]
-    assert {**operation, "id": 1} == rows[1]
+    rows = wait_for(lambda: (lambda got: got if len(got) == 3 else None)(
+        status.get("/api/v1/operations")["operations"]), "operations")
+    assert rows[0]["result"] == error.strip()[:255]
+    assert {**operation, "id": 2} == rows[1]
+    assert {**refused, "id": 1} == rows[2]
+    assert refused["operation"] == "reload" and refused["result"] == (
+        "refused 403: the Host header must be localhost or an address, "
+        "unless a token is sent")
     page = status.get("/api/v1/operations?limit=1")
     assert page["next"] and status.get(
-        f"/api/v1/operations?limit=1&after={page['next']}") == {
+        f"/api/v1/operations?limit=2&after={page['next']}") == {
             "operations": rows[1:], "next": None}
-    assert re.search(r"event=status\.operation operation=reload .*"
+    assert re.search(r"event=status\.operation operation=\"reload\" .*"
                      r"by=\"127\.0\.0\.1\" result=\"ok\"", proxy.log)
+
+
+def test_a_flood_of_orders_in_vain(told):
+    """A few rows and a count, and what was done among them."""
+    proxy, status = told
+    for i in range(60):
+        status.post(f"/api/v1/drain?n={i}", 401)
+    status.post("/api/v1/explode", 404, Authorization="Bearer s3cret")
+    status.post("/api/v1/reload", Authorization="Bearer s3cret")
+    proxy.stop()
+    rows = proxy.rows("SELECT * FROM operations ORDER BY id")
+    assert {row["asked_by"] for row in rows} == {"127.0.0.1"}
+    assert (rows[0]["operation"], rows[0]["argument"]) == ("drain", "n=***")
+    assert rows[0]["result"].startswith("refused 401: this needs the header")
+    assert [row["operation"] for row in rows
+            if row["result"] == "ok"] == ["reload"]
+    assert rows[-1]["operation"] == "explode"
+    assert re.fullmatch(r"refused 404: no such path; the page is at /"
+                        r"( \(\d+ times\))?", rows[-1]["result"])
+    refused = [row["result"] for row in rows if row["result"] != "ok"]
+    assert len(refused) <= 4        # 2, and more where this took long
+    assert sum(int((re.findall(r"\((\d+) times\)$", text) or [1])[0])
+               for text in refused) == 61
 
 
 def test_etag(told):

@@ -56,7 +56,8 @@ function done(list) {
 		time(o.occurred_at), [words(o.operation), o.argument ? [' ',
 			el('code.wire', null, o.argument)] : null],
 		wire(o.by), o.result === 'ok' ? badge('good', 'done') :
-			el('div', null, badge('bad', 'failed'),
+			el('div', null, badge('bad', /^refused /.test(
+				o.result) ? 'refused' : 'failed'),
 				lines(o.result))] })) }));
 }
 

@@ -24,7 +24,9 @@ struct record {
 	 * at all. */
 	int held;
 	pthread_mutex_t lock;
-	char operation[512];	/* the last, with | between, under the lock */
+	/* under the lock: the last, with | between, and how many so far */
+	char operation[1024];
+	unsigned n_operations;
 };
 
 struct status_setup {

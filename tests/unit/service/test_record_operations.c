@@ -121,12 +121,54 @@ test_bound(void **state)
 	remove_database(dir, path);
 }
 
+/* Who is turned away, however often, pushes out nothing that was done. */
+static void
+test_refused_bound(void **state)
+{
+	char dir[] = "/tmp/weir-test-operations-XXXXXX", path[64], conf[256];
+	struct config *config;
+	struct record *r;
+	struct buf out;
+	unsigned i;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/weir.db", dir);
+	snprintf(conf, sizeof(conf), conf_format, path);
+	buf_init(&out, 0);
+	config = config_load_text("x", span_str(conf), &out);
+	assert_non_null(config);
+	r = record_start(config);
+	assert_non_null(r);
+	add(r, 1000000, SPAN("ok"));
+	for (i = 0; i < RECORD_OPERATIONS_REFUSED_MAX + 3; i++) {
+		add(r, 1000000, SPAN("refused 401: no"));
+		if (i % 500 == 0)
+			record_flush(r);
+	}
+	add(r, 1000000, SPAN("ok"));
+	record_flush(r);
+	list(r, &out, 7, 9);
+	assert_non_null(strstr((const char *)buf_span(&out).data,
+	    "{\"operations\":[{\"id\":6,"));
+	assert_non_null(strstr((const char *)buf_span(&out).data,
+	    "{\"id\":5,"));
+	assert_null(strstr((const char *)buf_span(&out).data, "{\"id\":4,"));
+	assert_non_null(strstr((const char *)buf_span(&out).data,
+	    "{\"id\":1,"));
+	record_stop(r);
+	config_unref(config);
+	buf_release(&out);
+	remove_database(dir, path);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_operations),
 		cmocka_unit_test(test_bound),
+		cmocka_unit_test(test_refused_bound),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

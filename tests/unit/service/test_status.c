@@ -270,10 +270,90 @@ test_orders(void **state)
 	snprintf(path, sizeof(path), "%s203.0.113.10&for=2y", address);
 	setup_expect(&s, true, "POST", path, "", 400, "a duration like");
 	snprintf(path, sizeof(path), "%s203.0.113.10", address);
-	setup_expect(&s, false, "POST", path, "", 401, "");
 	setup_expect(&s, false, "POST", "/api/v1/drain",
 	    "Authorization: Bearer s3cret\r\n", 202, "");
 	expect_operation(&s, "drain||127.0.0.1|ok");
+	setup_end(&s);
+}
+
+/* So does what was asked for in vain, whatever the reason. */
+static void
+test_refused_orders(void **state)
+{
+	static const struct {
+		const char *token, *path, *head;
+		int code;
+		const char *operation;
+	} rows[] = {
+		{ NULL, "/api/v1/drain", "", 403, "drain||127.0.0.1|"
+		    "refused 403: over TCP this needs a token: set "
+		    "status.token_file, or use the control socket" },
+		{ "s3cret", "/api/v1/suspend-address?address=192.0.2.1", "",
+		    401, "suspend-address|address=192.0.2.1|127.0.0.1|"
+		    "refused 401: this needs the header \"Authorization: "
+		    "Bearer TOKEN\" with the content of status.token_file" },
+		{ "s3cret", "/api/v1/drain",
+		    "Authorization: Bearer x\r\n", 401, "drain||127.0.0.1|"
+		    "refused 401: this token is not the one in "
+		    "status.token_file" },
+		{ "s3cret", "/api/v1/explode?a=b",
+		    "Authorization: Bearer s3cret\r\n", 404,
+		    "explode|a=***|127.0.0.1|refused 404: no such path; the "
+		    "page is at /" },
+		{ "s3cret", "/%0Ametrics?x",
+		    "Authorization: Bearer s3cret\r\n", 404, "/\nmetrics|"
+		    "x=***|127.0.0.1|refused 404: no such path; the page is "
+		    "at /" },
+		{ "s3cret", "/api/v1/status",
+		    "Authorization: Bearer s3cret\r\n", 405,
+		    "status||127.0.0.1|refused 405: only GET and HEAD here" },
+		{ "s3cret", "/", "Authorization: Bearer s3cret\r\n", 405,
+		    "/||127.0.0.1|refused 405: only GET and HEAD here" },
+		{ "s3cret", "/api/v1/drain", "Content-Length: 5\r\n", 413,
+		    "drain||127.0.0.1|refused 413: no body is expected here" },
+		{ "s3cret", "/api/v1/drain?token=s3cret",
+		    "Authorization: Bearer s3cret\r\n", 400,
+		    "drain|token=***|127.0.0.1|there is no query argument "
+		    "token; this path takes none" },
+	};
+	struct status_setup s;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_LEN(rows); i++) {
+		setup_begin(&s, "127.0.0.1:0", rows[i].token);
+		setup_expect(&s, false, "POST", rows[i].path, rows[i].head,
+		    rows[i].code, "{\"error\":");
+		expect_operation(&s, rows[i].operation);
+		assert_int_equal(s.record.n_operations, 1);
+		free(setup_ask(&s, false, "GET", rows[i].path, ""));
+		assert_int_equal(s.record.n_operations, 1);
+		setup_end(&s);
+	}
+}
+
+/* Who hammers the port makes two rows, and a count. */
+static void
+test_refused_orders_are_counted(void **state)
+{
+	struct record *record;
+	struct status_setup s;
+	unsigned i;
+
+	(void)state;
+	setup_begin(&s, "127.0.0.1:0", "s3cret");
+	record = &s.record;
+	for (i = 0; i < 50; i++)
+		setup_expect(&s, false, "POST", "/api/v1/drain", "", 401, "");
+	assert_int_equal(record->n_operations, 1);
+	setup_expect(&s, true, "POST", "/api/v1/reload", "", 200, "");
+	assert_int_equal(record->n_operations, 2);
+	status_stop(s.status);
+	s.status = NULL;
+	expect_operation(&s, "drain||127.0.0.1|refused 401: this needs the "
+	    "header \"Authorization: Bearer TOKEN\" with the content of "
+	    "status.token_file (49 times)");
+	assert_int_equal(record->n_operations, 3);
 	setup_end(&s);
 }
 
@@ -341,6 +421,8 @@ main(void)
 		cmocka_unit_test(test_etag),
 		cmocka_unit_test(test_host_and_token),
 		cmocka_unit_test(test_orders),
+		cmocka_unit_test(test_refused_orders),
+		cmocka_unit_test(test_refused_orders_are_counted),
 		cmocka_unit_test(test_outside),
 		cmocka_unit_test(test_not_ready),
 		cmocka_unit_test(test_broken_record),
