@@ -37,6 +37,8 @@ struct status_api_answer {
 	const char *type;	/* Content-Type; JSON to begin with */
 	struct buf body;
 	char error[256];	/* what was wrong, or the beginning of it */
+	/* To be done when the client has the answer, or has gone. */
+	void (*then)(const struct status_source *source);
 };
 
 /* Runs in any of the server's threads, several at a time. */

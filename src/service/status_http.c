@@ -397,6 +397,8 @@ on_completed(void *ctx, struct MHD_Connection *c, void **seen,
 	if (r == NULL)
 		return;
 	*seen = NULL;
+	if (r->answer.then != NULL)
+		r->answer.then(h->setup.source);
 	status_clients_state(&h->clients, r->client, STATUS_CLIENT_WAITING,
 	    clock_mono_us());
 	status_stream_close(r->stream);

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
@@ -47,7 +48,10 @@ static void
 fake_drain(void *ctx)
 {
 	struct status_fake *f = ctx;
+	char byte;
 
+	if (f->drain_held >= 0)
+		(void)!read(f->drain_held, &byte, 1);
 	f->drains++;
 }
 
@@ -97,6 +101,7 @@ status_fake_init(struct status_fake *f, const char *text,
 	size_t i;
 
 	memset(f, 0, sizeof *f);
+	f->drain_held = -1;
 	buf_init(&errors, 0);
 	f->config = config_load_text("weir.conf", span_str(text), &errors);
 	if (f->config == NULL) {

@@ -19,6 +19,7 @@ struct status_fake {
 	_Atomic(const char *) why_not;	/* NULL: ready */
 	const char *reload_error;	/* NULL: reloads */
 	atomic_uint reloads, drains;
+	int drain_held;		/* a drain awaits a byte from it; -1: none */
 };
 
 /* text: a weir.conf. Aborts with its errors if it is not valid. */

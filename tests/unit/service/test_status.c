@@ -3,6 +3,7 @@
  */
 #include "status_setup.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/compiler.h"
@@ -180,6 +181,50 @@ test_etag(void **state)
 	setup_end(&s);
 }
 
+/* It comes when the answer is there already. */
+static void
+wait_for_drain(struct status_setup *s)
+{
+	unsigned i;
+
+	for (i = 0; i < 10000 && s->fake.drains == 0; i++)
+		usleep(1000);
+	assert_int_equal(s->fake.drains, 1);
+}
+
+/* Or whoever asked would be told that the connection broke. */
+static void
+test_drain_begins_when_it_is_answered(void **state)
+{
+	static const char post[] = "POST /api/v1/drain HTTP/1.1\r\n"
+	    "Host: localhost\r\n\r\n";
+	char answer[2048] = "";
+	struct status_setup s;
+	size_t have = 0;
+	int fds[2], fd;
+	ssize_t n;
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	setup_begin(&s, "127.0.0.1:0", NULL);
+	s.fake.drain_held = fds[0];
+	fd = setup_dial(&s, true);
+	assert_int_equal(send(fd, post, strlen(post), MSG_NOSIGNAL),
+	    strlen(post));
+	while (strstr(answer, "{\"ok\":true}") == NULL) {
+		n = recv(fd, answer + have, sizeof answer - have - 1, 0);
+		assert_true(n > 0);
+		have += (size_t)n;
+	}
+	assert_int_equal(s.fake.drains, 0);
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	wait_for_drain(&s);
+	close(fd);
+	close(fds[0]);
+	close(fds[1]);
+	setup_end(&s);
+}
+
 static void
 test_host_and_token(void **state)
 {
@@ -207,7 +252,7 @@ test_host_and_token(void **state)
 	setup_expect(&s, false, "POST", "/api/v1/drain",
 	    "Authorization: Bearer s3cret\r\nContent-Length: 0\r\n", 202,
 	    "{\"ok\":true}");
-	assert_int_equal(s.fake.drains, 1);
+	wait_for_drain(&s);
 	setup_expect(&s, false, "POST", "/",
 	    "Authorization: Bearer s3cret\r\n", 405, "Allow: GET, HEAD");
 	setup_expect(&s, false, "POST", "/api/v1/drain",
@@ -420,6 +465,7 @@ main(void)
 		cmocka_unit_test(test_head),
 		cmocka_unit_test(test_etag),
 		cmocka_unit_test(test_host_and_token),
+		cmocka_unit_test(test_drain_begins_when_it_is_answered),
 		cmocka_unit_test(test_orders),
 		cmocka_unit_test(test_refused_orders),
 		cmocka_unit_test(test_refused_orders_are_counted),
