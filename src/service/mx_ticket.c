@@ -39,7 +39,7 @@ say_why(const struct mx_ticket *t, unsigned open, char why_r[MX_TICKET_WHY_MAX])
 	char source[ADDR_TEXT_MAX];
 
 	snprintf(why_r, MX_TICKET_WHY_MAX,
-	    "%s has %u sessions from %s, and may have no more", t->group, open,
+	    "%s has %u sessions from %s" MX_TICKET_FULL_END, t->group, open,
 	    addr_format(&t->source, source));
 }
 

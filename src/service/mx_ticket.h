@@ -24,6 +24,9 @@ enum mx_ticket_result {
 
 #define MX_TICKET_WHY_MAX 256
 
+/* How why_r ends, by which the record knows these from other failures. */
+#define MX_TICKET_FULL_END ", and may have no more"
+
 /**
  * mx_ticket_take(h, c, source, destination, now_us, ticket_r, why_r)
  *

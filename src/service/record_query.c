@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/escape.h"
 #include "base/ulid.h"
+#include "service/mx_ticket.h"
 #include "service/record_search.h"
 #include "service/record_text.h"
 
@@ -19,12 +20,20 @@
 #define SEARCH_US (3 * (uint64_t)CLOCK_US_PER_S)
 #define SEARCH_STEPS 10000
 
+/* deliverability.cap let it not in, at first or when it had to go another way:
+ * the words are those that the client was told. */
+#define CAPPED \
+	"(coalesce(connect_error LIKE '%" MX_TICKET_FULL_END "', 0) OR " \
+	"EXISTS (SELECT 1 FROM rehomings WHERE session_id = sessions.id " \
+	"AND reason LIKE '%" MX_TICKET_FULL_END "')) AS \"capped?\""
+
 #define TLS_LIST "upstream_tls_version AS tls"
 #define SELECT_LIST \
 	"SELECT id, occurred_at, client_address AS client, " \
 	"destination_address AS destination, listener, " \
 	"mail_from AS sender, mail_to AS recipients, outcome, code, cause, " \
-	"transactions, duration_us / 1000.0 AS duration_ms, " TLS_LIST " " \
+	"transactions, duration_us / 1000.0 AS duration_ms, " TLS_LIST ", " \
+	"connect_error, " CAPPED " " \
 	"FROM sessions WHERE "
 
 /* An object's parts: a name, "[" for a list of rows or "{" for one row. */
@@ -34,8 +43,7 @@ parts[] = {
 	    "client_port, destination_address AS destination, "
 	    "destination_port, source_address AS source, source_port, "
 	    "upstream_address AS upstream, upstream_port, upstream_reused, "
-	    "connect_error, "
-	    "mx_name, "
+	    "connect_error, " CAPPED ", mx_name, "
 	    "listener, mail_from AS sender, mail_to AS recipients_text, "
 	    "outcome, code, cause, transactions AS transaction_count, "
 	    "duration_us / 1000.0 AS duration_ms, client_bytes, "

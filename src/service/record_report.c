@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/ulid.h"
+#include "service/mx_ticket.h"
 #include "service/record_internal.h"
 
 #define REPORT_STEPS 1000	/* of SQLite's machine between two looks at
@@ -40,8 +41,8 @@ static const char report_sql[] =
 "    AND r.accepted = 0 AND r.code <> 503)) "
 "UNION ALL "
 "  SELECT mail_from, upstream_address, 'weir', code, NULL, "
-"  CASE WHEN connect_error LIKE '%, and may have no more' "
-"  THEN 'capped' ELSE 'unreachable' END, "	/* mx_ticket.h's words */
+"  CASE WHEN connect_error LIKE '%" MX_TICKET_FULL_END "' "
+"  THEN 'capped' ELSE 'unreachable' END, "
 "  connect_error, id, occurred_at, 0 FROM sessions "
 "  WHERE id >= ?1 AND connect_error IS NOT NULL), "
 "rows AS (SELECT f.sender, f.mx_group, decided_by, code, enhanced, category, "

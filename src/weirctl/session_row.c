@@ -31,6 +31,23 @@ code_cell(struct table *t, const json_t *session)
 		table_end(t, TERMINAL_PLAIN);
 }
 
+/* Mail that came to nothing because nobody was there to take it says so; and
+ * weir's own cap is not to be taken for the MX. */
+static void
+append_outcome(const struct ctl *ctl, struct buf *out, const json_t *session)
+{
+	struct span outcome = member_text(session, "outcome");
+	bool capped = member_is_true(session, "capped");
+
+	text_show(out, outcome, ctl->terminal.utf8);
+	if (outcome.len > 0)
+		buf_append_str(out, capped ? " (cap)" : "");
+	else if (capped)
+		buf_append_str(out, "capped");
+	else if (member_text(session, "connect_error").len > 0)
+		buf_append_str(out, "unreached");
+}
+
 void
 session_row_table(const struct ctl *ctl, const json_t *sessions)
 {
@@ -43,7 +60,8 @@ session_row_table(const struct ctl *ctl, const json_t *sessions)
 		report_time(ctl, table_begin(&t), session, "occurred_at",
 		    MOMENT_SHORT);
 		table_end(&t, TERMINAL_PLAIN);
-		report_cell_state(&t, session, "outcome");
+		append_outcome(ctl, table_begin(&t), session);
+		table_end(&t, report_style(member_text(session, "outcome")));
 		code_cell(&t, session);
 		report_cell(&t, session, "sender");
 		report_cell(&t, session, "recipients");
@@ -79,15 +97,17 @@ void
 session_row_line(const struct ctl *ctl, struct buf *out,
     const json_t *session)
 {
-	struct span outcome = member_text(session, "outcome");
-	enum terminal_style style = report_style(outcome);
+	enum terminal_style style =
+	    report_style(member_text(session, "outcome"));
 	double code = member_number(session, "code");
+	size_t before;
 
 	report_time(ctl, out, session, "occurred_at", MOMENT_TIME);
 	buf_append_byte(out, ' ');
 	terminal_on(&ctl->terminal, out, style);
-	text_show(out, outcome, ctl->terminal.utf8);
-	if (outcome.len == 0)
+	before = buf_len(out);
+	append_outcome(ctl, out, session);
+	if (buf_len(out) == before)
 		buf_append_str(out, "nothing");
 	if (code > 0)
 		buf_printf(out, " %.0f", code);

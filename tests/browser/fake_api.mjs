@@ -256,6 +256,7 @@ function session(w, at) {
       discarded: 250, aborted: null }[outcome],
     cause: outcome === "aborted" ? "client_gone" : "quit", transactions: 1,
     duration_ms: between(180, 2400), tls: random() < .92 ? "TLS1.3" : null,
+    connect_error: null, capped: false,
     mx_group: w.names[i] };
 }
 

@@ -543,7 +543,9 @@ cases.held_back_by_the_cap = async () => {
   const found = (await get("api/v1/sessions", weir.capped)).find((s) =>
     s.cause === "connect_failed");
   const page = await open(browser, weir.capped + "#/sessions");
-  await says(page, ".sessions tbody", "weir\u2019s own cap");
+  assert.ok(found.capped);
+  await says(page, ".sessions tbody", "held back by weir\u2019s own cap");
+  assert.equal(await page.getByText("held back by").count(), 1);
   await view(page, "#/session/" + found.id);
   await says(page, "#view .verdict", "held back by weir itself: " +
     "deliverability.cap");

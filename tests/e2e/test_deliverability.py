@@ -93,6 +93,13 @@ def test_adaptive_cap_ends_the_421s(desk):
     refused = 4 * (ASKED - TAKES) - met
     assert d.pair()["cap"] == {"limit": 4, "most": 8, "open": 0,
                                "refused": refused}
+    d.weir.wait_rows("SELECT id FROM sessions WHERE cause IS NOT NULL",
+                     count=4 * ASKED)
+    listed = d.api("/api/v1/sessions")
+    assert len([s for s in listed if s["capped"]]) == refused
+    assert all(s["connect_error"].endswith(" may have no more")
+               and d.api(f"/api/v1/sessions/{s['id']}")["capped"]
+               for s in listed if s["capped"])
     assert f"weir_upstream_capped_total {refused}\n".encode() in Status(
         d.control).ask("GET", "/metrics")[2]
     # the reason, in the record and in the log

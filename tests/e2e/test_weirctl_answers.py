@@ -32,7 +32,8 @@ SESSION = {"id": "01M819QCCP8S0SG9Q0BAHA89TE", "sender": "a@example.org",
            "recipients": "b@example.net, c@example.com", "outcome": "deferred",
            "occurred_at": "2026-11-22T08:00:00.000000Z", "code": 451,
            "client": "192.0.2.1", "destination": "198.51.100.1",
-           "duration_ms": 85.25, "tls": None, "transactions": 1}
+           "duration_ms": 85.25, "tls": None, "transactions": 1,
+           "connect_error": None, "capped": False}
 
 
 @pytest.fixture
@@ -228,6 +229,27 @@ def test_tail_shows_what_happens_at_once(answered):
         assert b"weir has ended the stream" in process.stderr.read()
     assert asked == ["GET /events?types=session%2Comitted%2Cmx%2Cpolicy%2C"
                      "operation%2Creload"]
+
+
+def test_whose_fault_it_was_that_nothing_was_sent(answered):
+    """weir's own cap, or an MX that is not there."""
+    lost = {**SESSION, "outcome": None, "code": None}
+    kinds = {"deferred": SESSION, "deferred (cap)": {**SESSION,
+                                                     "capped": True},
+             "unreached": {**lost, "connect_error": "timed out"},
+             "capped": {**lost, "connect_error": "full", "capped": True},
+             "nothing": lost}
+    stream, hold = events(*(("session", one) for one in kinds.values()))
+    hold.set()
+    ctl, _ = answered({"/api/v1/sessions": list(kinds.values()),
+                       "/events": (200, stream)})
+    lines = ctl.ok("sessions").lines[1:]
+    for kind, line in zip(kinds, lines, strict=True):
+        kind = "" if kind == "nothing" else kind
+        assert re.match(rf"\S+ \S+ +{re.escape(kind)} +(451 +)?a@",
+                        line), line
+    for kind, line in zip(kinds, ctl("tail").out.splitlines(), strict=True):
+        assert re.match(rf"\S+ {re.escape(kind)} (451 )?a@", line), line
 
 
 @pytest.mark.parametrize("words, found", (

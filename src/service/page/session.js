@@ -84,8 +84,9 @@ function group(s) {
 /* weir's words when deliverability.cap allows no more sessions. */
 const HELD = 'held back by weir itself: deliverability.cap allows no more';
 
+/* From the beginning. */
 function capped(s) {
-	return s.connect_error?.endsWith(', and may have no more');
+	return s.capped && s.connect_error;
 }
 
 function sessionFacts(s) {

@@ -5,7 +5,7 @@ import { get } from './api.js';
 import { el, wire } from './dom.js';
 import { duration, NONE, plural, time, toUs } from './format.js';
 import { badge, empty, link, state, table } from './widgets.js';
-import { haveStatus, live } from './live.js';
+import { live } from './live.js';
 
 const ROWS = 50, TAIL_MAX = 200, SLOW_MS = 500;
 
@@ -67,19 +67,16 @@ export function address(text) {
 	return text === '' || text === '<>' ? '<> (bounce)' : wire(text);
 }
 
-/* Only the session itself says which of the two it was. */
-function why(cause) {
-	return cause === 'connect_failed' &&
-		live.status?.counters.capped > 0 ? 'no connection: the MX ' +
-		'did not answer, or weir\u2019s own cap held it back' :
-		CAUSES[cause] || cause;
+function why(s) {
+	return s.capped ? 'held back by weir\u2019s own cap' :
+		CAUSES[s.cause] || s.cause;
 }
 
 function result(s) {
-	return s.outcome ? [state(s.outcome), s.code ? el('code.code', null,
-		s.code) : null] : [badge('none', s.cause ? 'no mail' : 'open'),
-		s.cause === 'quit' ? null : el('span.note', null,
-			why(s.cause))];
+	return [s.outcome ? [state(s.outcome), s.code ? el('code.code', null,
+		s.code) : null] : badge('none', s.cause ? 'no mail' : 'open'),
+		!s.capped && (s.outcome || s.cause === 'quit') ? null :
+			el('span.note', { title: s.connect_error }, why(s))];
 }
 
 function row(s) {
@@ -159,7 +156,6 @@ export const sessions = {
 				...(before ? [['before', before]] : []),
 				['limit', ROWS]]));
 		const slow = performance.now() - begun > SLOW_MS;
-		await haveStatus();	/* for why() */
 		return { asked, before, list, slow };
 	},
 	draw(data, { query }) {

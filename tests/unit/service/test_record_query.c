@@ -282,6 +282,82 @@ wrong_arguments(void **state)
 	}
 }
 
+/* --------------------------------------------------------------------- cap */
+
+static void
+put_failed(struct record *r, struct fixture *f, const char *error,
+    const char *rehomed)
+{
+	struct record_session *s = record_session_new(r, &f->metrics);
+	struct ulid id = ulid_next(&f->ids, WALL_US);
+	struct fact up = { .type = FACT_UPSTREAM, .now_us = 5000001 };
+	struct fact away = { .type = FACT_REHOMED, .now_us = 5000002 };
+
+	put_open(s, 5000000, id.text, WALL_US);
+	up.u.upstream.error = error;
+	up.u.upstream.reused = "";
+	record_session_fact(s, &up);
+	away.u.rehomed.transaction_id = id.text;
+	away.u.rehomed.phase = POLICY_PHASE_MAIL;
+	away.u.rehomed.from.ehlo_name = away.u.rehomed.to.ehlo_name = "";
+	away.u.rehomed.policy = away.u.rehomed.rule = "";
+	away.u.rehomed.error = rehomed;
+	if (*rehomed != '\0')
+		record_session_fact(s, &away);
+	put_close(s, 5000003);
+	record_session_end(s);
+}
+
+/* Whether it was weir's own cap or the MX, in the list and in the session. */
+static void
+who_was_in_the_way(void **state)
+{
+	static const char full[] =
+	    "mx.example has 4 sessions from 192.0.2.1, and may have no more";
+	static const char away[] = "192.0.2.1:25: mx.example has 4 sessions "
+	    "from 192.0.2.1, and may have no more";
+	static const struct {
+		const char *error, *rehomed, *shown;
+	} rows[] = {
+		{ "", "", "\"connect_error\":null,\"capped\":false" },
+		{ "", "no way", "\"connect_error\":null,\"capped\":false" },
+		{ "", away, "\"connect_error\":null,\"capped\":true" },
+		{ "timed out", "",
+		    "\"connect_error\":\"timed out\",\"capped\":false" },
+		{ full, "", "\"connect_error\":\"mx.example has 4 sessions "
+		    "from 192.0.2.1, and may have no more\",\"capped\":true" },
+	};
+	const struct record_query all = { .before = 0 };
+	struct buf out;
+	size_t i;
+
+	(void)state;
+	buf_init(&out, 0);
+	for (i = 0; i < ARRAY_LEN(rows); i++) {
+		struct fixture *f = fixture_new("/tmp");
+		struct record *r = record_start(&f->config);
+		char id[ULID_TEXT_LEN + 1];
+
+		put_failed(r, f, rows[i].error, rows[i].rehomed);
+		record_flush(r);
+		buf_clear(&out);
+		assert_int_equal(record_list(r, &out, &all, 9), 0);
+		buf_append_byte(&out, '\0');
+		assert_non_null(strstr((const char *)buf_span(&out).data,
+		    rows[i].shown));
+		snprintf(id, sizeof(id), "%s", (const char *)
+		    buf_span(&out).data + strlen("[{\"id\":\""));
+		buf_clear(&out);
+		assert_int_equal(record_show(r, &out, span_str(id)), 0);
+		buf_append_byte(&out, '\0');
+		assert_non_null(strstr((const char *)buf_span(&out).data,
+		    rows[i].shown));
+		record_stop(r);
+		fixture_free(f);
+	}
+	buf_release(&out);
+}
+
 int
 main(void)
 {
@@ -289,6 +365,7 @@ main(void)
 		cmocka_unit_test(several_ask_at_once),
 		cmocka_unit_test(every_search),
 		cmocka_unit_test(wrong_arguments),
+		cmocka_unit_test(who_was_in_the_way),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
