@@ -1,7 +1,9 @@
 /*
  * One query: SQLite groups and makes the JSON. Refusals are a small part of
- * the mail, and have indexes of their own; how much was sent in all takes a
- * walk over the transactions of that time.
+ * the mail, and have indexes of their own, in which all is that they are
+ * grouped by. The table is walked twice: to count it, and to count what the
+ * senders of the rows that are shown sent to these MXs; nothing of it is
+ * sorted.
  */
 #include "service/record_report.h"
 
@@ -16,25 +18,26 @@
 				   the clock */
 #define REPORT_MAX_US (10 * CLOCK_US_PER_S)
 
+/* What transactions_refused is of, word for word. */
+#define IS_REFUSED "(t.outcome IS NOT 'delivered' OR t.accepted < t.recipients)"
+
 /* ?1: the least session id; ?2: the time; ?3: how many rows */
 static const char report_sql[] =
-"WITH sent AS (SELECT sender, mx_group, count(*) AS n, "
-"  sum(outcome = 'delivered') AS delivered, "
-"  sum(outcome = 'deferred') AS deferred, "
-"  sum(outcome = 'rejected') AS rejected "
-"  FROM transactions WHERE session_id >= ?1 GROUP BY 1, 2), "
-"refusals AS ("
+"WITH refusals AS ("
 "  SELECT t.sender, t.mx_group, r.decided_by, r.code, r.enhanced, "
-"  r.category, r.reply, "
-"  r.session_id AS session, t.occurred_at, 1 AS recipients "
-"  FROM recipients r JOIN transactions t ON t.session_id = r.session_id "
-"  AND t.id = r.transaction_id "
+"  r.category, r.session_id AS session, t.id AS tid, r.number, "
+"  t.occurred_at, 1 AS recipients "
+"  FROM recipients r INDEXED BY recipients_refused "
+"  CROSS JOIN transactions t INDEXED BY transactions_refused "
+"  ON t.session_id = r.session_id AND t.id = r.transaction_id "
 "  WHERE r.session_id >= ?1 AND r.accepted = 0 AND r.code >= 400 "
 "  AND r.code <> 503 "	/* says but that MAIL was refused */
+"  AND " IS_REFUSED " "
 "UNION ALL "		/* if no recipient was left, those had them */
-"  SELECT sender, mx_group, decided_by, code, enhanced, category, reply, "
-"  session_id, "
-"  occurred_at, recipients FROM transactions t WHERE session_id >= ?1 "
+"  SELECT sender, mx_group, decided_by, code, enhanced, category, "
+"  session_id, id, NULL, occurred_at, recipients "
+"  FROM transactions t INDEXED BY transactions_refused "
+"  WHERE session_id >= ?1 AND " IS_REFUSED " "
 "  AND outcome IN ('deferred', 'rejected') "
 "  AND (accepted > 0 OR NOT EXISTS (SELECT 1 FROM recipients r "
 "    WHERE r.session_id = t.session_id AND r.transaction_id = t.id "
@@ -43,21 +46,45 @@ static const char report_sql[] =
 "  SELECT mail_from, upstream_address, 'weir', code, NULL, "
 "  CASE WHEN connect_error LIKE '%" MX_TICKET_FULL_END "' "
 "  THEN 'capped' ELSE 'unreachable' END, "
-"  connect_error, id, occurred_at, 0 FROM sessions "
+"  id, NULL, NULL, occurred_at, 0 FROM sessions "
 "  WHERE id >= ?1 AND connect_error IS NOT NULL), "
-"rows AS (SELECT f.sender, f.mx_group, decided_by, code, enhanced, category, "
-"  count(*) AS count, coalesce(max(sent.n), 0) AS messages, "
-"  sum(recipients) AS recipients, min(f.occurred_at) AS first_at, "
-"  max(f.occurred_at) AS last_at, reply, session "
-"  FROM refusals f LEFT JOIN sent ON sent.sender IS f.sender "
-"  AND sent.mx_group IS f.mx_group "
-"  GROUP BY f.sender, f.mx_group, decided_by, code, enhanced, category "
-"  ORDER BY count(*) DESC, last_at DESC LIMIT ?3) "
+"top AS MATERIALIZED (SELECT sender, mx_group, decided_by, code, enhanced, "
+"  category, count(*) AS count, sum(recipients) AS recipients, "
+"  min(occurred_at) AS first_at, max(occurred_at) AS last_at, "
+"  session, tid, number FROM refusals "
+"  GROUP BY sender, mx_group, decided_by, code, enhanced, category "
+"  ORDER BY count(*) DESC, last_at DESC LIMIT ?3), "
+/* top is the right one, so that SQLite makes an index of it; each of its rows
+ * is found, also those that differ but in what they were told */
+"sent AS MATERIALIZED (SELECT top.sender, top.mx_group, top.decided_by, "
+"  top.code, top.enhanced, top.category, count(*) AS n "
+"  FROM transactions t CROSS JOIN top "
+"  ON top.sender IS t.sender AND top.mx_group IS t.mx_group "
+"  WHERE t.session_id >= ?1 GROUP BY 1, 2, 3, 4, 5, 6), "
+"rows AS (SELECT top.*, coalesce(n, 0) AS messages, "
+"  CASE WHEN number IS NOT NULL THEN (SELECT reply FROM recipients r "
+"    WHERE r.session_id = session AND r.transaction_id = tid "
+"    AND r.number = top.number) "
+"  WHEN tid IS NOT NULL THEN (SELECT reply FROM transactions t "
+"    WHERE t.session_id = session AND t.id = tid) "
+"  ELSE (SELECT connect_error FROM sessions WHERE id = session) END AS reply "
+"  FROM top LEFT JOIN sent ON sent.sender IS top.sender "
+"  AND sent.mx_group IS top.mx_group AND sent.decided_by IS top.decided_by "
+"  AND sent.code IS top.code AND sent.enhanced IS top.enhanced "
+"  AND sent.category IS top.category ORDER BY count DESC, last_at DESC), "
+"outcomes AS MATERIALIZED (SELECT count(*) AS n, "
+"  sum(outcome = 'deferred') AS deferred, "
+"  sum(outcome = 'rejected') AS rejected "
+"  FROM transactions t INDEXED BY transactions_refused "
+"  WHERE session_id >= ?1 AND " IS_REFUSED " "
+"  AND outcome IS NOT 'delivered'), "
+"sums AS MATERIALIZED (SELECT count(*) AS n FROM transactions "
+"  WHERE session_id >= ?1) "
 "SELECT json_object('from', ?2, "
-"'transactions', (SELECT coalesce(sum(n), 0) FROM sent), "
-"'delivered', (SELECT coalesce(sum(delivered), 0) FROM sent), "
-"'deferred', (SELECT coalesce(sum(deferred), 0) FROM sent), "
-"'rejected', (SELECT coalesce(sum(rejected), 0) FROM sent), "
+"'transactions', (SELECT n FROM sums), "
+"'delivered', (SELECT sums.n - outcomes.n FROM sums, outcomes), "
+"'deferred', (SELECT coalesce(deferred, 0) FROM outcomes), "
+"'rejected', (SELECT coalesce(rejected, 0) FROM outcomes), "
 "'unreached', (SELECT count(*) FROM sessions WHERE id >= ?1 "
 "  AND connect_error IS NOT NULL), "
 "'rows', (SELECT json_group_array(json_object('sender', sender, "

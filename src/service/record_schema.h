@@ -8,7 +8,7 @@
 
 #include "base/compiler.h"
 
-#define RECORD_SCHEMA_VERSION 4		/* PRAGMA user_version */
+#define RECORD_SCHEMA_VERSION 5		/* PRAGMA user_version */
 
 enum record_schema_result {
 	RECORD_SCHEMA_OK,

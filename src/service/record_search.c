@@ -211,6 +211,17 @@ lead(struct buf *sql, const struct condition *c)
 	buf_append_str(sql, " ORDER BY 1 DESC");
 }
 
+/* Nothing else leads: along the sessions themselves, which is faster than
+ * along the index of times and to each session from there. */
+static void
+lead_by_text(struct buf *sql)
+{
+	buf_append_str(sql, "SELECT id FROM sessions WHERE id >= ?18 "
+	    "AND id < ?18 || '~' AND id >= ?3 AND id < ?1");
+	buf_append_str(sql, text_sql);
+	buf_append_str(sql, " ORDER BY id DESC");
+}
+
 static void
 filter(struct buf *sql, const struct condition *c)
 {
@@ -245,12 +256,14 @@ record_search_sql(const struct record_query *query, struct buf *ids,
 			leader = i;
 	if (leader < n)
 		lead(ids, list[leader]);
-	buf_append_str(rows, leader < n ? some_sql : all_sql);
+	else if (query->text.len > 0)
+		lead_by_text(ids);
+	buf_append_str(rows, buf_len(ids) > 0 ? some_sql : all_sql);
 	for (i = 0; i < n; i++)
 		filter(rows, list[i]);
 	if (query->text.len > 0)
 		buf_append_str(rows, text_sql);
-	buf_append_str(rows, leader < n ? some_order : all_order);
+	buf_append_str(rows, buf_len(ids) > 0 ? some_order : all_order);
 }
 
 /* ---------------------------------------------------------------- binding */

@@ -88,6 +88,25 @@ make_old(const char *path, int version, const char *from)
 	for_each_table(from, path, fill);
 }
 
+/* Also where a version changed an index or a view of the one before. */
+static void
+is_as_new(const char *path, const char *new)
+{
+	char *name;
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	run_sql(db, sqlite3_mprintf("ATTACH %Q AS new", new));
+	name = run_sql(db, sqlite3_mprintf("SELECT name FROM (SELECT name, sql "
+	    "FROM main.sqlite_master EXCEPT SELECT name, sql FROM "
+	    "new.sqlite_master) UNION SELECT name FROM (SELECT name, sql FROM "
+	    "new.sqlite_master EXCEPT SELECT name, sql FROM "
+	    "main.sqlite_master)"));
+	if (name != NULL)
+		fail_msg("%s: not as in a new database", name);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
 static void
 older_versions(void **state)
 {
@@ -119,6 +138,7 @@ older_versions(void **state)
 		expect(old, "PRAGMA integrity_check", "ok");
 		expect(old, "PRAGMA foreign_key_check", "(none)");
 		for_each_table(old, copy, is_kept);
+		is_as_new(old, f->db);
 		fixture_free(f);
 	}
 }
