@@ -454,7 +454,7 @@ to_version_4(sqlite3 *db)
 
 /* The report reads these alone, and not the tables: they have all that it
  * groups by. */
-static const char version_5[] =
+static const char version_5_refusals[] =
 "DROP INDEX recipients_refused;\n"
 "CREATE INDEX recipients_refused ON recipients(session_id, transaction_id,\n"
 "	accepted, code, decided_by, enhanced, category, number)\n"
@@ -469,11 +469,14 @@ static const char version_5[] =
 "	upstream_address, code, connect_error, occurred_at)\n"
 "	WHERE connect_error IS NOT NULL;\n";
 
+static const char *const version_5[] = {
+	version_5_refusals,
+};
+
 static int
 to_version_5(sqlite3 *db)
 {
-	return sqlite3_exec(db, version_5, NULL, NULL, NULL) == SQLITE_OK ?
-	    0 : -1;
+	return run_all(db, version_5, ARRAY_LEN(version_5));
 }
 
 /* migrations[n] makes version n + 1 of version n. */
