@@ -7,10 +7,10 @@
 
 #include <assert.h>
 
-#define SESSION(id) METRICS_TYPE_COUNTER, \
-	offsetof(struct metrics, session[SESSION_COUNTER_ ## id])
-#define COUNTER(id) METRICS_TYPE_COUNTER, \
-	offsetof(struct metrics, counters[METRICS_ ## id])
+#define OF_SESSION(id) offsetof(struct metrics, session[SESSION_COUNTER_ ## id])
+#define OF_COUNTER(id) offsetof(struct metrics, counters[METRICS_ ## id])
+#define SESSION(id) METRICS_TYPE_COUNTER, OF_SESSION(id)
+#define COUNTER(id) METRICS_TYPE_COUNTER, OF_COUNTER(id)
 #define GAUGE(id) METRICS_TYPE_GAUGE, \
 	offsetof(struct metrics, gauges[METRICS_ ## id])
 
@@ -114,6 +114,16 @@ const struct metrics_row metrics_table_rows[] = {
 	{ "record_dropped", "record_dropped_total", "",
 	    COUNTER(RECORD_DROPPED),
 	    "Chunks of the record lost because its queue was full." },
+};
+
+const struct metrics_growth metrics_table_growths[] = {
+	{ "connections", OF_COUNTER(CONNECTIONS) },
+	{ "delivered", OF_SESSION(DELIVERED) },
+	{ "deferred", OF_SESSION(DEFERRED) },
+	{ "rejected", OF_SESSION(REJECTED) },
+	{ "discarded", OF_SESSION(DISCARDED) },
+	{ "aborted", OF_SESSION(ABORTED) },
+	{ "client_bytes", OF_COUNTER(CLIENT_BYTES) },
 };
 
 const struct metrics_plain metrics_table_histograms[] = {

@@ -22,6 +22,13 @@ struct metrics_row {
 	const char *help;	/* of the family: on its first row */
 };
 
+/* A counter whose growth is told: in a second by an event, in a step of the
+ * series. Its key is that of its row. */
+struct metrics_growth {
+	const char *key;
+	size_t offset;		/* in struct metrics */
+};
+
 /* A histogram (offset in struct metrics), or a plain counter of a policy
  * (offset in struct metrics_policy). */
 struct metrics_plain {
@@ -39,12 +46,15 @@ struct metrics_group {
 
 #define METRICS_TABLE_ROWS (SESSION_COUNTER_COUNT + METRICS_COUNTER_COUNT + \
 	METRICS_GAUGE_COUNT)
+#define METRICS_TABLE_GROWTHS 7
 #define METRICS_TABLE_HISTOGRAMS 3
 #define METRICS_TABLE_POLICIES 5
 #define METRICS_TABLE_GROUPS 4
 
 /* The definitions leave the sizes out: a missing row does not compile. */
 extern const struct metrics_row metrics_table_rows[METRICS_TABLE_ROWS];
+extern const struct metrics_growth
+	metrics_table_growths[METRICS_TABLE_GROWTHS];
 extern const struct metrics_plain
 	metrics_table_histograms[METRICS_TABLE_HISTOGRAMS];
 extern const struct metrics_plain

@@ -17,37 +17,16 @@
 #include "service/status_json.h"
 
 #define US_PER_MINUTE (60 * (uint64_t)CLOCK_US_PER_S)
-#define SESSION(counter) \
-	(offsetof(struct metrics, session) + \
-	SESSION_COUNTER_##counter * sizeof(_Atomic uint64_t))
-#define COUNTER(counter) \
-	(offsetof(struct metrics, counters) + \
-	METRICS_##counter * sizeof(_Atomic uint64_t))
-
-static const struct {
-	const char *key;
-	size_t offset;
-} counter_table[] = {
-	{ "delivered", SESSION(DELIVERED) },
-	{ "deferred", SESSION(DEFERRED) },
-	{ "rejected", SESSION(REJECTED) },
-	{ "discarded", SESSION(DISCARDED) },
-	{ "aborted", SESSION(ABORTED) },
-	{ "connections", COUNTER(CONNECTIONS) },
-	{ "client_bytes", COUNTER(CLIENT_BYTES) },
-};
-
-#define COUNTERS ARRAY_LEN(counter_table)
 
 struct snapshot {
-	uint64_t counters[COUNTERS];
+	uint64_t counters[METRICS_TABLE_GROWTHS];
 	uint64_t policy_errors;
 	struct histogram connect, final;
 };
 
 struct point {
 	uint64_t at_us;
-	uint64_t counters[COUNTERS];
+	uint64_t counters[METRICS_TABLE_GROWTHS];
 	uint64_t policy_errors, sessions_open;
 	uint64_t final_p50_us, final_p99_us, connect_p50_us;
 };
@@ -99,9 +78,9 @@ look(struct snapshot *now, struct metrics *const *workers, size_t n)
 	size_t i, p;
 	int e;
 
-	for (i = 0; i < COUNTERS; i++)
+	for (i = 0; i < METRICS_TABLE_GROWTHS; i++)
 		now->counters[i] = metrics_table_counter(&sum,
-		    counter_table[i].offset);
+		    metrics_table_growths[i].offset);
 	now->policy_errors = 0;
 	for (i = 0; i < n; i++)
 		for (p = 0; p < POLICY_MAX; p++)
@@ -130,7 +109,7 @@ add_point(struct steps *s, const struct snapshot *now, uint64_t sessions_open,
 	size_t i;
 
 	p->at_us = at_us;
-	for (i = 0; i < COUNTERS; i++)
+	for (i = 0; i < METRICS_TABLE_GROWTHS; i++)
 		p->counters[i] = grown(now->counters[i],
 		    s->before.counters[i]);
 	p->policy_errors = grown(now->policy_errors, s->before.policy_errors);
@@ -188,8 +167,9 @@ point_json(struct buf *out, const struct point *p)
 	size_t i;
 
 	buf_printf(out, "{\"at_us\":%ju", (uintmax_t)p->at_us);
-	for (i = 0; i < COUNTERS; i++)
-		status_json_u64(out, counter_table[i].key, p->counters[i]);
+	for (i = 0; i < METRICS_TABLE_GROWTHS; i++)
+		status_json_u64(out, metrics_table_growths[i].key,
+		    p->counters[i]);
 	status_json_u64(out, "sessions_open", p->sessions_open);
 	status_json_u64(out, "final_p50_us", p->final_p50_us);
 	status_json_u64(out, "final_p99_us", p->final_p99_us);

@@ -14,32 +14,13 @@
 #include "service/status_alarms.h"
 #include "service/status_json.h"
 
-#define SESSION(counter) \
-	(offsetof(struct metrics, session) + \
-	SESSION_COUNTER_##counter * sizeof(_Atomic uint64_t))
-#define COUNTER(counter) \
-	(offsetof(struct metrics, counters) + \
-	METRICS_##counter * sizeof(_Atomic uint64_t))
-
-static const struct {
-	const char *key;
-	size_t offset;
-} counter_table[] = {
-	{ "connections", COUNTER(CONNECTIONS) },
-	{ "delivered", SESSION(DELIVERED) },
-	{ "deferred", SESSION(DEFERRED) },
-	{ "rejected", SESSION(REJECTED) },
-	{ "discarded", SESSION(DISCARDED) },
-	{ "aborted", SESSION(ABORTED) },
-	{ "client_bytes", COUNTER(CLIENT_BYTES) },
-};
-
 struct policy {
 	const char *state, *breaker;	/* of literals */
 	uint64_t requests, errors;
 };
 
-/* Who was here a moment ago may come back, and wants what was between. */
+/* Who was here a moment ago, or before a restart, may come back, and wants what
+ * was between. */
 #define WATCHED_US (60 * (uint64_t)CLOCK_US_PER_S)
 
 struct status_tick {
@@ -47,7 +28,7 @@ struct status_tick {
 	struct status_figures *figures;
 	uint64_t watched_until_us;	/* wall */
 	uint64_t ended_seen;
-	uint64_t counters[ARRAY_LEN(counter_table)];
+	uint64_t counters[METRICS_TABLE_GROWTHS];
 	struct config *config;		/* of the tick before; NULL: none */
 	struct policy policies[POLICY_MAX];	/* in its order */
 };
@@ -201,19 +182,21 @@ status_tick_run(struct status_tick *t, uint64_t wall_us)
 	const struct status_source *s = t->source;
 	const struct metrics_sum sum = { s->workers, s->n_workers };
 	struct config *config = s->config(s->ctx);
-	bool is_first = t->config == NULL;
+	bool is_first = t->config == NULL;	/* after a restart, maybe */
 	struct buf json;
 	int64_t open;
 	size_t i;
 
+	if (is_first)
+		t->watched_until_us = wall_us + WATCHED_US;
 	buf_init(&json, 0);
 	buf_printf(&json, "{\"at_us\":%ju", (uintmax_t)wall_us);
-	for (i = 0; i < ARRAY_LEN(counter_table); i++) {
+	for (i = 0; i < METRICS_TABLE_GROWTHS; i++) {
 		uint64_t now = metrics_table_counter(&sum,
-		    counter_table[i].offset);
+		    metrics_table_growths[i].offset);
 
-		status_json_u64(&json, counter_table[i].key, is_first ? 0 :
-		    grown(now, t->counters[i]));
+		status_json_u64(&json, metrics_table_growths[i].key,
+		    is_first ? 0 : grown(now, t->counters[i]));
 		t->counters[i] = now;
 	}
 	open = metrics_table_gauge(&sum, offsetof(struct metrics,

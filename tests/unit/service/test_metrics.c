@@ -241,6 +241,26 @@ test_text(void **state)
 	assert_string_equal(text, "short");
 }
 
+/* What is told as growth is the counter of that name. */
+static void
+test_growths(void **state)
+{
+	const struct metrics_growth *g;
+	const struct metrics_row *row;
+
+	(void)state;
+	for (g = metrics_table_growths;
+	    g < metrics_table_growths + METRICS_TABLE_GROWTHS; g++) {
+		for (row = metrics_table_rows;
+		    row < metrics_table_rows + METRICS_TABLE_ROWS; row++)
+			if (strcmp(row->key, g->key) == 0)
+				break;
+		assert_true(row < metrics_table_rows + METRICS_TABLE_ROWS);
+		assert_int_equal(row->offset, g->offset);
+		assert_int_equal(row->type, METRICS_TYPE_COUNTER);
+	}
+}
+
 int
 main(void)
 {
@@ -251,6 +271,7 @@ main(void)
 		cmocka_unit_test(test_policies),
 		cmocka_unit_test(test_bounded),
 		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_growths),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -97,8 +97,9 @@ test_steps(void **state)
 	sample(&s, 11);
 	text = json(&s, 60, BEGIN + 11 * CLOCK_US_PER_S);
 	assert_non_null(strstr(text, "[{\"at_us\":1700000010000000,"
-	    "\"delivered\":7,\"deferred\":0,\"rejected\":0,\"discarded\":0,"
-	    "\"aborted\":0,\"connections\":0,\"client_bytes\":5000,"
+	    "\"connections\":0,\"delivered\":7,\"deferred\":0,"
+	    "\"rejected\":0,\"discarded\":0,\"aborted\":0,"
+	    "\"client_bytes\":5000,"
 	    "\"sessions_open\":9,\"final_p50_us\":15,\"final_p99_us\":15,"
 	    "\"connect_p50_us\":0,\"policy_errors\":2}]}"));
 	sample(&s, 20);
@@ -110,7 +111,7 @@ test_steps(void **state)
 	text = json(&s, 1440, BEGIN + 40 * CLOCK_US_PER_S);
 	assert_int_equal(count(text, "at_us"), 1);
 	assert_non_null(strstr(text, "\"at_us\":1700000040000000,"
-	    "\"delivered\":7,"));
+	    "\"connections\":0,\"delivered\":7,"));
 	end(&s);
 }
 
