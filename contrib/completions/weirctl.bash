@@ -8,7 +8,8 @@ _weirctl_options()
 	status) echo "--watch" ;;
 	sessions) echo "--sender --recipient --client --mx --code --outcome" \
 		"--policy --since --until --limit" ;;
-	tail) echo "--sender --recipient --client --mx --code --outcome" ;;
+	tail) echo "--sender --recipient --client --mx --code --outcome" \
+		"--no-retry" ;;
 	top) echo "--since --outcome --limit" ;;
 	report) echo "--since --limit" ;;
 	mx | domains) echo "--hours" ;;

@@ -11,6 +11,7 @@
 #include "service/status_stream.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/clock.h"
 
@@ -35,6 +36,7 @@ status_streams_init(struct status_streams *s, struct event_ring *events,
 {
 	memset(s, 0, sizeof(*s));
 	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->gone, NULL);
 	TAILQ_INIT(&s->list);
 	s->events = events;
 	s->figures = figures;
@@ -43,6 +45,7 @@ status_streams_init(struct status_streams *s, struct event_ring *events,
 void
 status_streams_destroy(struct status_streams *s)
 {
+	pthread_cond_destroy(&s->gone);
 	pthread_mutex_destroy(&s->lock);
 }
 
@@ -81,11 +84,19 @@ void
 status_streams_stop(struct status_streams *s)
 {
 	struct status_stream *t;
+	struct timespec until;
 
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += STATUS_STREAM_STOP_MS * 1000000L;
+	until.tv_sec += until.tv_nsec / 1000000000L;
+	until.tv_nsec %= 1000000000L;
 	pthread_mutex_lock(&s->lock);
 	s->stopping = true;
 	TAILQ_FOREACH(t, &s->list, entry)
 		resume(t);
+	while (s->n > 0 &&
+	    pthread_cond_timedwait(&s->gone, &s->lock, &until) == 0)
+		continue;
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -187,7 +198,8 @@ on_read(void *ctx, uint64_t pos, char *room, size_t max)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
 	}
 	if (buf_len(&t->pending) == 0 && is_keep_alive_due(t, now_us))
-		buf_append_str(&t->pending, ": keep-alive\n\n");
+		buf_printf(&t->pending, "id: %ju\n: keep-alive\n\n",
+		    (uintmax_t)t->id);
 	bytes = span_take(buf_span(&t->pending), max);
 	if (bytes.len == 0)
 		return sleep_or_end(t);
@@ -205,23 +217,23 @@ static void
 begin(struct status_stream *t, const char *last_id)
 {
 	struct status_streams *s = t->all;
+	uint64_t newest = event_ring_newest(s->events);
 	uint64_t last, oldest = event_ring_oldest(s->events);
 
-	buf_append_str(&t->pending, "retry: 3000\n\n");
-	t->id = event_ring_newest(s->events);
 	if (last_id == NULL || span_to_u64(span_str(last_id), &last) != 0 ||
-	    last > t->id)
-		return;
-	t->id = last;
-	if (last + 1 >= oldest)
-		return;
-	t->id = oldest - 1;
-	if (last + 1 >= event_ring_first(s->events))
-		buf_printf(&t->pending, "event: omitted\ndata: {\"n\":%ju}\n\n",
-		    (uintmax_t)(oldest - 1 - last));
-	else	/* of the process before, which nobody counted */
+	    last > newest)
+		last = newest;
+	/* Who gets no event in time has a place to go on from, too. */
+	t->id = last + 1 >= oldest ? last : oldest - 1;
+	buf_printf(&t->pending, "retry: 3000\nid: %ju\n", (uintmax_t)t->id);
+	if (t->id != last && last + 1 >= event_ring_first(s->events))
+		buf_printf(&t->pending, "event: omitted\ndata: {\"n\":%ju}\n",
+		    (uintmax_t)(t->id - last));
+	else if (t->id != last)		/* of the process before, which nobody
+					   counted */
 		buf_append_str(&t->pending,
-		    "event: omitted\ndata: {\"n\":null}\n\n");
+		    "event: omitted\ndata: {\"n\":null}\n");
+	buf_append_byte(&t->pending, '\n');
 }
 
 struct status_stream *
@@ -271,6 +283,7 @@ status_stream_close(struct status_stream *t)
 	pthread_mutex_lock(&s->lock);
 	TAILQ_REMOVE(&s->list, t, entry);
 	s->n--;
+	pthread_cond_signal(&s->gone);
 	atomic_fetch_sub(&s->figures->streams, 1);
 	pthread_mutex_unlock(&s->lock);
 	buf_release(&t->pending);

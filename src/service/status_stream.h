@@ -16,6 +16,7 @@
 
 #define STATUS_STREAMS_MAX 16		/* of one port */
 #define STATUS_STREAM_KEEP_ALIVE_S 15
+#define STATUS_STREAM_STOP_MS 300
 
 struct status_stream;
 
@@ -23,6 +24,7 @@ struct status_streams {
 	pthread_mutex_t lock;
 	TAILQ_HEAD(status_stream_list, status_stream) list;
 	unsigned n;
+	pthread_cond_t gone;		/* one less */
 	bool stopping;
 	struct event_ring *events;
 	struct status_figures *figures;
@@ -35,7 +37,8 @@ void status_streams_destroy(struct status_streams *s);
 /* Have the streams look for new events, or say that they are alive. */
 void status_streams_wake(struct status_streams *s, uint64_t now_us);
 
-/* Ends all; from now on none can be opened. */
+/* Ends all; from now on none can be opened. Waits until readers have what there
+ * is, STATUS_STREAM_STOP_MS at most. */
 void status_streams_stop(struct status_streams *s);
 
 /**

@@ -168,38 +168,47 @@ client_show(const struct ctl *ctl, enum client_method method, struct query *q,
 struct follower {
 	struct client_answer refusal;
 	struct sse sse;
-	sse_event_fn *on_event;
-	void *ctx;
+	struct client_stream *stream;
 };
 
 static bool
 on_stream(void *ctx, unsigned code, struct span bytes)
 {
 	struct follower *f = ctx;
+	struct client_stream *s = f->stream;
 
 	if (code != 200)
 		return on_body(&f->refusal, code, bytes);
-	return sse_feed(&f->sse, bytes, f->on_event, f->ctx) == 0;
+	if (!s->stood && s->is_again)
+		(void)ctl_error(COMMAND_OK, "weir is there again");
+	s->stood = true;
+	return sse_feed(&f->sse, bytes, s->on_event, s->ctx) == 0;
 }
 
 enum command_exit
-client_follow(const struct ctl *ctl, struct query *q, sse_event_fn *on_event,
-    void *ctx)
+client_follow(const struct ctl *ctl, struct query *q,
+    struct client_stream *s)
 {
-	struct follower f = { .on_event = on_event, .ctx = ctx };
+	struct follower f = { .stream = s };
 	struct transport_request request = {
-		.forever = true, .path = query_text(q), .on_body = on_stream,
-		.ctx = &f,
+		.forever = true, .quiet = s->is_again, .path = query_text(q),
+		.on_body = on_stream, .ctx = &f, .last_id = s->last_id,
 	};
 	enum command_exit exit;
 
 	if (request.path == NULL)
 		return ctl_error(COMMAND_FAILED, "no memory");
+	s->stood = false;
 	client_answer_init(&f.refusal);
 	sse_init(&f.sse);
 	exit = transport_run(ctl, &request, &f.refusal.code);
-	if (exit == COMMAND_OK && f.refusal.code != 200)
+	s->stood = s->stood || (exit == COMMAND_OK && f.refusal.code == 200);
+	if (exit == COMMAND_OK && f.refusal.code == 503 && s->is_again)
+		exit = COMMAND_UNREACHABLE;
+	else if (exit == COMMAND_OK && f.refusal.code != 200)
 		exit = client_refused(&f.refusal);
+	if (f.sse.last_id != 0)
+		s->last_id = f.sse.last_id;
 	sse_release(&f.sse);
 	client_answer_release(&f.refusal);
 	return exit;

@@ -43,8 +43,20 @@ typedef void client_render_fn(const struct ctl *ctl, const json_t *root);
 enum command_exit client_show(const struct ctl *ctl, enum client_method method,
 	struct query *q, client_render_fn *render);
 
-/* Follow a stream of events until it ends, or on_event says so. */
+/* A stream of events, over as many connections as it takes. */
+struct client_stream {
+	sse_event_fn *on_event;
+	void *ctx;
+	uint64_t last_id;	/* go on after that one; then: the last that
+				   came. 0: none */
+	bool is_again;		/* say that weir is back, and not that it is
+				   away or has no time */
+	bool stood;		/* then: there was a stream */
+};
+
+/* Follow it until it ends, or on_event says so. COMMAND_UNREACHABLE: it broke,
+ * or weir is not there. */
 enum command_exit client_follow(const struct ctl *ctl, struct query *q,
-	sse_event_fn *on_event, void *ctx);
+	struct client_stream *stream);
 
 #endif

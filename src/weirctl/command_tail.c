@@ -1,8 +1,18 @@
 /*
  * tail: what happens, while it happens, from weir's stream of events. That
  * can be asked for kinds of events; which sessions is decided here.
+ *
+ * weir restarts, and somebody who watches wants to go on watching: the stream
+ * is asked for again, from where it ended.
  */
 #include "weirctl/session_row.h"
+
+#include <time.h>
+
+#include "base/clock.h"
+
+#define RETRY_LEAST_MS 250
+#define RETRY_MOST_MS 8000
 
 static const struct command_option option_table[] = {
 	{ "sender", 0, "ADDRESS", "from this address, @domain or <>" },
@@ -12,6 +22,7 @@ static const struct command_option option_table[] = {
 	{ "code", 0, "CODE", "answered so: 550 or 5xx" },
 	{ "outcome", 0, "OUTCOME", "delivered, deferred, rejected, discarded "
 	    "or aborted" },
+	{ "no-retry", 0, NULL, "end when weir does" },
 	{ .name = NULL },
 };
 
@@ -125,17 +136,18 @@ append_other(struct tail *tail, struct span name, const json_t *data)
 	buf_append_byte(&tail->out, '\n');
 }
 
-/* n may be null: nobody knows how many. */
+/* n may be null: weir was restarted, and nobody knows how many. */
 static void
 append_omitted(struct tail *tail, const json_t *data)
 {
 	buf_append_byte(&tail->out, '(');
-	if (member_number(data, "n") > 0)
+	if (member_number(data, "n") > 0) {
 		text_count(&tail->out, member_number(data, "n"));
-	else
-		buf_append_str(&tail->out, "some");
-	buf_append_str(&tail->out, " more, too fast to show here; weirctl "
-	    "sessions has them)\n");
+		buf_append_str(&tail->out, " more, too fast to show here");
+	} else {
+		buf_append_str(&tail->out, "some may be missing here");
+	}
+	buf_append_str(&tail->out, "; weirctl sessions has them)\n");
 }
 
 static void
@@ -182,6 +194,51 @@ on_event(void *ctx, struct span name, struct span data)
 	return fflush(stdout) == 0;
 }
 
+static void
+sleep_ms(unsigned ms)
+{
+	const struct timespec time = {
+		.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000,
+	};
+
+	(void)nanosleep(&time, NULL);
+}
+
+/* Until weir says that it will not, or nobody reads this any more. A weir that
+ * was not there to begin with is a mistake. */
+static enum command_exit
+follow(struct tail *tail, struct query *q)
+{
+	struct client_stream s = { .on_event = on_event, .ctx = tail };
+	bool retry = command_value(tail->call, "no-retry") == NULL;
+	unsigned wait_ms = RETRY_LEAST_MS;
+	enum command_exit code;
+	uint64_t begun_us;
+
+	for (;;) {
+		begun_us = clock_mono_us();
+		code = client_follow(tail->ctl, q, &s);
+		if (ferror(stdout) || (!s.stood && !s.is_again) ||
+		    (code != COMMAND_OK && code != COMMAND_UNREACHABLE))
+			return code;
+		if (s.stood) {
+			(void)ctl_error(COMMAND_UNREACHABLE, "%s%s",
+			    code == COMMAND_OK ? "weir has ended the stream: "
+			    "it stops, or this end was too slow" :
+			    "the stream is broken", retry ? "; weirctl tries "
+			    "again, until it is interrupted" : "");
+			if (!retry)
+				return COMMAND_UNREACHABLE;
+		}
+		if (clock_mono_us() - begun_us > RETRY_MOST_MS * 1000)
+			wait_ms = RETRY_LEAST_MS;
+		s.is_again = true;
+		sleep_ms(wait_ms);
+		wait_ms = wait_ms * 2 > RETRY_MOST_MS ? RETRY_MOST_MS :
+		    wait_ms * 2;
+	}
+}
+
 static enum command_exit
 run(struct ctl *ctl, const struct command_call *call)
 {
@@ -191,18 +248,16 @@ run(struct ctl *ctl, const struct command_call *call)
 	struct query q;
 
 	for (o = option_table; o->name != NULL; o++)
-		tail.is_filtered |= command_value(call, o->name) != NULL;
+		tail.is_filtered |= o->argument != NULL &&
+		    command_value(call, o->name) != NULL;
 	buf_init(&tail.out, 0);
 	query_init(&q, "/events");
 	query_add(&q, "types", tail.is_filtered ? "session,omitted" :
 	    "session,omitted,mx,policy,operation,reload");
-	code = client_follow(ctl, &q, on_event, &tail);
+	code = follow(&tail, &q);
 	query_release(&q);
 	buf_release(&tail.out);
-	if (code != COMMAND_OK || ferror(stdout))
-		return code;
-	return ctl_error(COMMAND_UNREACHABLE, "weir has ended the stream: it "
-	    "stops, or this end was too slow; weirctl tail begins again");
+	return code;
 }
 
 const struct command command_tail_table[] = {

@@ -11,6 +11,7 @@ sse_init(struct sse *s)
 	buf_init(&s->name, SSE_EVENT_MAX);
 	buf_init(&s->data, SSE_EVENT_MAX);
 	s->has_data = false;
+	s->id = s->last_id = 0;
 }
 
 void
@@ -27,6 +28,7 @@ take_field(struct sse *s, struct span line)
 	size_t colon = span_find(line, ':');
 	struct span field = span_take(line, colon);
 	struct span value = span_skip(line, colon + 1);
+	uint64_t id;
 
 	if (value.len > 0 && value.data[0] == ' ')
 		value = span_skip(value, 1);
@@ -38,6 +40,9 @@ take_field(struct sse *s, struct span line)
 			buf_append_byte(&s->data, '\n');
 		buf_append(&s->data, value);
 		s->has_data = true;
+	} else if (span_eq(field, SPAN("id"))) {
+		if (span_to_u64(value, &id) == 0)
+			s->id = id;
 	}
 }
 
@@ -50,6 +55,7 @@ end_event(struct sse *s, sse_event_fn *on_event, void *ctx)
 	if (s->has_data)
 		more = on_event(ctx, buf_len(&s->name) == 0 ?
 		    SPAN("message") : buf_span(&s->name), buf_span(&s->data));
+	s->last_id = s->id;
 	buf_clear(&s->name);
 	buf_clear(&s->data);
 	s->has_data = false;

@@ -11,6 +11,8 @@
 struct sse {
 	struct buf line, name, data;
 	bool has_data;
+	uint64_t id;		/* of what was begun */
+	uint64_t last_id;	/* of what is complete; 0: none so far */
 };
 
 /* false: no more, please. */

@@ -17,6 +17,7 @@
 
 #define CONNECT_TIMEOUT_MS 5000L
 #define ANSWER_TIMEOUT_MS 60000L
+#define SILENCE_MAX_S 60L	/* of a stream: weir is silent for 15 at most */
 #define TOKEN_MAX 1024
 
 struct target {
@@ -93,6 +94,21 @@ read_token(const char *file, struct curl_slist **headers_r)
 	*headers_r = curl_slist_append(NULL, header);
 	explicit_bzero(token, sizeof token);
 	explicit_bzero(header, sizeof header);
+	return COMMAND_OK;
+}
+
+static enum command_exit
+add_last_id(uint64_t id, struct curl_slist **headers)
+{
+	struct curl_slist *more;
+	char header[64];
+
+	(void)snprintf(header, sizeof header, "Last-Event-ID: %ju",
+	    (uintmax_t)id);
+	more = curl_slist_append(*headers, header);
+	if (more == NULL)
+		return ctl_error(COMMAND_FAILED, "no memory");
+	*headers = more;
 	return COMMAND_OK;
 }
 
@@ -210,6 +226,10 @@ set_up(CURL *curl, const struct target *t, struct sink *sink, const char *url,
 	SET(CURLOPT_USERAGENT, "weirctl/" PACKAGE_VERSION);
 	SET(CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
 	SET(CURLOPT_TIMEOUT_MS, r->forever ? 0L : ANSWER_TIMEOUT_MS);
+	if (r->forever) {
+		SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
+		SET(CURLOPT_LOW_SPEED_TIME, SILENCE_MAX_S);
+	}
 	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	SET(CURLOPT_HTTPHEADER, t->headers);
 	if (t->socket != NULL)
@@ -268,6 +288,8 @@ transport_run(const struct ctl *ctl, const struct transport_request *request,
 	struct target t;
 
 	exit = find_target(ctl, &t);
+	if (exit == COMMAND_OK && request->last_id != 0)
+		exit = add_last_id(request->last_id, &t.headers);
 	if (exit == COMMAND_OK)
 		exit = request_target(&t, request, code_r);
 	free(t.socket);

@@ -11,7 +11,9 @@ typedef bool transport_body_fn(void *ctx, unsigned code, struct span bytes);
 
 struct transport_request {
 	bool post;
-	bool forever;		/* no limit in time, but to connect */
+	bool forever;		/* no limit in time, but to connect, and to be
+				   silent */
+	uint64_t last_id;	/* to be sent as Last-Event-ID; 0: not */
 	bool quiet;		/* fail without a word */
 	const char *path;
 	transport_body_fn *on_body;

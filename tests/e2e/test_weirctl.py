@@ -247,6 +247,43 @@ def test_tail_tells_of_a_session_when_it_ends(desk):
             process.stdout.readline().decode())
 
 
+def mail_from(proxy, sender):
+    with proxy.connect() as client:
+        client.envelope(sender, "bob@example.net")
+        client.ask("QUIT")
+
+
+def test_tail_goes_on_over_a_restart(bench):
+    """Each session once; and that some may be missing."""
+    proxy, ctl = controlled(bench)
+    with ctl.running("tail", "--sender", "@tail.example.org") as process:
+        n, until = 0, time.monotonic() + weirctl.SECONDS
+        while not select.select([process.stdout], [], [], 0.1)[0]:
+            assert time.monotonic() < until
+            n += 1
+            mail_from(proxy, f"x{n}@tail.example.org")
+        senders = []
+
+        def read_until(wanted):
+            while wanted not in senders:
+                line = process.stdout.readline().decode()
+                assert line
+                senders.append(line if line[0] == "(" else re.search(
+                    r"\S+@tail\.example\.org", line)[0])
+
+        read_until(f"x{n}@tail.example.org")
+        assert proxy.stop() == 0
+        assert b"weir has ended the stream" in process.stderr.readline()
+        again, _ = controlled(bench)
+        mail_from(again, "new@tail.example.org")
+        read_until("new@tail.example.org")
+        assert process.stderr.readline() == b"weirctl: weir is there again\n"
+    assert senders[-2:] == [
+        "(some may be missing here; weirctl sessions has them)\n",
+        "new@tail.example.org"]
+    assert len(set(senders)) == len(senders)
+
+
 def test_times_are_local_unless_utc_is_wanted(desk):
     began = datetime.fromisoformat(
         first(desk, "alice")["occurred_at"].replace("Z", "+00:00"))

@@ -3,6 +3,8 @@ states of MXs, years of history, an older weir, and what is no weir at all."""
 
 import json
 import re
+import socket
+import struct
 import threading
 
 import pytest
@@ -214,7 +216,7 @@ TOLD = (
 def test_tail_shows_what_happens_at_once(answered):
     stream, hold = events(*TOLD)
     ctl, asked = answered({"/events": (200, stream)})
-    with ctl.running("tail") as process:
+    with ctl.running("tail", "--no-retry") as process:
         lines = [process.stdout.readline().decode() for _ in TOLD]
         assert lines == [
             "08:00:00 deferred 451 a@example.org -> b@example.net, "
@@ -223,7 +225,7 @@ def test_tail_shows_what_happens_at_once(answered):
             f"c@example.com at 198.51.100.1 in 85 ms {'0' * 26}\n",
             "08:00:00 mx group=example.net\\x1b to=blocked: 3 of 5\n",
             "(17 more, too fast to show here; weirctl sessions has them)\n",
-            "(some more, too fast to show here; weirctl sessions has them)\n"]
+            "(some may be missing here; weirctl sessions has them)\n"]
         hold.set()
         assert process.wait(weirctl.SECONDS) == 3
         assert b"weir has ended the stream" in process.stderr.read()
@@ -248,8 +250,51 @@ def test_whose_fault_it_was_that_nothing_was_sent(answered):
         kind = "" if kind == "nothing" else kind
         assert re.match(rf"\S+ \S+ +{re.escape(kind)} +(451 +)?a@",
                         line), line
-    for kind, line in zip(kinds, ctl("tail").out.splitlines(), strict=True):
+    told = ctl("tail", "--no-retry").out.splitlines()
+    for kind, line in zip(kinds, told, strict=True):
         assert re.match(rf"\S+ {re.escape(kind)} (451 )?a@", line), line
+
+
+def test_tail_goes_on_where_it_ended(answered):
+    """The stream ends, breaks, is refused for now; and then for good."""
+    asked = []
+
+    def answer(handler):
+        asked.append(handler.headers["Last-Event-ID"])
+        code = {3: 503, 5: 401}.get(len(asked), 200)
+        handler.send_response(code)
+        handler.end_headers()
+        if code != 200:
+            handler.wfile.write(b'{"error": "not now"}')
+        elif len(asked) == 4:
+            handler.wfile.write(b"retry: 3000\nid: 17\n\n")
+        else:
+            number = 11 + len(asked)
+            told = json.dumps({**SESSION, "sender": f"s{number}@x.example"})
+            handler.wfile.write(
+                f"retry: 3000\nid: 9\n\nid: {number}\nevent: session\n"
+                f"data: {told}\n\nid: 99\nevent: session\nda".encode())
+        handler.wfile.flush()
+        if len(asked) == 2:
+            handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                          struct.pack("ii", 1, 0))
+        handler.close_connection = True
+    ctl, _ = answered({"/events": (200, answer)})
+    ran = ctl("tail")
+    assert asked == [None, "12", "13", "13", "17"]
+    assert ran.code == 1 and "weir does not allow it: not now" in ran.err
+    assert [line.split()[3] for line in ran.out.splitlines()] == [
+        "s12@x.example", "s13@x.example"]
+    assert len(re.findall("weir is there again", ran.err)) == 2
+    assert len(re.findall("weirctl tries again", ran.err)) == 3
+
+
+def test_tail_of_a_weir_that_was_never_there(answered):
+    ctl, _ = answered({"/events": (503, {"error": "stopping"})})
+    ran = ctl("tail")
+    assert ran.code == 1 and "weir cannot do it now: stopping" in ran.err
+    ran = weirctl.Ctl(("-s", "/nowhere/sock"))("tail")
+    assert ran.code == 3 and "weir is not running" in ran.err
 
 
 @pytest.mark.parametrize("words, found", (
@@ -265,7 +310,7 @@ def test_tail_has_conditions(answered, words, found):
     stream, hold = events(*TOLD[:2])
     hold.set()
     ctl, _ = answered({"/events": (200, stream)})
-    ran = ctl("tail", "-j", *words)
+    ran = ctl("tail", "-j", "--no-retry", *words)
     assert ran.code == 3
     told = [json.loads(line) for line in ran.lines]
     assert len(told) == found

@@ -110,7 +110,7 @@ test_ticks(void **state)
 	assert_true(comes(&r, "\"state\":\"ready\",\"breaker\":\"closed\","
 	    "\"state_before\":\"down\",\"breaker_before\":\"closed\"}"));
 	assert_true(comes(&r, "\"alarms\":0}"));
-	/* at first nobody watched */
+	/* at first nobody watched, but somebody may have before a restart */
 	assert_true(comes(&r, "event: session\ndata: {\"id\":1}\n\n"));
 	assert_true(comes(&r, "event: session\ndata: {\"id\":2}\n\n"));
 	/* 7 came too fast, and one is too large */
@@ -161,6 +161,34 @@ test_resume(void **state)
 	setup_end(&s);
 }
 
+/* Who wanted nothing of what there was does not miss it afterwards. */
+static void
+test_resume_where_nothing_was_wanted(void **state)
+{
+	struct status_setup s;
+	struct reader r;
+	char head[64], *id;
+	size_t i;
+
+	(void)state;
+	setup_begin(&s, "127.0.0.1:0", NULL);
+	for (i = 0; i < EVENT_RING_EVENTS + 7; i++)
+		event_ring_push(s.fake.events, "reload", SPAN("{}"));
+	open_stream(&s, &r, false, "/events?types=mx", "");
+	assert_true(comes(&r, "retry: 3000\nid: "));
+	assert_true(comes(&r, "\n\n"));
+	id = strstr(r.text, "\nid: ") + 1;
+	snprintf(head, sizeof(head), "Last-Event-ID: %.*s\r\n",
+	    (int)strspn(id + 4, "0123456789"), id + 4);
+	close(r.fd);
+	event_ring_push(s.fake.events, "mx", SPAN("{\"n\":1}"));
+	open_stream(&s, &r, false, "/events?types=mx", head);
+	assert_true(comes(&r, "data: {\"n\":1}"));
+	assert_null(strstr(r.text, "omitted"));
+	close(r.fd);
+	setup_end(&s);
+}
+
 /* Events that are no longer there are said to be missing. */
 static void
 test_resume_after_long(void **state)
@@ -184,6 +212,34 @@ test_resume_after_long(void **state)
 	assert_true(atoi(strstr(r.text, "{\"n\":") + 5) >= 7);
 	close(r.fd);
 	setup_end(&s);
+}
+
+/* A stop cuts no stream off: each has the last event, and its end. */
+static void
+test_stop_ends_streams(void **state)
+{
+	enum { READERS = 8 };
+	struct reader *r = calloc(READERS, sizeof(*r));
+	struct status_setup s;
+	size_t i;
+
+	(void)state;
+	assert_non_null(r);
+	setup_begin(&s, "127.0.0.1:0", NULL);
+	for (i = 0; i < READERS; i++) {
+		open_stream(&s, &r[i], i % 2 == 0, "/events?types=mx", "");
+		assert_true(comes(&r[i], "retry: 3000"));
+	}
+	event_ring_push(s.fake.events, "mx", SPAN("{\"n\":1}"));
+	status_stop(s.status);
+	s.status = NULL;
+	for (i = 0; i < READERS; i++) {
+		assert_true(comes(&r[i], "event: mx\ndata: {\"n\":1}"));
+		assert_true(comes(&r[i], "\r\n0\r\n\r\n"));
+		close(r[i].fd);
+	}
+	setup_end(&s);
+	free(r);
 }
 
 static void
@@ -272,7 +328,9 @@ main(void)
 		cmocka_unit_test(test_events_come),
 		cmocka_unit_test(test_ticks),
 		cmocka_unit_test(test_resume),
+		cmocka_unit_test(test_resume_where_nothing_was_wanted),
 		cmocka_unit_test(test_resume_after_long),
+		cmocka_unit_test(test_stop_ends_streams),
 		cmocka_unit_test(test_streams_are_bounded),
 		cmocka_unit_test(test_slow_reader),
 	};

@@ -63,6 +63,7 @@ check(size_t n)
 	}
 	buf_append_byte(&seen.text, '\0');
 	assert_string_equal(buf_span(&seen.text).data, events);
+	assert_int_equal(s.last_id, 7);
 	buf_release(&seen.text);
 	sse_release(&s);
 }
@@ -78,6 +79,37 @@ test_cut_anywhere(void **state)
 	srand(1);
 	for (n = 0; n < 200; n++)
 		check(0);
+}
+
+/* An id counts when what it stands in is complete, and stands alone where
+ * nothing was wanted. */
+static void
+test_last_id(void **state)
+{
+	static const struct {
+		const char *bytes;
+		unsigned last_id;
+	} rows[] = {
+		{ "retry: 3000\nid: 18446744073709551615\n", 0 },
+		{ "id: 4\n\n", 4 },
+		{ "id: 5\ndata: x\n", 4 }, { "\n", 5 },
+		{ "id: 6", 5 }, { "\n: keep-alive\n\n", 6 },
+		{ "id: x\n\nid: -7\n\nid:\n\n", 6 }, { "data: y\n\n", 6 },
+	};
+	struct seen seen = { .left = 100 };
+	struct sse s;
+	size_t i;
+
+	(void)state;
+	sse_init(&s);
+	buf_init(&seen.text, 0);
+	for (i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(sse_feed(&s, span_str(rows[i].bytes),
+		    on_event, &seen), 0);
+		assert_int_equal(s.last_id, rows[i].last_id);
+	}
+	buf_release(&seen.text);
+	sse_release(&s);
 }
 
 static void
@@ -127,6 +159,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cut_anywhere),
+		cmocka_unit_test(test_last_id),
 		cmocka_unit_test(test_enough_is_enough),
 		cmocka_unit_test(test_too_large),
 	};
