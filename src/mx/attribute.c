@@ -1,6 +1,7 @@
 /*
  * The others are asked about the same kind of trouble only: that one address
- * is blocked says nothing about whether the MX is slow for all.
+ * is blocked says nothing about whether the MX is slow for all. Nor is a little
+ * trouble of another (two steps less) that of one that is blocked.
  */
 #include "mx/attribute.h"
 
@@ -12,24 +13,21 @@
 #define AGAIN_US (UINT64_C(60) * CLOCK_US_PER_S)
 
 static bool
-shows(const struct mx_detect *d, enum mx_detector detector)
+shows(const struct mx_detect *other, const struct mx_detect *d,
+    enum mx_measure m)
 {
-	float half;
+	enum mx_detector detector = mx_measure_detector(m);
 
-	for (int m = 0; m < MX_MEASURE_COUNT; m++)
-		if (d->levels[m] != MX_NORMAL &&
-		    mx_measure_detector((enum mx_measure)m) == detector)
+	for (int i = 0; i < MX_MEASURE_COUNT; i++)
+		if (other->levels[i] != MX_NORMAL &&
+		    other->levels[i] + 1 >= d->levels[m] &&
+		    mx_measure_detector((enum mx_measure)i) == detector)
 			return true;
-	half = SIGNS * mx_detect_threshold(d, MX_MEASURE_DEFERRALS);
-	for (int m = 0; m < MX_MEASURE_RATES; m++)
-		if (d->rates[m].score > half &&
-		    mx_measure_detector((enum mx_measure)m) == detector)
-			return true;
-	if (detector == MX_DETECTOR_LATENCY)
-		for (unsigned i = 0; i < MX_LATENCY_PHASES; i++)
-			if (d->latency.phases[i].score > half)
-				return true;
-	return false;
+	if (m == MX_MEASURE_SLOWNESS)
+		return mx_latency_is_shared(&d->latency, &other->latency,
+		    mx_detect_slowest(d));
+	return m < MX_MEASURE_RATES && other->rates[m].score >
+	    SIGNS * mx_detect_threshold(other, m);
 }
 
 /* Something of it went well since then, and lately. */
@@ -61,7 +59,7 @@ mx_attribute(struct mx_detect *const all[], size_t n, size_t which,
 	for (size_t i = 0; i < n; i++) {
 		if (i == which)
 			continue;
-		if (shows(all[i], mx_measure_detector(m)))
+		if (shows(all[i], d, m))
 			return MX_ATTRIBUTION_GROUP;
 		fine |= is_fine(all[i], since_us);
 	}
@@ -71,9 +69,15 @@ mx_attribute(struct mx_detect *const all[], size_t n, size_t which,
 bool
 mx_attribute_is_due(const struct mx_detect *d, bool moved, uint64_t now_us)
 {
+	const struct mx_sender *culprit;
+	enum mx_measure m;
+	enum mx_state state;
+
 	if (d->state == MX_NORMAL || d->state == MX_RECOVERING)
 		return false;
-	return moved || d->attribution == MX_ATTRIBUTION_UNKNOWN ||
+	mx_detect_worst(d, &m, &culprit, &state);
+	return moved || (culprit != NULL &&
+	    d->attribution != MX_ATTRIBUTION_SENDER_DOMAIN) || d->attribution == MX_ATTRIBUTION_UNKNOWN ||
 	    now_us > d->attributed_us + AGAIN_US;
 }
 

@@ -13,13 +13,19 @@
 #define MAD 0.6745f		/* of a normal distribution: half are inside */
 
 void
+mx_baseline_begin(struct mx_baseline *b, float middle, float n)
+{
+	*b = (struct mx_baseline){ .middle = middle, .spread = SPREAD_FIRST,
+	    .n = n };
+}
+
+void
 mx_baseline_learn(struct mx_baseline *b, float x, float window, float weight)
 {
 	float step, off, by;
 
 	if (b->n <= 0) {
-		*b = (struct mx_baseline){ .middle = x, .spread = SPREAD_FIRST,
-		    .n = 1 };
+		mx_baseline_begin(b, x, 1);
 		return;
 	}
 	if (b->n < window)

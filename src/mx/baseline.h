@@ -12,6 +12,9 @@ struct mx_baseline {
 	float n;		/* learnt, at most the window */
 };
 
+/* The middle is known, of n numbers. */
+void mx_baseline_begin(struct mx_baseline *b, float middle, float n);
+
 /* window: how many numbers it remembers, about. weight: how much x counts, 1
  * unless it is doubtful. */
 void mx_baseline_learn(struct mx_baseline *b, float x, float window,

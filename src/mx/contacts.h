@@ -17,7 +17,9 @@
 #define MX_CONTACTS_WAYS 4
 #define MX_CONTACTS_RETRY_MIN 30	/* who is deferred so much later is not
 					   greylisted: that is throttling */
-#define MX_CONTACTS_FRESH 0.35f	/* fewer strangers at once: it may greylist */
+#define MX_CONTACTS_FRESH 0.45f	/* fewer strangers at once: it may greylist */
+#define MX_CONTACTS_FRESH_ALONE 0.6f	/* the same, while nobody is deferred
+					   whom it knows */
 
 struct mx_contacts {
 	struct mx_contact_slot {
@@ -31,6 +33,7 @@ struct mx_contacts {
 	uint64_t retried_us;	/* when a retry was taken, and it may greylist */
 	float unclear;		/* deferrals that may be greylisting, and are
 				   counted nowhere yet */
+	float counted;		/* of them: in the run of deferrals, after all */
 	float stranded;		/* of them: since anything was accepted */
 	float fresh;		/* the share of strangers that are accepted at
 				   once, lately */

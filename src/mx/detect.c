@@ -21,16 +21,24 @@
 				   those that a CUSUM is made for */
 
 const struct mx_detect_kind mx_detect_kinds[MX_MEASURE_RATES] = {
-	[MX_MEASURE_THROTTLES] = { { 0.002f, 0.02f }, 0.03f, 0.05f, 0 },
-	[MX_MEASURE_BLOCKS] = { { 0.002f, 0.02f }, 0.05f, 0, 0.4f },
-	[MX_MEASURE_HANGUPS] = { { 0.005f, 0.1f }, 0.06f, 0.12f, 0 },
-	[MX_MEASURE_DEFERRALS] = { { 0.02f, 0.25f }, 0.08f, 0.15f, 0 },
-	[MX_MEASURE_REFUSALS] = { { 0.01f, 0.25f }, 0.08f, 0, 0.7f },
-	[MX_MEASURE_AUTHENTICATION] = { { 0.01f, 0.05f }, 0.08f, 0, 0 },
-	[MX_MEASURE_CONTENT] = { { 0.02f, 0.25f }, 0.1f, 0, 0 },
-	[MX_MEASURE_UNREACHED] = { { 0.01f, 0.1f }, 0.06f, 0.15f, 0.6f },
+	[MX_MEASURE_THROTTLES] = {
+		{ 0.002f, 0.02f, 0.002f }, 0.03f, 0.05f, 0, 0 },
+	[MX_MEASURE_BLOCKS] = {
+		{ 0.002f, 0.02f, 0.002f }, 0.05f, 0, 0.4f, 0 },
+	[MX_MEASURE_HANGUPS] = {
+		{ 0.005f, 0.1f, 0.002f }, 0.06f, 0.12f, 0, 0 },
+	[MX_MEASURE_DEFERRALS] = {
+		{ 0.01f, 0.25f, 0.005f }, 0.08f, 0.15f, 0, 3 },
+	[MX_MEASURE_REFUSALS] = {
+		{ 0.01f, 0.25f, 0.002f }, 0.08f, 0, 0.7f, 0 },
+	[MX_MEASURE_AUTHENTICATION] = {
+		{ 0.005f, 0.05f, 0.002f }, 0.08f, 0, 0, 0 },
+	[MX_MEASURE_CONTENT] = {
+		{ 0.02f, 0.25f, 0.002f }, 0.1f, 0, 0, 3 },
+	[MX_MEASURE_UNREACHED] = {
+		{ 0.01f, 0.1f, 0.002f }, 0.06f, 0.15f, 0.6f, 0 },
 };
-static const struct mx_rate_prior sender_prior = { 0.01f, 0.05f };
+const struct mx_rate_prior mx_detect_sender_prior = { 0.01f, 0.05f, 0.002f };
 
 void
 mx_detect_init(struct mx_detect *d, uint64_t now_us)
@@ -53,6 +61,8 @@ mx_detect_threshold(const struct mx_detect *d, enum mx_measure m)
 	if (a_day < DAY_LEAST)
 		a_day = DAY_LEAST;
 	t = logf(FALSE_DAYS * a_day);
+	if (m < MX_MEASURE_RATES)
+		t += mx_detect_kinds[m].doubt;
 	if (m == MX_MEASURE_SLOWNESS)
 		t = TAILS * (t + logf(MX_LATENCY_PHASES));
 	return d->state == MX_RECOVERING ? t - RELAPSE : t;
@@ -116,19 +126,22 @@ raise(struct mx_detect *d, enum mx_measure m, enum mx_state level)
 }
 
 static void
-judge_rate(struct mx_detect *d, enum mx_measure m)
+judge_rate(struct mx_detect *d, enum mx_measure m, bool hit)
 {
 	const struct mx_detect_kind *k = &mx_detect_kinds[m];
 	struct mx_rate *r = &d->rates[m];
-	float now = mx_rate_now(r);
+	float now;
 
 	if (d->levels[m] != MX_NORMAL && r->calm >= MX_RATE_CALM) {
 		d->levels[m] = MX_NORMAL;
 		mx_rate_clear(r);
 		return;
 	}
-	if (r->score < mx_detect_threshold(d, m) ||
-	    r->run_hits < HITS_LEAST || now < k->suspect)
+	if (!hit || r->run_hits < HITS_LEAST)
+		return;
+	now = mx_rate_now(r);
+	if (now < k->suspect || mx_rate_evidence(r, &k->prior) <
+	    mx_detect_threshold(d, m))
 		return;
 	raise(d, m, k->blocked > 0 && now >= k->blocked ? MX_BLOCKED :
 	    k->throttled > 0 && now >= k->throttled ? MX_THROTTLED :
@@ -140,7 +153,7 @@ static void
 count(struct mx_detect *d, enum mx_measure m, bool hit, uint64_t now_us)
 {
 	mx_rate_add(&d->rates[m], &mx_detect_kinds[m].prior, hit, now_us);
-	judge_rate(d, m);
+	judge_rate(d, m, hit);
 }
 
 /* A deferral that may be greylisting counts when that is out of the question.
@@ -167,14 +180,17 @@ static void
 strangers_accepted(struct mx_detect *d, const struct mx_sample *s)
 {
 	struct mx_contacts *c = &d->contacts;
+	const struct mx_rate *r = &d->rates[MX_MEASURE_DEFERRALS];
 
 	switch (mx_contacts_accepted(c, s->contact, s->now_us)) {
 	case MX_CONTACT_FRESH:
-		if (c->fresh < MX_CONTACTS_FRESH)
-			break;
-		if (c->unclear < 1)
+		if (r->run_hits <= 0)
+			c->counted = 0;
+		if (c->unclear < 1 || c->fresh < (r->run_hits > c->counted ?
+		    MX_CONTACTS_FRESH : MX_CONTACTS_FRESH_ALONE))
 			break;
 		c->unclear--;
+		c->counted++;
 		count(d, MX_MEASURE_DEFERRALS, true, s->now_us);
 		break;
 	case MX_CONTACT_RETRIED:
@@ -196,13 +212,13 @@ learn_sender(struct mx_detect *d, const struct mx_sample *s)
 	if (!is_decided(s) || s->category == MX_MAILBOX ||
 	    s->category == MX_GREYLIST || s->category == MX_TLS)
 		return;
-	row = mx_senders_add(&d->senders, s->sender_domain, &sender_prior, bad,
-	    s->now_us);
+	row = mx_senders_add(&d->senders, s->sender_domain,
+	    &mx_detect_sender_prior, bad, s->now_us);
 	if (row == NULL)
 		return;
 	if (row->rate.alarm_rate > 0 && row->rate.calm >= MX_RATE_CALM)
 		mx_rate_clear(&row->rate);
-	else if (row->rate.score >= mx_detect_threshold(d,
+	else if (bad && row->rate.score >= mx_detect_threshold(d,
 	    MX_MEASURE_SENDER) && row->rate.run_hits >= HITS_LEAST)
 		mx_rate_alarm(&row->rate);
 }
@@ -219,13 +235,13 @@ learn_replies(struct mx_detect *d, const struct mx_sample *s)
 	    d->contacts.stranded >= MX_DETECT_STRANDED &&
 	    !mx_contacts_greylists(&d->contacts, s->now_us) ?
 	    MX_SUSPECT : MX_NORMAL;
-	if (unclear)
-		return;
 	for (int m = 0; m < MX_MEASURE_RATES; m++)
-		if (is_trial((enum mx_measure)m, s))
+		if (is_trial((enum mx_measure)m, s) &&
+		    !(unclear && m == MX_MEASURE_DEFERRALS))
 			count(d, (enum mx_measure)m,
 			    is_hit((enum mx_measure)m, s), s->now_us);
-	learn_sender(d, s);
+	if (!unclear)
+		learn_sender(d, s);
 }
 
 /* ---------------------------------------------------------------- latency */
@@ -297,8 +313,11 @@ mx_detect_worst(const struct mx_detect *d, enum mx_measure *m_r,
 			*state_r = (enum mx_state)d->levels[m];
 			worst = m;
 		}
-	*culprit_r = mx_senders_culprit(&d->senders);
-	if (*culprit_r != NULL && (*culprit_r)->rate.alarm_rate <= 0)
+	*culprit_r = mx_senders_culprit(&d->senders,
+	    worst == MX_MEASURE_AUTHENTICATION || worst == MX_MEASURE_CONTENT ?
+	    MX_SENDER_LIKELY : MX_SENDER_SURE);
+	if (*culprit_r != NULL && worst < 0 &&
+	    (*culprit_r)->rate.alarm_rate <= 0)
 		*culprit_r = NULL;
 	if (*culprit_r != NULL && worst < 0) {
 		worst = MX_MEASURE_SENDER;

@@ -9,9 +9,11 @@
 struct mx_detect_kind {
 	struct mx_rate_prior prior;
 	float suspect, throttled, blocked;
+	float doubt;		/* so much more evidence: it comes in bunches */
 };
 
 extern const struct mx_detect_kind mx_detect_kinds[MX_MEASURE_RATES];
+extern const struct mx_rate_prior mx_detect_sender_prior;
 
 #define MX_DETECT_STRANDED 12.0f	/* deferred strangers, and nobody else
 					   accepted */
@@ -23,6 +25,9 @@ float mx_detect_threshold(const struct mx_detect *d, enum mx_measure m);
  * whose trouble it is, or NULL. state_r: what it comes to. */
 bool mx_detect_worst(const struct mx_detect *d, enum mx_measure *m_r,
 	const struct mx_sender **culprit_r, enum mx_state *state_r);
+
+/* The worst of the phases in alarm. */
+unsigned mx_detect_slowest(const struct mx_detect *d);
 
 /* Evidence for it. s: the sample at hand; NULL: none. */
 void mx_detect_evidence(const struct mx_detect *d, enum mx_measure m,

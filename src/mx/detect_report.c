@@ -24,7 +24,7 @@ static void
 of_rate(struct mx_evidence *e, const struct mx_rate *r,
     const struct mx_rate_prior *prior, uint64_t wall_offset_us)
 {
-	e->score = r->score;
+	e->score = mx_rate_evidence(r, prior);
 	e->hits = r->run_hits;
 	e->of = r->run_n;
 	e->rate = mx_rate_now(r);
@@ -33,9 +33,8 @@ of_rate(struct mx_evidence *e, const struct mx_rate *r,
 		e->since_wall_us = r->run_us + wall_offset_us;
 }
 
-/* The worst of the phases in alarm. */
-static unsigned
-slowest(const struct mx_detect *d)
+unsigned
+mx_detect_slowest(const struct mx_detect *d)
 {
 	unsigned worst = 0;
 
@@ -54,7 +53,7 @@ of_latency(struct mx_evidence *e, const struct mx_detect *d, uint64_t size,
 {
 	struct mx_latency_figure f;
 
-	mx_latency_look(&d->latency, slowest(d), size, &f);
+	mx_latency_look(&d->latency, mx_detect_slowest(d), size, &f);
 	e->phase = f.phase;
 	e->score = f.score;
 	e->recent_ms = f.recent_ms;
@@ -85,8 +84,8 @@ mx_detect_evidence(const struct mx_detect *d, enum mx_measure m,
 		    d->wall_offset_us);
 		e->limit = limit_of(m, (enum mx_state)d->levels[m]);
 	} else if (m == MX_MEASURE_SENDER && culprit != NULL) {
-		of_rate(e, &culprit->rate, &(struct mx_rate_prior){ 0.01f,
-		    0.05f }, d->wall_offset_us);
+		of_rate(e, &culprit->rate, &mx_detect_sender_prior,
+		    d->wall_offset_us);
 		e->limit = 0.5f;
 	} else if (m == MX_MEASURE_STRANGERS) {
 		e->score = e->hits = e->of = d->contacts.stranded;
@@ -116,7 +115,8 @@ report_rates(const struct mx_detect *d, struct mx_report *r)
 
 		*f = (struct mx_finding){ .measure = (enum mx_measure)i,
 		    .state = (enum mx_state)d->levels[i],
-		    .score = rate->score,
+		    .score = mx_rate_evidence(rate,
+		    &mx_detect_kinds[i].prior),
 		    .threshold = mx_detect_threshold(d, (enum mx_measure)i),
 		    .hits = rate->run_hits, .of = rate->run_n,
 		    .rate = rate->run_n > 0 ? mx_rate_now(rate) : 0,

@@ -15,8 +15,8 @@
 #define ENOUGH 5.0f		/* before anything is said */
 #define ENOUGH_HOUR 20.0f
 #define ENOUGH_SIZE 8.0f
-#define ENOUGH_SURE 30.0f	/* until then, what is slow counts less */
-#define WEIGHT_UNSURE 0.25f
+#define ENOUGH_SURE 30.0f	/* until then, the first few are the usual */
+#define WEIGHT_UNSURE 0.25f	/* of what is slow, in an hour that is new */
 #define ENOUGH_OLD 100.0f	/* until then, it has to be worse */
 #define YOUNG_TIMES 4.0f
 #define WINDOW_OVERALL 100.0f	/* at ten a minute: ten minutes and more */
@@ -25,6 +25,7 @@
 #define GATE_S 6
 #define GATE_BAD_S 60
 #define SPREAD_LEAST 0.3f
+#define SHARED_LEAST 3		/* before another is said to be slow, too */
 #define CLIP 3.0f
 #define SCORE_MAX 40.0f
 #define SCORE_DOUBT 6.0f	/* from here on little is learnt */
@@ -102,6 +103,22 @@ score(struct mx_latency_phase *p, float x, unsigned hour)
 		p->score = SCORE_MAX;
 }
 
+static float
+median_of_last(const struct mx_latency_phase *p)
+{
+	float sorted[MX_LATENCY_LAST];
+	size_t n = 0, k;
+
+	while (n < MX_LATENCY_LAST && n < p->n) {
+		float x = p->last[n];
+
+		for (k = n++; k > 0 && sorted[k - 1] > x; k--)
+			sorted[k] = sorted[k - 1];
+		sorted[k] = x;
+	}
+	return n == 0 ? 0 : sorted[(n - 1) / 2];
+}
+
 /* now_s goes back a little at times: that is not yet. */
 static bool
 may_learn(struct mx_latency_phase *p, bool bad, uint32_t now_s)
@@ -117,22 +134,37 @@ may_learn(struct mx_latency_phase *p, bool bad, uint32_t now_s)
 	return true;
 }
 
+/* The usual stays where the first few had it, rather than to follow a tarpit
+ * that rises from the first session on. */
+static void
+hold(struct mx_latency_phase *p)
+{
+	float n = p->overall.n + 1;
+
+	mx_baseline_begin(&p->overall, n <= ENOUGH ? median_of_last(p) :
+	    p->overall.middle, n);
+}
+
 static void
 learn(struct mx_latency_phase *p, float x, unsigned hour, bool bad,
     uint32_t now_s)
 {
+	struct mx_baseline *h = &p->hours[hour];
 	float weight = 1;
 
-	bad |= p->score > SCORE_DOUBT;
+	bad |= p->score > SCORE_DOUBT && p->overall.n >= ENOUGH_OLD;
 	if (!may_learn(p, bad, now_s))
 		return;
-	/* A tarpit may rise from the first session on. */
-	if (p->overall.n > 1 && p->overall.n < ENOUGH_SURE && x >
-	    p->overall.middle + p->overall.spread)
+	if (p->overall.n < ENOUGH_SURE) {
+		hold(p);
+		return;
+	}
+	mx_baseline_learn(&p->overall, x, WINDOW_OVERALL, 1);
+	if (bad)
+		return;
+	if (h->n > 1 && h->n < ENOUGH_OLD && x > h->middle + h->spread)
 		weight = WEIGHT_UNSURE;
-	mx_baseline_learn(&p->overall, x, WINDOW_OVERALL, weight);
-	if (!bad)
-		mx_baseline_learn(&p->hours[hour], x, WINDOW_HOUR, weight);
+	mx_baseline_learn(h, x, WINDOW_HOUR, weight);
 }
 
 /* The share of the size. false: not known yet, so that nothing can be said of
@@ -176,22 +208,6 @@ mx_latency_learn(struct mx_latency *l, const struct mx_sample *s, unsigned bad)
 	return had;
 }
 
-static float
-median_of_last(const struct mx_latency_phase *p)
-{
-	float sorted[MX_LATENCY_LAST];
-	size_t n = 0, k;
-
-	while (n < MX_LATENCY_LAST && n < p->n) {
-		float x = p->last[n];
-
-		for (k = n++; k > 0 && sorted[k - 1] > x; k--)
-			sorted[k] = sorted[k - 1];
-		sorted[k] = x;
-	}
-	return n == 0 ? 0 : sorted[(n - 1) / 2];
-}
-
 void
 mx_latency_look(const struct mx_latency *l, unsigned i, uint64_t size,
     struct mx_latency_figure *f)
@@ -221,6 +237,17 @@ mx_latency_weight(const struct mx_latency_figure *f)
 	    f->recent_ms < MX_LATENCY_TIMES * f->usual_ms)
 		return 0;
 	return more < MX_LATENCY_MUCH_MORE_MS ? 1 : 2;
+}
+
+bool
+mx_latency_is_shared(const struct mx_latency *l,
+    const struct mx_latency *other, unsigned i)
+{
+	const struct mx_latency_phase *p = &l->phases[i];
+	const struct mx_latency_phase *q = &other->phases[i];
+
+	return q->n >= SHARED_LEAST && median_of_last(q) >
+	    (median_of_last(p) + p->last_usual) / 2;
 }
 
 void

@@ -7,7 +7,8 @@
  *	        little. The final dot's: less the usual of contents as large.
  *	usual   a baseline per hour of the day (UTC) and one of the last hour or
  *	        so; the higher one counts, the second alone until the hour has
- *	        been learnt
+ *	        been learnt. Of the first thirty it is the median of the first
+ *	        five: a tarpit may rise from the first session on
  *	score   grows by how many spreads x is above the usual, less one, at most
  *	        2 each
  *
@@ -70,6 +71,11 @@ void mx_latency_look(const struct mx_latency *l, unsigned i, uint64_t size,
 
 /* By the figure alone: 0 nothing, 1 noticeable (suspect), 2 much (throttled). */
 int mx_latency_weight(const struct mx_latency_figure *f);
+
+/* Is the other as slow in that phase: nearer to this one's last times than to
+ * its usual? Whatever is usual for the other. */
+bool mx_latency_is_shared(const struct mx_latency *l,
+	const struct mx_latency *other, unsigned i);
 
 /* An alarm is over. */
 void mx_latency_clear(struct mx_latency *l, unsigned i);

@@ -1,9 +1,11 @@
 /*
  * A likelihood ratio that is summed up and begins anew at nought (CUSUM) finds
- * a change of a rate as fast as can be for the false alarms that it raises: at
- * most one in exp(threshold) transactions. Which rate it changes to is not
- * known; each transaction is held against what the run so far predicts, which
- * is the same as to average over all rates.
+ * where a change of a rate began. Which rate it changes to is not known; each
+ * transaction is held against what the run so far predicts, which is the same
+ * as to average over all rates. That average costs power where a few hits among
+ * thirty have to do, so the alarm goes by a scan: the chance of such a cluster
+ * at the usual rate, times the transactions a day that may begin one, is how
+ * many a day are false.
  */
 #include "mx/rate.h"
 
@@ -14,9 +16,10 @@
 #define RUN_PRIOR_HITS 1.0f	/* Beta(1, 3) */
 #define RUN_PRIOR_N 4.0f
 #define RUN_MAX 100.0f		/* a run's memory */
+#define ALONE_MAX 30.0f		/* so long after a single hit it is over */
 #define LATELY 0.1f
+#define LATELY_LEAST 1e-6f
 #define SCORE_MAX 40.0f
-#define LEAST 0.002f		/* no rate is usual below that */
 #define RATE_MAX 0.95f
 #define ALARM_RATE_MAX 0.6f	/* it takes some good ones to be calm */
 #define FADE_US (UINT64_C(3600) * CLOCK_US_PER_S)
@@ -28,7 +31,7 @@ mx_rate_usual(const struct mx_rate *r, const struct mx_rate_prior *prior)
 	float p = (r->usual_hits + prior->rate * MX_RATE_PRIOR_N) /
 	    (r->usual_n + MX_RATE_PRIOR_N);
 
-	return p < LEAST ? LEAST : p > prior->most ? prior->most : p;
+	return p < prior->least ? prior->least : p > prior->most ? prior->most : p;
 }
 
 /* What it predicts for the next one. */
@@ -41,9 +44,30 @@ mean(const struct mx_rate *r)
 float
 mx_rate_now(const struct mx_rate *r)
 {
-	float m = mean(r);
+	float m = mean(r), before = (r->lately - LATELY) / (1 - LATELY);
 
-	return m > r->lately ? m : r->lately;
+	return m > before ? m : before;
+}
+
+/* The first hit, and as many more in what has come since: a binomial's tail,
+ * its terms as a geometric row from the first on. */
+float
+mx_rate_evidence(const struct mx_rate *r, const struct mx_rate_prior *prior)
+{
+	double u = (double)mx_rate_usual(r, prior), p = u;
+	double n = (double)r->run_n - 1, hits = (double)r->run_hits - 1;
+	double left, next;
+	float score;
+
+	for (double k = 1; k < hits + 0.5; k++)
+		p *= (n - k + 1) / k * u;
+	left = n > hits ? n - hits : 0;
+	next = left / (hits + 1) * u / (1 - u);
+	if (r->run_hits < 1 || next >= 0.9)
+		return 0;
+	p *= pow(1 - u, left) / (1 - next);
+	score = p <= 0 ? SCORE_MAX : (float)-log(p);
+	return score > SCORE_MAX ? SCORE_MAX : score;
 }
 
 static void
@@ -85,9 +109,16 @@ mx_rate_add(struct mx_rate *r, const struct mx_rate_prior *prior, bool hit,
 	float usual, p = mean(r);
 
 	fade(r, now_us);
-	usual = mx_rate_usual(r, prior);
 	if (r->run_n <= 0)
 		r->run_us = now_us;
+	if (!hit && r->run_n <= 0 && r->alarm_rate <= 0) {
+		/* by far the most: what follows would come to this */
+		r->usual_n++;
+		r->lately = r->lately < LATELY_LEAST ? 0 :
+		    r->lately - LATELY * r->lately;
+		return;
+	}
+	usual = mx_rate_usual(r, prior);
 	/* less than twice as often is not what is sought */
 	if (p < 2 * usual)
 		p = 2 * usual;
@@ -109,7 +140,7 @@ mx_rate_add(struct mx_rate *r, const struct mx_rate_prior *prior, bool hit,
 	}
 	if (r->score > SCORE_MAX)
 		r->score = SCORE_MAX;
-	if (r->score <= 0)
+	if (r->score <= 0 || (r->run_hits < 2 && r->run_n > ALONE_MAX))
 		begin_anew(r);
 	else if (r->run_n > RUN_MAX)
 		age(r, 0.5f);

@@ -7,11 +7,15 @@
  *	score   of the run: log of the Bayes factor of "more often, by a rate
  *	        that only the run tells" (Beta(1, 3) before it) against "as
  *	        usual". Below 0 the run is over, and becomes part of the usual.
+ *	        A single hit is forgotten after 30 more.
  *
- * The rate of the run is the mean of its Beta posterior, or that of the last ten
- * or so if that is higher: a run may have begun long before it got bad. When an alarm is
- * raised (by who uses this), calm counts the other way: the log odds that it
- * is as usual again. Pure.
+ * Whether a run is worth an alarm its evidence tells: how rarely chance alone
+ * brings so many hits among so few.
+ *
+ * The rate of the run is the mean of its Beta posterior, or that of the ten or
+ * so before the last one if that is higher: a run may have begun long before it
+ * got bad. When an alarm is raised (by who uses this), calm counts the other
+ * way: the log odds that it is as usual again. Pure.
  */
 #ifndef WEIR_MX_RATE_H
 #define WEIR_MX_RATE_H
@@ -22,7 +26,7 @@
 /* What is believed of a rate before anything is known. */
 struct mx_rate_prior {
 	float rate;		/* it counts as RATE_PRIOR_N transactions */
-	float most;		/* more than that is never usual */
+	float most, least;	/* more and less than that is never usual */
 };
 
 #define MX_RATE_PRIOR_N 50.0f
@@ -50,6 +54,11 @@ void mx_rate_forgive(struct mx_rate *r, float hits);
 float mx_rate_usual(const struct mx_rate *r,
 	const struct mx_rate_prior *prior);	/* 0 to 1 */
 float mx_rate_now(const struct mx_rate *r);	/* of the run: 0 to 1 */
+
+/* How unlikely it is that a run like this begins with a transaction, if all is
+ * as usual: the negative logarithm. Dear; it grows with hits alone. */
+float mx_rate_evidence(const struct mx_rate *r,
+	const struct mx_rate_prior *prior);
 
 /* An alarm is raised, or its rate has risen; it is over. */
 void mx_rate_alarm(struct mx_rate *r);

@@ -1,8 +1,8 @@
 /*
  * The sender domains of one pair that matter: what the MX says of each, so that
  * the trouble of one is not taken for the address's. A table of a few rows
- * (space-saving, where a refusal weighs as much as 20 messages): who is neither
- * busy nor refused leaves. Pure.
+ * (space-saving, where a refusal weighs as much as 20 messages, and more while
+ * it is new): who is neither busy nor refused leaves. Pure.
  */
 #ifndef WEIR_MX_SENDERS_H
 #define WEIR_MX_SENDERS_H
@@ -34,7 +34,11 @@ struct mx_sender *mx_senders_add(struct mx_senders *s, struct span domain,
 
 /* The one whose trouble it is, and not the others': half and more of its own
  * are refused in its run, and of at least four others meanwhile less than a
- * quarter of that; or NULL. */
-const struct mx_sender *mx_senders_culprit(const struct mx_senders *s);
+ * quarter of that; or NULL. least: log of how much likelier two rates than one
+ * must be. */
+#define MX_SENDER_LIKELY 3.0f	/* where it is a sender's as a rule */
+#define MX_SENDER_SURE 7.0f	/* where it is not: chance finds one of eight */
+const struct mx_sender *mx_senders_culprit(const struct mx_senders *s,
+	float least);
 
 #endif

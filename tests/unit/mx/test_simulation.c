@@ -3,11 +3,10 @@
  * each trouble labelled right within 30 sessions of its start, and how often do
  * they cry wolf?
  *
- * What can be told depends on chance where the trouble does: of 30 % deferrals
- * fewer than four fall into 30 sessions once in a hundred times, and no
- * detector can tell those from a bad day. So it is asked of 95 seeds in 100;
- * of fewer where a detector without a past has to find out what is usual while
- * it changes, or where a deferral may be greylisting.
+ * What can be told depends on chance where the trouble does: of 30 % fewer than
+ * three fall into 30 sessions twice in a thousand times, and there is nothing to
+ * tell. But for such seeds all are asked for; fewer where a deferral may be
+ * greylisting, and four or five among 30 are what a bad day brings.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -200,7 +199,7 @@ detect(const struct scenario *c, unsigned warm, unsigned may)
 	print_message("# %s, %s: after %u sessions (median), %u at worst, "
 	    "not in %u: %u of %u seeds\n", c->name, warm > 0 ? "warm" : "cold",
 	    median, worst, SESSIONS, late, SEEDS);
-	return late * 100 <= may * SEEDS + 99;
+	return late <= (may * SEEDS + 99) / 100;
 }
 
 static void
@@ -208,24 +207,24 @@ test_troubles(void **state)
 {
 	static const struct scenario table[] = {
 		{ "tarpit at RCPT", tarpit, 1, MX_THROTTLED,
-		    MX_DETECTOR_LATENCY, MX_ATTRIBUTION_UNKNOWN, 2, 20 },
+		    MX_DETECTOR_LATENCY, MX_ATTRIBUTION_UNKNOWN, 0, 0 },
 		{ "tarpit at the greeting, of all", tarpit_greeting, 2,
 		    MX_THROTTLED, MX_DETECTOR_LATENCY, MX_ATTRIBUTION_GROUP,
-		    5, 25 },
+		    0, 0 },
 		{ "30 % 421", often_421, 1, MX_THROTTLED, MX_DETECTOR_REPLIES,
-		    MX_ATTRIBUTION_UNKNOWN, 5, 5 },
+		    MX_ATTRIBUTION_UNKNOWN, 0, 0 },
 		{ "30 % 451 without a reason", often_451, 1, MX_THROTTLED,
-		    MX_DETECTOR_REPLIES, MX_ATTRIBUTION_UNKNOWN, 12, 20 },
+		    MX_DETECTOR_REPLIES, MX_ATTRIBUTION_UNKNOWN, 5, 6 },
 		{ "throttle text", throttle_text, 1, MX_THROTTLED,
-		    MX_DETECTOR_REPLIES, MX_ATTRIBUTION_UNKNOWN, 5, 5 },
+		    MX_DETECTOR_REPLIES, MX_ATTRIBUTION_UNKNOWN, 0, 0 },
 		{ "SYN drop", syn_drop, 1, MX_THROTTLED,
-		    MX_DETECTOR_CONNECTIONS, MX_ATTRIBUTION_UNKNOWN, 2, 2 },
+		    MX_DETECTOR_CONNECTIONS, MX_ATTRIBUTION_UNKNOWN, 0, 0 },
 		{ "one source blocked", listed, 2, MX_BLOCKED,
-		    MX_DETECTOR_REPLIES, MX_ATTRIBUTION_SOURCE, 2, 2 },
+		    MX_DETECTOR_REPLIES, MX_ATTRIBUTION_SOURCE, 0, 0 },
 		{ "outage", outage, 2, MX_BLOCKED, MX_DETECTOR_CONNECTIONS,
-		    MX_ATTRIBUTION_GROUP, 2, 2 },
+		    MX_ATTRIBUTION_GROUP, 0, 0 },
 		{ "one domain not authentic", not_authentic, 2, MX_SUSPECT,
-		    MX_DETECTOR_REPLIES, MX_ATTRIBUTION_SENDER_DOMAIN, 5, 5 },
+		    MX_DETECTOR_REPLIES, MX_ATTRIBUTION_SENDER_DOMAIN, 0, 1 },
 	};
 	bool right = true;
 
@@ -342,8 +341,13 @@ test_large_content_is_no_throttling(void **state)
 
 /* --------------------------------------------------------------- clean days */
 
-static bool
-clean(double per_minute, unsigned seeds, unsigned days, uint64_t *samples)
+struct days {
+	unsigned alarms, of;
+	uint64_t samples;
+};
+
+static void
+clean(double per_minute, unsigned seeds, unsigned days, struct days *sum)
 {
 	struct traffic t = usual;
 	unsigned alarms = 0, most = 0, worst = 0;
@@ -362,7 +366,7 @@ clean(double per_minute, unsigned seeds, unsigned days, uint64_t *samples)
 		t.known = 0.1 * (double)(seed % 10);
 		world_init(&w, seed + 1000, &t, 1);
 		for (end = w.now_us + days * DAY; w.now_us < end;
-		    ++*samples) {
+		    sum->samples++) {
 			world_wait(&w);
 			world_session(&w, 0, &s);
 			world_learn(&w, 0, &s);
@@ -376,25 +380,27 @@ clean(double per_minute, unsigned seeds, unsigned days, uint64_t *samples)
 	print_message("# clean, %.0f a minute: %u alarms in %u key-days "
 	    "(in %u keys, at most %u in one)\n", per_minute, alarms,
 	    seeds * days, worst, most);
-	return alarms * 20 <= seeds * days + 19;
+	sum->alarms += alarms;
+	sum->of += seeds * days;
 }
 
 /* Keys of all kinds and rates; the first day of each is without a past. */
 static void
 test_clean_days(void **state)
 {
-	uint64_t samples = 0;
-	bool few = true;
+	struct days sum = { .alarms = 0 };
 
 	(void)state;
-	few &= clean(1, SEEDS, 1, &samples);
-	few &= clean(3, SEEDS, 1, &samples);
-	few &= clean(10, SEEDS / 2, 1, &samples);
-	few &= clean(30, SEEDS / 2, 1, &samples);
-	few &= clean(100, SEEDS / 5, 1, &samples);
-	few &= clean(2, SEEDS / 5, 7, &samples);
-	print_message("# %llu sessions in all\n", (unsigned long long)samples);
-	assert_true(few);
+	clean(1, SEEDS, 1, &sum);
+	clean(3, SEEDS, 1, &sum);
+	clean(10, SEEDS / 2, 1, &sum);
+	clean(30, SEEDS / 2, 1, &sum);
+	clean(100, SEEDS / 5, 1, &sum);
+	clean(2, SEEDS / 5, 7, &sum);
+	print_message("# %u alarms in %u key-days, %llu sessions in all\n",
+	    sum.alarms, sum.of, (unsigned long long)sum.samples);
+	/* one in 40 or so; of few days chance makes twice that */
+	assert_true(sum.alarms * (SEEDS < 100 ? 10 : 25) <= sum.of);
 }
 
 int
