@@ -175,12 +175,13 @@ print_head(const struct ctl *ctl, const json_t *root)
 
 /* "550 5.1.1 User unknown". */
 static void
-reply_cell(struct table *t, const json_t *one)
+reply_cell(struct table *t, const json_t *one, const char *key)
 {
 	static const char *const keys[] = { "enhanced", "reply" };
 	struct buf *out = table_begin(t);
 	size_t i;
 
+	(void)key;
 	if (member_number(one, "code") > 0)
 		buf_printf(out, "%.0f ", member_number(one, "code"));
 	for (i = 0; i < ARRAY_LEN(keys); i++) {
@@ -193,91 +194,41 @@ reply_cell(struct table *t, const json_t *one)
 	table_end(t, TERMINAL_PLAIN);
 }
 
+/* "1 of 2": recipients. */
 static void
-print_transactions(const struct ctl *ctl, const json_t *all)
+accepted_cell(struct table *t, const json_t *one, const char *key)
 {
-	static const struct table_column columns[] = {
-		{ .title = "SENDER", .least = 12 }, { .title = "OUTCOME" },
-		{ .title = "BY", .least = 4 },
-		{ .title = "ACCEPTED", .right = true },
-		{ .title = "SIZE", .right = true },
-		{ .title = "MAIL", .right = true, .leaves = 6 },
-		{ .title = "RCPT", .right = true, .leaves = 5 },
-		{ .title = "354", .right = true, .leaves = 2 },
-		{ .title = "BODY", .right = true, .leaves = 4 },
-		{ .title = "FINAL", .right = true, .leaves = 1 },
-		{ .title = "ABOUT", .leaves = 3 },
-		{ .title = "REPLY", .least = 20 },
-	};
-	const json_t *one;
-	struct table t;
-	size_t i;
-
-	if (json_array_size(all) == 0)
-		return;
-	report_title(ctl, "Messages");
-	table_init(&t, &ctl->terminal, columns, ARRAY_LEN(columns));
-	json_array_foreach(all, i, one) {
-		report_cell(&t, one, "sender");
-		report_cell_state(&t, one, "outcome");
-		report_cell(&t, one, "decided_by");
-		table_printf(&t, TERMINAL_PLAIN, "%.0f of %.0f",
-		    member_number(one, "accepted"),
-		    member_number(one, "recipients"));
-		text_bytes(table_begin(&t), member_number(one, "size"));
-		table_end(&t, TERMINAL_PLAIN);
-		report_cell_us(&t, one, "mail_us");
-		report_cell_us(&t, one, "rcpt_us");
-		report_cell_us(&t, one, "data_us");
-		report_cell_us(&t, one, "body_us");
-		report_cell_us(&t, one, "reply_us");
-		report_cell(&t, one, "category");
-		reply_cell(&t, one);
-	}
-	table_print(&t);
+	table_printf(t, TERMINAL_PLAIN, "%.0f of %.0f",
+	    member_number(one, key), member_number(one, "recipients"));
 }
 
 static void
-print_recipients(const struct ctl *ctl, const json_t *all)
+bytes_cell(struct table *t, const json_t *one, const char *key)
 {
-	static const struct table_column columns[] = {
-		{ .title = "RECIPIENT", .least = 12 }, { .title = "ACCEPTED" },
-		{ .title = "BY", .least = 4 },
-		{ .title = "AFTER", .right = true, .leaves = 1 },
-		{ .title = "REPLY", .least = 20 },
-	};
-	const json_t *one;
-	struct table t;
-	size_t i;
-
-	if (json_array_size(all) == 0)
-		return;
-	report_title(ctl, "Recipients");
-	table_init(&t, &ctl->terminal, columns, ARRAY_LEN(columns));
-	json_array_foreach(all, i, one) {
-		bool accepted = member_is_true(one, "accepted");
-
-		report_cell(&t, one, "address");
-		table_printf(&t, accepted ? TERMINAL_GOOD : TERMINAL_BAD,
-		    accepted ? "yes" : "no");
-		report_cell(&t, one, "decided_by");
-		report_cell_us(&t, one, "latency_us");
-		reply_cell(&t, one);
-	}
-	table_print(&t);
+	text_bytes(table_begin(t), member_number(one, key));
+	table_end(t, TERMINAL_PLAIN);
 }
 
 static void
-what_cell(struct table *t, const json_t *one)
+yes_cell(struct table *t, const json_t *one, const char *key)
+{
+	bool yes = member_is_true(one, key);
+
+	table_printf(t, yes ? TERMINAL_GOOD : TERMINAL_BAD, yes ? "yes" : "no");
+}
+
+/* What became of a decision. */
+static void
+effect_cell(struct table *t, const json_t *one, const char *key)
 {
 	const char *state = member_is_true(one, "observed") ?
 	    (member_is_true(one, "would_change") ? "would change it" :
 	    "observed") : member_is_true(one, "applied") ? "applied" :
 	    "not applied";
 
-	if (member_text(one, "error").len > 0) {
+	if (member_text(one, key).len > 0) {
 		buf_append_str(table_begin(t), "error: ");
-		text_show(table_begin(t), member_text(one, "error"),
+		text_show(table_begin(t), member_text(one, key),
 		    t->terminal->utf8);
 		table_end(t, TERMINAL_BAD);
 	} else {
@@ -286,37 +237,53 @@ what_cell(struct table *t, const json_t *one)
 }
 
 static void
-print_decisions(const struct ctl *ctl, const json_t *all)
+reason_cell(struct table *t, const json_t *one, const char *key)
 {
-	static const struct table_column columns[] = {
-		{ .title = "POLICY", .least = 8 }, { .title = "PHASE" },
-		{ .title = "ACTION" }, { .title = "" },
-		{ .title = "CODE", .right = true, .leaves = 3 },
-		{ .title = "TOOK", .right = true, .leaves = 2 },
-		{ .title = "RULE", .least = 6, .leaves = 1 },
-		{ .title = "REASON", .least = 16 },
-	};
-	const json_t *one;
-	struct table t;
-	size_t i;
-
-	if (json_array_size(all) == 0)
-		return;
-	report_title(ctl, "Decisions");
-	table_init(&t, &ctl->terminal, columns, ARRAY_LEN(columns));
-	json_array_foreach(all, i, one) {
-		report_cell(&t, one, "policy");
-		report_cell(&t, one, "phase");
-		report_cell_state(&t, one, "action");
-		what_cell(&t, one);
-		report_cell(&t, one, "code");
-		report_cell_us(&t, one, "latency_us");
-		report_cell(&t, one, "rule");
-		report_cell(&t, one, member_text(one, "reason").len > 0 ?
-		    "reason" : "error_text");
-	}
-	table_print(&t);
+	report_cell(t, one, member_text(one, key).len > 0 ? key :
+	    "error_text");
 }
+
+static const struct report_column transaction_columns[] = {
+	{ { .title = "SENDER", .least = 12 }, report_cell, "sender" },
+	{ { .title = "OUTCOME" }, report_cell_state, "outcome" },
+	{ { .title = "BY", .least = 4 }, report_cell, "decided_by" },
+	{ { .title = "ACCEPTED", .right = true }, accepted_cell, "accepted" },
+	{ { .title = "SIZE", .right = true }, bytes_cell, "size" },
+	{ { .title = "MAIL", .right = true, .leaves = 6 }, report_cell_us,
+	    "mail_us" },
+	{ { .title = "RCPT", .right = true, .leaves = 5 }, report_cell_us,
+	    "rcpt_us" },
+	{ { .title = "354", .right = true, .leaves = 2 }, report_cell_us,
+	    "data_us" },
+	{ { .title = "BODY", .right = true, .leaves = 4 }, report_cell_us,
+	    "body_us" },
+	{ { .title = "FINAL", .right = true, .leaves = 1 }, report_cell_us,
+	    "reply_us" },
+	{ { .title = "ABOUT", .leaves = 3 }, report_cell, "category" },
+	{ { .title = "REPLY", .least = 20 }, reply_cell, "reply" },
+};
+
+static const struct report_column recipient_columns[] = {
+	{ { .title = "RECIPIENT", .least = 12 }, report_cell, "address" },
+	{ { .title = "ACCEPTED" }, yes_cell, "accepted" },
+	{ { .title = "BY", .least = 4 }, report_cell, "decided_by" },
+	{ { .title = "AFTER", .right = true, .leaves = 1 }, report_cell_us,
+	    "latency_us" },
+	{ { .title = "REPLY", .least = 20 }, reply_cell, "reply" },
+};
+
+static const struct report_column decision_columns[] = {
+	{ { .title = "POLICY", .least = 8 }, report_cell, "policy" },
+	{ { .title = "PHASE" }, report_cell, "phase" },
+	{ { .title = "ACTION" }, report_cell_state, "action" },
+	{ { .title = "" }, effect_cell, "error" },
+	{ { .title = "CODE", .right = true, .leaves = 3 }, report_cell,
+	    "code" },
+	{ { .title = "TOOK", .right = true, .leaves = 2 }, report_cell_us,
+	    "latency_us" },
+	{ { .title = "RULE", .least = 6, .leaves = 1 }, report_cell, "rule" },
+	{ { .title = "REASON", .least = 16 }, reason_cell, "reason" },
+};
 
 static void
 print_rehomings(const struct ctl *ctl, const json_t *all)
@@ -401,9 +368,12 @@ static void
 render(const struct ctl *ctl, const json_t *root)
 {
 	print_head(ctl, root);
-	print_transactions(ctl, member_of(root, "transactions"));
-	print_recipients(ctl, member_of(root, "recipients"));
-	print_decisions(ctl, member_of(root, "decisions"));
+	report_table(ctl, "Messages", transaction_columns,
+	    ARRAY_LEN(transaction_columns), member_of(root, "transactions"));
+	report_table(ctl, "Recipients", recipient_columns,
+	    ARRAY_LEN(recipient_columns), member_of(root, "recipients"));
+	report_table(ctl, "Decisions", decision_columns,
+	    ARRAY_LEN(decision_columns), member_of(root, "decisions"));
 	print_rehomings(ctl, member_of(root, "rehomings"));
 	print_lines(ctl, root);
 }

@@ -146,3 +146,24 @@ report_cell_time(const struct ctl *ctl, struct table *t, const json_t *object,
 	report_time(ctl, table_begin(t), object, key, MOMENT_SECONDS);
 	table_end(t, TERMINAL_PLAIN);
 }
+
+void
+report_table(const struct ctl *ctl, const char *title,
+    const struct report_column *columns, size_t n, const json_t *all)
+{
+	struct table_column shown[TABLE_COLUMNS_MAX];
+	const json_t *one;
+	struct table t;
+	size_t i, k;
+
+	if (json_array_size(all) == 0)
+		return;
+	for (k = 0; k < n; k++)
+		shown[k] = columns[k].shown;
+	report_title(ctl, title);
+	table_init(&t, &ctl->terminal, shown, n);
+	json_array_foreach(all, i, one)
+		for (k = 0; k < n; k++)
+			columns[k].cell(&t, one, columns[k].key);
+	table_print(&t);
+}

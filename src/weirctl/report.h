@@ -44,4 +44,20 @@ void report_cell_us(struct table *t, const json_t *object, const char *key);
 void report_cell_time(const struct ctl *ctl, struct table *t,
 	const json_t *object, const char *key);
 
+/* A column, and how its cells are made: of the member key of each object, or
+ * of others, too. */
+typedef void report_cell_fn(struct table *t, const json_t *object,
+	const char *key);
+
+struct report_column {
+	struct table_column shown;
+	report_cell_fn *cell;
+	const char *key;
+};
+
+/* The objects of an array below a title; nothing if there are none. n is
+ * TABLE_COLUMNS_MAX at most. */
+void report_table(const struct ctl *ctl, const char *title,
+	const struct report_column *columns, size_t n, const json_t *all);
+
 #endif

@@ -183,6 +183,54 @@ def test_config_and_operations(answered):
     assert asked[-1] == "GET /api/v1/operations?limit=5"
 
 
+def test_show_has_a_table_for_each_kind(answered):
+    """Every column, and what stands in a cell that is made of several."""
+    ctl, _ = answered({"/api/v1/sessions/A": {
+        "id": "A", "transactions": [
+            {"sender": "a@example.org", "outcome": "rejected",
+             "decided_by": "mx", "accepted": 1, "recipients": 2, "size": 2048,
+             "mail_us": 900, "rcpt_us": 1100, "data_us": 0, "body_us": 1.2e6,
+             "reply_us": 3e6, "category": "content", "code": 550,
+             "enhanced": "5.7.1", "reply": "spam\x1b"}],
+        "recipients": [
+            {"address": "b@example.net", "accepted": True, "code": 250,
+             "decided_by": "mx", "latency_us": 1100, "enhanced": None,
+             "reply": "ok"},
+            {"address": "c@example.net", "accepted": False, "code": None,
+             "decided_by": "gate", "latency_us": None, "reply": None}],
+        "decisions": [
+            {"policy": "gate", "phase": "rcpt", "action": "reject",
+             "applied": True, "code": 550, "latency_us": 1500, "rule": "r7",
+             "reason": "no such user", "error_text": "x"},
+            {"policy": "gate", "phase": "mail", "observed": True,
+             "would_change": True, "reason": None, "error_text": "late"},
+            {"policy": "slow", "phase": "mail", "error": "timeout"},
+            {"policy": "slow", "phase": "data", "observed": True},
+            {"policy": "slow", "phase": "data"}]}})
+    out = ctl.ok("show", "A").out
+    messages, tables = out[out.index("Messages"):].split("\n\n", 1)
+    assert [re.split(" {2,}", line) for line in messages.splitlines()] == [
+        ["Messages"],
+        ["SENDER", "OUTCOME", "BY", "ACCEPTED", "SIZE", "MAIL", "RCPT", "BODY",
+         "FINAL", "ABOUT", "REPLY"],
+        ["a@example.org", "rejected", "mx", "1 of 2", "2.0 kB", "900 us",
+         "1.1 ms", "1.2 s", "3.0 s", "content", r"550 5.7.1 spam\x1b"]]
+    assert tables == """\
+Recipients
+RECIPIENT      ACCEPTED  BY     AFTER  REPLY
+b@example.net  yes       mx    1.1 ms  250 ok
+c@example.net  no        gate
+
+Decisions
+POLICY  PHASE  ACTION                   CODE    TOOK  RULE  REASON
+gate    rcpt   reject  applied           550  1.5 ms  r7    no such user
+gate    mail           would change it                      late
+slow    mail           error: timeout
+slow    data           observed
+slow    data           not applied
+"""
+
+
 # ------------------------------------------------------------------------ tail
 
 
