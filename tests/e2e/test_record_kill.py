@@ -66,7 +66,7 @@ def test_killed_under_load(bench):
                            r"sessions_lost=\d+ sessions_open=\d+")
         load = Load(proxy.port)
         proxy.wait_rows("SELECT * FROM runs JOIN sessions", count=1)
-        wait_for(lambda: load.ended > 20 + 7 * number, "sessions")
+        wait_for(lambda: load.ended > 100 + 37 * number, "sessions")
         proxy.process.kill()
         proxy.process.wait()
         load.join()
