@@ -200,7 +200,7 @@ export(void **state)
 	shell("sqlite3 %s 'PRAGMA user_version = 3' >%s", f->db, a);
 	assert_int_equal(record_maintain_export(f->db, 0, 0, &out, &words),
 	    -1);
-	expect_said(&notes, "its version is 3, this reads 4, which weir");
+	expect_said(&notes, "its version is 3, this reads 5, which weir");
 	buf_release(&said.text);
 	buf_release(&notes.text);
 	fixture_free(f);
