@@ -73,6 +73,7 @@ app_sources_start(struct app *app, struct buf *error)
 	app->mx_events = (struct mx_events){ app->shared.record,
 	    app->shared.events };
 	mx_health_tell(app->shared.mx, mx_events_tell, &app->mx_events);
+	mx_health_resume(app->shared.mx, app->shared.record);
 	app->source_watch = source_watch_new(app->loop, sources_on_change,
 	    app);
 	source_health_configure(app->shared.sources, app->config);

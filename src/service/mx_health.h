@@ -13,8 +13,8 @@
  * Bounded: MX_HEALTH_PAIRS pairs of source and group, as many destinations
  * whose group is known, MX_DOMAINS recipient domains; the least recently used
  * leave. A pair takes 10 to 16 KB, a domain up to 4: some 70 MB if all are busy.
- * A sample costs about a microsecond, two locks included. Nothing survives a
- * restart: evidence is young, and the record has the past, minute by minute.
+ * A sample costs about a microsecond, two locks included. Of all this a restart
+ * leaves the states, which the record has; figures and what is usual begin anew.
  */
 #ifndef WEIR_SERVICE_MX_HEALTH_H
 #define WEIR_SERVICE_MX_HEALTH_H
@@ -38,6 +38,10 @@ void mx_health_free(struct mx_health *h);	/* after the last visit */
  * visit. */
 struct record;
 void mx_health_keep(struct mx_health *h, struct record *r);
+
+/* Has the record's writer thread read how MXs stood when weir ended: once, after
+ * mx_health_keep(). h outlives r. -1: dropped, and counted. */
+int mx_health_resume(struct mx_health *h, struct record *r);
 
 /* Who hears of each change of state, behind a lock and from any thread:
  * mx_events_tell(). Before the first visit. */

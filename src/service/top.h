@@ -9,7 +9,7 @@
  * slice and the six before it, a day the present hour and the 24 before it.
  *
  * Bounded: each list has at most TOP_SLICE_KEYS keys a slice and hour and
- * TOP_ALL_KEYS in all; all lists together stay under some 20 MB.
+ * TOP_ALL_KEYS in all; all lists together stay under some 26 MB.
  */
 #ifndef WEIR_SERVICE_TOP_H
 #define WEIR_SERVICE_TOP_H
