@@ -19,6 +19,14 @@ mx_baseline_begin(struct mx_baseline *b, float middle, float n)
 	    .n = n };
 }
 
+/* exp(t) for |t| <= 0.1, to a hundred thousandth: this is asked 16 times for
+ * each session. */
+static float
+exp_small(float t)
+{
+	return 1 + t * (1 + t * (0.5f + t / 6));
+}
+
 void
 mx_baseline_learn(struct mx_baseline *b, float x, float window, float weight)
 {
@@ -35,8 +43,8 @@ mx_baseline_learn(struct mx_baseline *b, float x, float window, float weight)
 	by = off > 1 ? 1 : off < -1 ? -1 : off;
 	/* clipping takes a third of the pull of a normal distribution */
 	b->middle += 1.5f * step * b->spread * by;
-	b->spread *= expf(2 * (step < 0.1f ? step : 0.1f) *
-	    (fabsf(off) > MAD ? 0.5f : -0.5f));
+	step = step < 0.1f ? step : 0.1f;
+	b->spread *= exp_small(fabsf(off) > MAD ? step : -step);
 	if (b->spread < SPREAD_MIN)
 		b->spread = SPREAD_MIN;
 	if (b->spread > SPREAD_MAX)

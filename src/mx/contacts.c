@@ -88,6 +88,13 @@ add(struct mx_contacts *c, uint64_t contact, bool waits, uint64_t now_us)
 	    .minute = minute_of(now_us), .waits = waits };
 }
 
+/* Some are strangers only because they were forgotten. */
+static bool
+is_lossy(const struct mx_contacts *c, uint64_t now_us)
+{
+	return c->lost_us != 0 && now_us < c->lost_us + HOUR_US;
+}
+
 /* A stranger came. */
 static void
 note_fresh(struct mx_contacts *c, bool accepted)
@@ -106,8 +113,11 @@ mx_contacts_accepted(struct mx_contacts *c, uint64_t contact, uint64_t now_us)
 	s = find(c, contact);
 	if (s == NULL) {
 		add(c, contact, false, now_us);
-		if (c->lost_us != 0 && now_us < c->lost_us + HOUR_US)
+		if (is_lossy(c, now_us)) {
+			/* else they would all count together, later */
+			c->unclear = 0;
 			return MX_CONTACT_COUNTS;
+		}
 		note_fresh(c, true);
 		return MX_CONTACT_FRESH;
 	}
@@ -132,7 +142,8 @@ mx_contacts_deferred(struct mx_contacts *c, uint64_t contact, uint64_t now_us)
 	s = find(c, contact);
 	if (s == NULL) {
 		add(c, contact, true, now_us);
-		note_fresh(c, false);
+		if (!is_lossy(c, now_us))
+			note_fresh(c, false);
 		c->stranded++;
 		return MX_CONTACT_UNCLEAR;
 	}

@@ -22,23 +22,24 @@
 
 const struct mx_detect_kind mx_detect_kinds[MX_MEASURE_RATES] = {
 	[MX_MEASURE_THROTTLES] = {
-		{ 0.002f, 0.02f, 0.002f }, 0.03f, 0.05f, 0, 0 },
+		{ 0.002f, 0.02f, 0.002f, 0 }, 0.03f, 0.05f, 0 },
 	[MX_MEASURE_BLOCKS] = {
-		{ 0.002f, 0.02f, 0.002f }, 0.05f, 0, 0.4f, 0 },
+		{ 0.002f, 0.02f, 0.002f, 0 }, 0.05f, 0, 0.4f },
 	[MX_MEASURE_HANGUPS] = {
-		{ 0.005f, 0.1f, 0.002f }, 0.06f, 0.12f, 0, 0 },
+		{ 0.005f, 0.1f, 0.002f, 0 }, 0.06f, 0.12f, 0 },
 	[MX_MEASURE_DEFERRALS] = {
-		{ 0.01f, 0.25f, 0.005f }, 0.08f, 0.15f, 0, 3 },
+		{ 0.01f, 0.25f, 0.005f, 3 }, 0.08f, 0.15f, 0 },
 	[MX_MEASURE_REFUSALS] = {
-		{ 0.01f, 0.25f, 0.002f }, 0.08f, 0, 0.7f, 0 },
+		{ 0.01f, 0.25f, 0.002f, 0 }, 0.08f, 0, 0.7f },
 	[MX_MEASURE_AUTHENTICATION] = {
-		{ 0.005f, 0.05f, 0.002f }, 0.08f, 0, 0, 0 },
+		{ 0.005f, 0.05f, 0.002f, 0 }, 0.08f, 0, 0 },
 	[MX_MEASURE_CONTENT] = {
-		{ 0.02f, 0.25f, 0.002f }, 0.1f, 0, 0, 3 },
+		{ 0.02f, 0.25f, 0.002f, 3 }, 0.1f, 0, 0 },
 	[MX_MEASURE_UNREACHED] = {
-		{ 0.01f, 0.1f, 0.002f }, 0.06f, 0.15f, 0.6f, 0 },
+		{ 0.01f, 0.1f, 0.002f, 0 }, 0.06f, 0.15f, 0.6f },
 };
-const struct mx_rate_prior mx_detect_sender_prior = { 0.01f, 0.05f, 0.002f };
+const struct mx_rate_prior mx_detect_sender_prior = {
+	.rate = 0.01f, .most = 0.05f, .least = 0.002f };
 
 void
 mx_detect_init(struct mx_detect *d, uint64_t now_us)
@@ -61,8 +62,6 @@ mx_detect_threshold(const struct mx_detect *d, enum mx_measure m)
 	if (a_day < DAY_LEAST)
 		a_day = DAY_LEAST;
 	t = logf(FALSE_DAYS * a_day);
-	if (m < MX_MEASURE_RATES)
-		t += mx_detect_kinds[m].doubt;
 	if (m == MX_MEASURE_SLOWNESS)
 		t = TAILS * (t + logf(MX_LATENCY_PHASES));
 	return d->state == MX_RECOVERING ? t - RELAPSE : t;
@@ -257,13 +256,12 @@ is_over(const struct mx_latency_figure *f)
 }
 
 static void
-judge_phase(struct mx_detect *d, unsigned i, uint64_t size)
+judge_phase(struct mx_detect *d, unsigned i, float threshold, uint64_t size)
 {
 	struct mx_latency_figure f;
 	enum mx_state level;
 
-	if (d->slow[i] == MX_NORMAL && d->latency.phases[i].score <
-	    mx_detect_threshold(d, MX_MEASURE_SLOWNESS))
+	if (d->slow[i] == MX_NORMAL && d->latency.phases[i].score < threshold)
 		return;
 	mx_latency_look(&d->latency, i, size, &f);
 	level = (enum mx_state)mx_latency_weight(&f);
@@ -287,13 +285,17 @@ static void
 learn_latency(struct mx_detect *d, const struct mx_sample *s)
 {
 	unsigned bad = 0, had;
+	float threshold;
 
 	for (unsigned i = 0; i < MX_LATENCY_PHASES; i++)
 		bad |= (d->slow[i] != MX_NORMAL ? 1u : 0u) << i;
 	had = mx_latency_learn(&d->latency, s, bad);
+	if (had == 0)
+		return;
+	threshold = mx_detect_threshold(d, MX_MEASURE_SLOWNESS);
 	for (unsigned i = 0; i < MX_LATENCY_PHASES; i++)
 		if (had & 1u << i)
-			judge_phase(d, i, s->size);
+			judge_phase(d, i, threshold, s->size);
 	level_slowness(d);
 	if (d->levels[MX_MEASURE_SLOWNESS] != MX_NORMAL)
 		d->slow_us = s->now_us;
@@ -397,10 +399,20 @@ note(struct mx_detect *d, const struct mx_sample *s)
 		d->good = 0;
 }
 
+/* Only the time that QUIT took, of a connection that was told of before. */
+static bool
+is_farewell(const struct mx_sample *s)
+{
+	return s->result == MX_RESULT_NONE && s->phase_us[MX_PHASE_QUIT] > 0 &&
+	    s->phase_us[MX_PHASE_CONNECT] == 0;
+}
+
 bool
 mx_detect_learn(struct mx_detect *d, const struct mx_sample *s,
     struct mx_transition *t_r)
 {
+	if (is_farewell(s))
+		return false;
 	note(d, s);
 	learn_replies(d, s);
 	learn_latency(d, s);

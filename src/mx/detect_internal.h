@@ -9,7 +9,6 @@
 struct mx_detect_kind {
 	struct mx_rate_prior prior;
 	float suspect, throttled, blocked;
-	float doubt;		/* so much more evidence: it comes in bunches */
 };
 
 extern const struct mx_detect_kind mx_detect_kinds[MX_MEASURE_RATES];

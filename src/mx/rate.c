@@ -3,9 +3,9 @@
  * where a change of a rate began. Which rate it changes to is not known; each
  * transaction is held against what the run so far predicts, which is the same
  * as to average over all rates. That average costs power where a few hits among
- * thirty have to do, so the alarm goes by a scan: the chance of such a cluster
- * at the usual rate, times the transactions a day that may begin one, is how
- * many a day are false.
+ * thirty have to do, so a short run is judged by a scan as well: the chance of
+ * such a cluster at the usual rate, times the transactions a day that may begin
+ * one, is how many a day are false.
  */
 #include "mx/rate.h"
 
@@ -16,6 +16,7 @@
 #define RUN_PRIOR_HITS 1.0f	/* Beta(1, 3) */
 #define RUN_PRIOR_N 4.0f
 #define RUN_MAX 100.0f		/* a run's memory */
+#define SCAN_MAX 40.0f		/* what is thinner comes too often by chance */
 #define ALONE_MAX 30.0f		/* so long after a single hit it is over */
 #define LATELY 0.1f
 #define LATELY_LEAST 1e-6f
@@ -59,6 +60,9 @@ mx_rate_evidence(const struct mx_rate *r, const struct mx_rate_prior *prior)
 	double left, next;
 	float score;
 
+	if (r->run_n > SCAN_MAX)
+		return r->score;
+
 	for (double k = 1; k < hits + 0.5; k++)
 		p *= (n - k + 1) / k * u;
 	left = n > hits ? n - hits : 0;
@@ -66,8 +70,9 @@ mx_rate_evidence(const struct mx_rate *r, const struct mx_rate_prior *prior)
 	if (r->run_hits < 1 || next >= 0.9)
 		return 0;
 	p *= pow(1 - u, left) / (1 - next);
-	score = p <= 0 ? SCORE_MAX : (float)-log(p);
-	return score > SCORE_MAX ? SCORE_MAX : score;
+	score = (p <= 0 ? SCORE_MAX : (float)-log(p)) - prior->bunches;
+	return score > SCORE_MAX ? SCORE_MAX : score > r->score ? score :
+	    r->score;
 }
 
 static void

@@ -27,6 +27,8 @@
 struct mx_rate_prior {
 	float rate;		/* it counts as RATE_PRIOR_N transactions */
 	float most, least;	/* more and less than that is never usual */
+	float bunches;		/* so much less is a cluster worth: it comes in
+				   bunches, as a rule */
 };
 
 #define MX_RATE_PRIOR_N 50.0f
@@ -55,8 +57,9 @@ float mx_rate_usual(const struct mx_rate *r,
 	const struct mx_rate_prior *prior);	/* 0 to 1 */
 float mx_rate_now(const struct mx_rate *r);	/* of the run: 0 to 1 */
 
-/* How unlikely it is that a run like this begins with a transaction, if all is
- * as usual: the negative logarithm. Dear; it grows with hits alone. */
+/* Of a short run, how unlikely it is that one like it begins with a
+ * transaction, if all is as usual: the negative logarithm. Of a long one, its
+ * score. Dear; it grows with hits alone. */
 float mx_rate_evidence(const struct mx_rate *r,
 	const struct mx_rate_prior *prior);
 

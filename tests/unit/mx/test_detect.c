@@ -1,4 +1,5 @@
 /* The detectors one by one, on a clock of the test's own. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -205,6 +206,136 @@ test_one_domain(void **state)
 	world_release(&w);
 }
 
+/* Of one domain more was refused than of the others, as chance has it where a
+ * quarter of all is: it is not to blame. */
+static void
+test_chance_blames_no_domain(void **state)
+{
+	struct world w;
+	struct mx_sample s;
+
+	(void)state;
+	world_init(&w, 8, &quiet, 1);
+	world_run(&w, 300);
+	for (unsigned n = 0; n < 20; n++) {
+		world_wait(&w);
+		world_session(&w, 0, &s);
+		if (n % 2 == 0)
+			s.sender_domain = span_str("a.example");
+		if (n % 4 == 0)
+			refuse(&s, 421, MX_OTHER, "busy");
+		world_learn(&w, 0, &s);
+	}
+	assert_int_equal(detect(&w, 0)->state, MX_THROTTLED);
+	assert_int_equal(detect(&w, 0)->attribution, MX_ATTRIBUTION_UNKNOWN);
+	world_release(&w);
+}
+
+/* A stranger, each second. */
+static void
+stranger(struct world *w, uint64_t contact, bool accepted)
+{
+	struct mx_sample s;
+
+	w->now_us += SECOND;
+	w->wall_us += SECOND;
+	world_session(w, 0, &s);
+	s.contact = contact;
+	if (!accepted)
+		refuse(&s, 450, MX_OTHER, "busy");
+	world_learn(w, 0, &s);
+}
+
+/* While some who wait were forgotten nobody is a stranger; the deferrals of
+ * that hour must not count all together at its end. */
+static void
+test_forgotten_strangers(void **state)
+{
+	uint64_t contact = 1000;
+	struct world w;
+
+	(void)state;
+	world_init(&w, 9, &quiet, 1);
+	world_run(&w, 300);
+	for (uint64_t k = 1; k <= MX_CONTACTS_WAYS + 1; k++)
+		stranger(&w, k << 48 | 7, false);
+	assert_true(detect(&w, 0)->contacts.lost_us > 0);
+	for (unsigned n = 0; n < 600; n++)
+		stranger(&w, contact++ * UINT64_C(0x9e3779b97f4a7c15),
+		    n % 30 != 0);
+	w.now_us += HOUR;
+	w.wall_us += HOUR;
+	for (unsigned n = 0; n < 20; n++)
+		stranger(&w, contact++ * UINT64_C(0x9e3779b97f4a7c15), true);
+	assert_int_equal(w.alarms, 0);
+	world_release(&w);
+}
+
+/* That many hits or more of n, by counting. */
+static double
+tail(unsigned hits, unsigned n, double u)
+{
+	double sum = 0;
+
+	for (unsigned h = hits; h <= n; h++)
+		sum += exp(lgamma(n + 1.0) - lgamma(h + 1.0) -
+		    lgamma(n - h + 1.0) + h * log(u) + (n - h) * log(1 - u));
+	return sum;
+}
+
+static void
+test_evidence_of_a_cluster(void **state)
+{
+	static const struct mx_rate_prior prior = { .rate = 0.01f,
+	    .most = 0.1f, .least = 0.002f };
+	static const unsigned last[] = { 2, 8, 29 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(last); i++) {
+		struct mx_rate r = { .score = 0 };
+		double u, want;
+
+		for (unsigned n = 0; n < 1000; n++)
+			mx_rate_add(&r, &prior, n % 200 == 0, HOUR);
+		assert_true(r.run_n <= 0);
+		u = (double)mx_rate_usual(&r, &prior);
+		for (unsigned n = 0; n <= last[i]; n++)
+			mx_rate_add(&r, &prior, n == 0 || n == last[i] / 2 ||
+			    n == last[i], HOUR);
+		want = -log(u * tail(2, last[i], u));
+		assert_true(fabs((double)mx_rate_evidence(&r, &prior) -
+		    want) < 0.02);
+	}
+}
+
+/* QUIT's time is no transaction: who tells of it does not look busier. */
+static void
+test_quit_is_no_transaction(void **state)
+{
+	struct mx_report reports[2];
+	struct mx_sample s;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct world w;
+
+		world_init(&w, 10, &quiet, 1);
+		for (unsigned n = 0; n < 3000; n++) {
+			world_run(&w, 1);
+			s = (struct mx_sample){ .now_us = w.now_us,
+			    .wall_us = w.wall_us, .result = MX_RESULT_NONE };
+			s.phase_us[MX_PHASE_QUIT] = 40000;
+			if (i == 1)
+				world_learn(&w, 0, &s);
+		}
+		mx_detect_report(detect(&w, 0), &reports[i]);
+		world_release(&w);
+	}
+	assert_true(reports[0].findings[0].threshold > 10);
+	assert_memory_equal(reports[0].findings, reports[1].findings,
+	    sizeof(reports[0].findings[0]) * reports[0].n_findings);
+}
+
 /* A tarpit in any phase is found, and named. */
 static void
 test_tarpit_in_each_phase(void **state)
@@ -331,6 +462,10 @@ main(void)
 		cmocka_unit_test(test_usual_deferrals),
 		cmocka_unit_test(test_attribution_moves),
 		cmocka_unit_test(test_one_domain),
+		cmocka_unit_test(test_chance_blames_no_domain),
+		cmocka_unit_test(test_forgotten_strangers),
+		cmocka_unit_test(test_evidence_of_a_cluster),
+		cmocka_unit_test(test_quit_is_no_transaction),
 		cmocka_unit_test(test_tarpit_in_each_phase),
 		cmocka_unit_test(test_network_is_not_thinking),
 		cmocka_unit_test(test_restart),
