@@ -1,7 +1,6 @@
 /*
  * The others are asked about the same kind of trouble only: that one address
- * is blocked says nothing about whether the MX is slow for all. Nor is a little
- * trouble of another (two steps less) that of one that is blocked.
+ * is blocked says nothing about whether the MX is slow for all, or defers.
  */
 #include "mx/attribute.h"
 
@@ -13,15 +12,25 @@
 #define AGAIN_US (UINT64_C(60) * CLOCK_US_PER_S)
 
 static bool
+is_refusal(enum mx_measure m)
+{
+	return m == MX_MEASURE_BLOCKS || m == MX_MEASURE_REFUSALS;
+}
+
+static bool
+is_akin(enum mx_measure a, enum mx_measure b)
+{
+	return mx_measure_detector(a) == mx_measure_detector(b) &&
+	    is_refusal(a) == is_refusal(b);
+}
+
+static bool
 shows(const struct mx_detect *other, const struct mx_detect *d,
     enum mx_measure m)
 {
-	enum mx_detector detector = mx_measure_detector(m);
-
 	for (int i = 0; i < MX_MEASURE_COUNT; i++)
 		if (other->levels[i] != MX_NORMAL &&
-		    other->levels[i] + 1 >= d->levels[m] &&
-		    mx_measure_detector((enum mx_measure)i) == detector)
+		    is_akin(m, (enum mx_measure)i))
 			return true;
 	if (m == MX_MEASURE_SLOWNESS)
 		return mx_latency_is_shared(&d->latency, &other->latency,

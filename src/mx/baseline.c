@@ -10,6 +10,8 @@
 #define SPREAD_FIRST 0.6f	/* a factor of 2 up or down, in logarithms */
 #define SPREAD_MIN 0.05f
 #define SPREAD_MAX 3.0f
+#define FEW 8.0f		/* until then the first one may be far off */
+#define CLIP_FEW 2.0f
 #define MAD 0.6745f		/* of a normal distribution: half are inside */
 
 void
@@ -30,7 +32,7 @@ exp_small(float t)
 void
 mx_baseline_learn(struct mx_baseline *b, float x, float window, float weight)
 {
-	float step, off, by;
+	float step, off, clip, by;
 
 	if (b->n <= 0) {
 		mx_baseline_begin(b, x, 1);
@@ -40,7 +42,8 @@ mx_baseline_learn(struct mx_baseline *b, float x, float window, float weight)
 		b->n++;
 	step = weight / b->n;
 	off = (x - b->middle) / b->spread;
-	by = off > 1 ? 1 : off < -1 ? -1 : off;
+	clip = b->n < FEW ? CLIP_FEW : 1;
+	by = off > clip ? clip : off < -clip ? -clip : off;
 	/* clipping takes a third of the pull of a normal distribution */
 	b->middle += 1.5f * step * b->spread * by;
 	step = step < 0.1f ? step : 0.1f;

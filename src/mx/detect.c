@@ -36,7 +36,7 @@ const struct mx_detect_kind mx_detect_kinds[MX_MEASURE_RATES] = {
 	[MX_MEASURE_CONTENT] = {
 		{ 0.02f, 0.25f, 0.002f, 3 }, 0.1f, 0, 0 },
 	[MX_MEASURE_UNREACHED] = {
-		{ 0.01f, 0.1f, 0.002f, 0 }, 0.06f, 0.15f, 0.6f },
+		{ 0.01f, 0.1f, 0.002f, 3 }, 0.06f, 0.15f, 0.6f },
 };
 const struct mx_rate_prior mx_detect_sender_prior = {
 	.rate = 0.01f, .most = 0.05f, .least = 0.002f };
@@ -225,20 +225,23 @@ learn_sender(struct mx_detect *d, const struct mx_sample *s)
 static void
 learn_replies(struct mx_detect *d, const struct mx_sample *s)
 {
-	bool unclear;
+	bool greylists, unclear;
 
 	if (s->result == MX_RESULT_DELIVERED)
 		strangers_accepted(d, s);
 	unclear = s->result == MX_RESULT_DEFERRED && !is_deferral(d, s);
+	greylists = mx_contacts_greylists(&d->contacts, s->now_us);
 	d->levels[MX_MEASURE_STRANGERS] =
-	    d->contacts.stranded >= MX_DETECT_STRANDED &&
-	    !mx_contacts_greylists(&d->contacts, s->now_us) ?
+	    d->contacts.stranded >= MX_DETECT_STRANDED && !greylists ?
 	    MX_SUSPECT : MX_NORMAL;
-	for (int m = 0; m < MX_MEASURE_RATES; m++)
-		if (is_trial((enum mx_measure)m, s) &&
-		    !(unclear && m == MX_MEASURE_DEFERRALS))
+	for (int m = 0; m < MX_MEASURE_RATES; m++) {
+		/* at a greylist it is one that was not deferred as such */
+		bool open = unclear && m == MX_MEASURE_DEFERRALS;
+
+		if (is_trial((enum mx_measure)m, s) && (!open || greylists))
 			count(d, (enum mx_measure)m,
-			    is_hit((enum mx_measure)m, s), s->now_us);
+			    is_hit((enum mx_measure)m, s) && !open, s->now_us);
+	}
 	if (!unclear)
 		learn_sender(d, s);
 }
