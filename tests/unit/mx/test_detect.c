@@ -177,6 +177,41 @@ test_attribution_moves(void **state)
 	world_release(&w);
 }
 
+/* One address is blocked; that the other was hung up on is another matter. */
+static void
+test_hung_up_is_not_blocked(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w, 12, &quiet, 2);
+	world_run(&w, 200);
+	sessions(&w, 1, 6, 421, MX_OTHER, "busy");
+	sessions(&w, 1, 2, 0, MX_ACCEPTED, NULL);
+	assert_int_equal(detect(&w, 1)->state, MX_THROTTLED);
+	sessions(&w, 0, 6, 554, MX_BLOCKLIST, "listed");
+	assert_int_equal(detect(&w, 0)->state, MX_BLOCKED);
+	sessions(&w, 1, 2, 0, MX_ACCEPTED, NULL);
+	w.now_us += 2 * MINUTE;
+	sessions(&w, 0, 1, 554, MX_BLOCKLIST, "listed");
+	assert_int_equal(detect(&w, 1)->state, MX_THROTTLED);
+	assert_int_equal(detect(&w, 0)->attribution, MX_ATTRIBUTION_SOURCE);
+	world_release(&w);
+}
+
+/* The first number was far off: a few more put it right. */
+static void
+test_baseline_finds_back(void **state)
+{
+	struct mx_baseline b = { .n = 0 };
+
+	(void)state;
+	mx_baseline_learn(&b, 3, 100, 1);
+	for (unsigned n = 0; n < 7; n++)
+		mx_baseline_learn(&b, 0, 100, 1);
+	assert_true(fabsf(b.middle) < 1);
+}
+
 /* One domain is throttled while others fare well: that is not the address's. */
 static void
 test_one_domain(void **state)
@@ -462,6 +497,8 @@ main(void)
 		cmocka_unit_test(test_usual_deferrals),
 		cmocka_unit_test(test_attribution_moves),
 		cmocka_unit_test(test_one_domain),
+		cmocka_unit_test(test_hung_up_is_not_blocked),
+		cmocka_unit_test(test_baseline_finds_back),
 		cmocka_unit_test(test_chance_blames_no_domain),
 		cmocka_unit_test(test_forgotten_strangers),
 		cmocka_unit_test(test_evidence_of_a_cluster),
