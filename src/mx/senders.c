@@ -11,7 +11,7 @@
 #define WEIGHT_BAD 20.0f
 #define WEIGHT_SCORE 30.0f	/* its trouble has just begun */
 #define SHARE 0.5f
-#define OTHERS_LEAST 4.0f
+#define OTHERS_LEAST 3.0f
 #define OTHERS_SHARE 0.25f
 
 static uint64_t

@@ -33,7 +33,7 @@ struct mx_sender *mx_senders_add(struct mx_senders *s, struct span domain,
 	const struct mx_rate_prior *prior, bool bad, uint64_t now_us);
 
 /* The one whose trouble it is, and not the others': half and more of its own
- * are refused in its run, and of at least four others meanwhile less than a
+ * are refused in its run, and of at least three others meanwhile less than a
  * quarter of that; or NULL. least: log of how much likelier two rates than one
  * must be. */
 #define MX_SENDER_LIKELY 3.0f	/* where it is a sender's as a rule */
