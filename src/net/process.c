@@ -28,13 +28,17 @@
 
 enum state { WAITING, RUNNING, POSTED, FORGOTTEN };
 
+TAILQ_HEAD(process_list, process_query);
+
 struct process_query {
-	TAILQ_ENTRY(process_query) link;	/* WAITING */
+	TAILQ_ENTRY(process_query) link;	/* WAITING or RUNNING */
 	struct process_finder *finder;
 	struct loop *loop;
 	process_fn *fn;
 	void *ctx;
 	struct addr client, server;
+	bool urgent;
+	bool unwanted;			/* the loop's: nobody is to be told */
 	enum state state;		/* under the finder's lock */
 	bool found;
 	uint32_t uid;
@@ -45,7 +49,7 @@ struct process_finder {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	TAILQ_HEAD(, process_query) queue;	/* these four under lock */
+	struct process_list queue;	/* these four under lock */
 	size_t n_queue;
 	bool stop, napping;
 	struct process_cgroups *cgroups;	/* the thread's */
@@ -70,12 +74,8 @@ tell(void *ctx)
 	struct process_query *q = ctx;
 	struct policy_process known = { .uid = q->uid, .pid = q->owner.pid,
 	    .cgroup = q->owner.cgroup, .command = q->owner.command };
-	enum state state;
 
-	pthread_mutex_lock(&q->finder->lock);
-	state = q->state;
-	pthread_mutex_unlock(&q->finder->lock);
-	if (state == POSTED)
+	if (!q->unwanted)
 		q->fn(q->ctx, q->found ? &known : NULL);
 	free(q);
 }
@@ -102,57 +102,76 @@ rest(struct process_finder *f)
 		pthread_cond_wait(&f->wake, &f->lock);
 }
 
-/* The next question; NULL: it is time to stop. */
-static struct process_query *
-next(struct process_finder *f)
+/* Takes all questions; false: it is time to stop. */
+static bool
+take(struct process_finder *f, struct process_list *list)
 {
-	struct process_query *q = NULL;
+	struct process_query *q;
+	bool stop;
 
 	pthread_mutex_lock(&f->lock);
 	if (TAILQ_EMPTY(&f->queue))
 		rest(f);
-	if (!f->stop)
-		q = TAILQ_FIRST(&f->queue);
-	if (q != NULL) {
-		TAILQ_REMOVE(&f->queue, q, link);
-		f->n_queue--;
-		q->state = RUNNING;
+	stop = f->stop;
+	if (!stop) {
+		TAILQ_CONCAT(list, &f->queue, link);
+		f->n_queue = 0;
+		TAILQ_FOREACH(q, list, link)
+			q->state = RUNNING;
 	}
 	pthread_mutex_unlock(&f->lock);
-	return q;
+	return !stop;
 }
 
+/* Under the lock, but for the pauses. */
 static void
 post(struct process_finder *f, struct process_query *q)
 {
-	enum state state;
-
-	pthread_mutex_lock(&f->lock);
 	while (q->state == RUNNING) {
-		if (loop_call(q->loop, tell, q) == 0) {
-			q->state = POSTED;
-			break;
-		}
+		q->state = POSTED;	/* from the call on q is the loop's */
+		if (loop_call(q->loop, tell, q) == 0)
+			return;
+		q->state = RUNNING;
 		pthread_mutex_unlock(&f->lock);
 		sleep(1);		/* no memory: somebody waits for us */
 		pthread_mutex_lock(&f->lock);
 	}
-	state = q->state;
-	pthread_mutex_unlock(&f->lock);
-	if (state == FORGOTTEN)
-		free(q);
+	free(q);			/* FORGOTTEN */
 }
 
+static void
+post_all(struct process_finder *f, struct process_list *list)
+{
+	struct process_query *q;
+
+	pthread_mutex_lock(&f->lock);
+	while ((q = TAILQ_FIRST(list)) != NULL) {
+		TAILQ_REMOVE(list, q, link);
+		post(f, q);
+	}
+	pthread_mutex_unlock(&f->lock);
+}
+
+/* Answers go out together, so that a loop is woken once for many of them. */
 static void *
 run(void *ctx)
 {
 	struct process_finder *f = ctx;
 	int diag = process_socket_open();
+	struct process_list asked, answered;
 	struct process_query *q;
 
-	while ((q = next(f)) != NULL) {
-		look_up(q, diag);
-		post(f, q);
+	TAILQ_INIT(&asked);
+	TAILQ_INIT(&answered);
+	while (take(f, &asked)) {
+		while ((q = TAILQ_FIRST(&asked)) != NULL) {
+			look_up(q, diag);
+			TAILQ_REMOVE(&asked, q, link);
+			TAILQ_INSERT_TAIL(&answered, q, link);
+			if (q->urgent)
+				post_all(f, &answered);
+		}
+		post_all(f, &answered);
 	}
 	if (diag >= 0)
 		close(diag);
@@ -208,6 +227,7 @@ process_find(struct process_finder *f, struct loop *loop,
 	q->loop = loop;
 	q->client = *client;
 	q->server = *server;
+	q->urgent = urgent;
 	q->fn = fn;
 	q->ctx = ctx;
 	pthread_mutex_lock(&f->lock);
@@ -235,6 +255,7 @@ process_forget(struct process_query *q)
 	if (q == NULL)
 		return;
 	f = q->finder;
+	q->unwanted = true;
 	pthread_mutex_lock(&f->lock);
 	waiting = q->state == WAITING;
 	if (waiting) {

@@ -276,6 +276,43 @@ forgotten_at_any_time(void **state)
 	process_finder_free(f);
 }
 
+enum { CROWD = 400 };
+
+static void
+on_one_of_many(void *ctx, const struct policy_process *p)
+{
+	struct asker *a = ctx;
+
+	assert_null(p);
+	if (++a->called == CROWD)
+		loop_stop(a->loop);
+}
+
+/* The loop answers and frees what comes while the thread still posts others:
+ * from then on the thread keeps its hands off (which a sanitizer sees). */
+static void
+told_while_others_are_posted(void **state)
+{
+	struct process_finder *f = process_finder_new();
+	struct asker a = { .loop = loop_new() };
+	struct addr elsewhere;
+	unsigned round, i;
+
+	(void)state;
+	assert_int_equal(addr_parse_port(SPAN("192.0.2.1:1"), &elsewhere), 0);
+	for (round = 0; round < 20; round++) {
+		a.called = 0;
+		for (i = 0; i < CROWD; i++)
+			assert_non_null(process_find(f, a.loop, &elsewhere,
+			    &elsewhere, i % 7 == round % 8, on_one_of_many,
+			    &a));
+		assert_true(fixture_run(a.loop, 5000));
+		assert_int_equal(a.called, CROWD);
+	}
+	loop_free(a.loop);
+	process_finder_free(f);
+}
+
 static void
 the_queue_is_bounded(void **state)
 {
@@ -397,6 +434,7 @@ main(void)
 		cmocka_unit_test(this_process_is_found),
 		cmocka_unit_test(a_stranger_is_not_found),
 		cmocka_unit_test(forgotten_at_any_time),
+		cmocka_unit_test(told_while_others_are_posted),
 		cmocka_unit_test(the_queue_is_bounded),
 		cmocka_unit_test(a_tenant_is_named),
 	};
