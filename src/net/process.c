@@ -20,10 +20,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/queue.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #define NAP_NS 2000000
+#define NICE 5
 #define NS_PER_S 1000000000
 
 enum state { WAITING, RUNNING, POSTED, FORGOTTEN };
@@ -152,7 +154,8 @@ post_all(struct process_finder *f, struct process_list *list)
 	pthread_mutex_unlock(&f->lock);
 }
 
-/* Answers go out together, so that a loop is woken once for many of them. */
+/* Answers go out together, so that a loop is woken once for many of them; and
+ * no session should lose its turn to a question about another. */
 static void *
 run(void *ctx)
 {
@@ -161,6 +164,7 @@ run(void *ctx)
 	struct process_list asked, answered;
 	struct process_query *q;
 
+	setpriority(PRIO_PROCESS, 0, NICE);
 	TAILQ_INIT(&asked);
 	TAILQ_INIT(&answered);
 	while (take(f, &asked)) {

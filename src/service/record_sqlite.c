@@ -22,7 +22,7 @@
 
 #define CHECK_MAX_BYTES (64 * 1024 * 1024)	/* checked whole when opened */
 #define BUSY_MS 200
-#define STEPS_AT_A_STRETCH 1000	/* of SQLite's machine: some 50 us */
+#define STEPS_AT_A_STRETCH 3000	/* of SQLite's machine: some 150 us */
 
 struct record_sqlite {
 	sqlite3 *db;
