@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import random
+import subprocess
 import sys
 
 import exporters
@@ -13,6 +14,28 @@ import pytest
 sys.path.insert(0, str(exporters.HOME))
 from weir_export import lines as under_test  # noqa: E402
 from weir_export import rows  # noqa: E402
+
+
+def test_told_to_stop_at_any_moment():
+    """A signal that came while it looked whether to stop was waited for
+    within itself, for ever."""
+    program = """
+import os, signal, threading
+from weir_export.service import Stop
+main = threading.main_thread().ident
+for _ in range(300):
+    stop = Stop()
+    begun = threading.Event()
+    killer = threading.Thread(target=lambda: (
+        begun.wait(), signal.pthread_kill(main, signal.SIGTERM)))
+    killer.start()
+    begun.set()
+    while not stop.wait(0):
+        pass
+    killer.join()
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60,
+                   env={**os.environ, "PYTHONPATH": str(exporters.HOME)})
 
 
 def line(number):

@@ -3,9 +3,9 @@ it ends."""
 
 import argparse
 import os
+import select
 import signal
 import sys
-import threading
 import time
 import traceback
 from pathlib import Path
@@ -68,18 +68,29 @@ def options(name, description, epilog=None):
 
 
 class Stop:
-    """Set by SIGTERM and SIGINT, between two steps of work."""
+    """Set by SIGTERM and SIGINT, between two steps of work.
+
+    A pipe and no threading.Event: that has a lock, which the handler would
+    wait for in vain when the signal comes while it is held.
+    """
 
     def __init__(self):
-        self.event = threading.Event()
+        self.told = False
+        self.reader, self.writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.event.set())
+            signal.signal(number, self.tell)
+
+    def tell(self, *_):
+        if not self.told:
+            os.write(self.writer, b"x")
+        self.told = True
 
     def __bool__(self):
-        return self.event.is_set()
+        return self.told
 
     def wait(self, seconds):
-        return self.event.wait(seconds)
+        select.select([self.reader], [], [], seconds)
+        return self.told
 
 
 class Retry:
