@@ -424,6 +424,19 @@ policy_pool_send(struct policy_member *m, unsigned policy,
 	return error;
 }
 
+/* What cannot be asked again of a server that is back fails when it is: all of
+ * that is one failure, and none of the new connection. */
+static bool
+is_of_a_reported_loss(struct policy_slot *slot, enum policy_error error)
+{
+	bool reported = slot->server->loss_reported;
+
+	if (error != POLICY_ERROR_PROTOCOL)
+		return false;
+	slot->server->loss_reported = true;
+	return reported && slot->connection != NULL;
+}
+
 void
 policy_pool_report(struct policy_member *m, unsigned policy,
     enum policy_error error)
@@ -436,7 +449,8 @@ policy_pool_report(struct policy_member *m, unsigned policy,
 	else if (slot->decided != POLICY_ACTION_NONE)
 		metrics_add(&metrics->actions[slot->decided], 1);
 	slot->decided = POLICY_ACTION_NONE;
-	if (error != POLICY_ERROR_CIRCUIT)
+	if (error != POLICY_ERROR_CIRCUIT &&
+	    !is_of_a_reported_loss(slot, error))
 		policy_server_report(slot->server, error == POLICY_OK,
 		    now(slot));
 }

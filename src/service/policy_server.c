@@ -165,6 +165,7 @@ on_lost(void *ctx, enum policy_error error)
 {
 	struct policy_connection *connection = ctx;
 
+	connection->server->loss_reported = false;
 	connection->server->handlers->on_lost(connection, error);
 }
 

@@ -47,6 +47,8 @@ struct policy_server {
 	const struct config_policy *block;	/* in config */
 	struct metrics_policy *metrics;
 	struct policy_breaker breaker;
+	bool loss_reported;			/* the last loss of a connection
+						   counts as a failure */
 	struct policy_connection *connections;
 	size_t n_connections, next;		/* next: for the round robin */
 	struct session_policy subscribed;	/* as last heard */

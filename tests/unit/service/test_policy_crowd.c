@@ -233,6 +233,45 @@ an_open_circuit_keeps_nobody_from_asking_again(void **state)
 }
 
 static bool
+is_lost_twice(void *ctx)
+{
+	return ((struct guest *)ctx)->losses == 2;
+}
+
+/* Some had asked what cannot be asked again: that was told when the server was
+ * back, and closed it out for long although it was fine. */
+static void
+a_loss_is_one_failure(void **state)
+{
+	struct guest g[3];
+	struct world w;
+	size_t i;
+
+	(void)state;
+	start(&w, "", " breaker_failures = 2\n");
+	shake_hands(&w, 0, is_connected);
+	for (i = 0; i < ARRAY_LEN(g); i++)
+		join(&w, &g[i]);
+	peer_close(&w.peer, 0);
+	shake_hands(&w, 0, is_connected_twice);
+	for (i = 0; i < ARRAY_LEN(g); i++) {
+		assert_true(peer_run(&w.peer, is_once_back, &g[i]));
+		policy_pool_report(g[i].member, 0, POLICY_ERROR_PROTOCOL);
+	}
+	assert_int_equal(atomic_load(&w.metrics.policies[0].breaker),
+	    POLICY_BREAKER_CLOSED);
+	/* the next loss is another one */
+	peer_close(&w.peer, 0);
+	assert_true(peer_run(&w.peer, is_lost_twice, &g[0]));
+	policy_pool_report(g[0].member, 0, POLICY_ERROR_PROTOCOL);
+	assert_int_equal(atomic_load(&w.metrics.policies[0].breaker),
+	    POLICY_BREAKER_OPEN);
+	for (i = 0; i < ARRAY_LEN(g); i++)
+		policy_pool_leave(g[i].member);
+	end(&w);
+}
+
+static bool
 is_late(void *ctx)
 {
 	struct world *w = ctx;
@@ -289,6 +328,7 @@ main(void)
 		cmocka_unit_test(a_session_comes_back_twice),
 		cmocka_unit_test(
 		    an_open_circuit_keeps_nobody_from_asking_again),
+		cmocka_unit_test(a_loss_is_one_failure),
 		cmocka_unit_test(late_answers_are_measured),
 	};
 

@@ -288,7 +288,7 @@ test_breaker_restart(void **state)
 	shake_hands(&w, 0, is_connected);
 	join(&w, &g);
 	for (int i = 0; i < 2; i++)
-		policy_pool_report(g.member, 0, POLICY_ERROR_PROTOCOL);
+		policy_pool_report(g.member, 0, POLICY_ERROR_TIMEOUT);
 	assert_int_equal(ask(&g, 1), POLICY_ERROR_CIRCUIT);
 	peer_close(&w.peer, 0);
 	assert_true(peer_run(&w.peer, has_loss, &g));
