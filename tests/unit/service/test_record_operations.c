@@ -37,129 +37,117 @@ list(struct record *r, struct buf *out, uint64_t after, unsigned limit)
 	return (const char *)buf_span(out).data;
 }
 
+/* A record of the test's own. */
+struct world {
+	char dir[48], path[64];
+	struct config *config;
+	struct record *r;
+	struct buf out;
+};
+
 static void
-remove_database(const char *dir, const char *path)
+start(struct world *w)
+{
+	char conf[256];
+
+	snprintf(w->dir, sizeof(w->dir), "/tmp/weir-test-operations-XXXXXX");
+	assert_non_null(mkdtemp(w->dir));
+	snprintf(w->path, sizeof(w->path), "%s/weir.db", w->dir);
+	snprintf(conf, sizeof(conf), conf_format, w->path);
+	buf_init(&w->out, 0);
+	w->config = config_load_text("x", span_str(conf), &w->out);
+	assert_non_null(w->config);
+	w->r = record_start(w->config);
+	assert_non_null(w->r);
+}
+
+static void
+end(struct world *w)
 {
 	char count[80];
 
-	snprintf(count, sizeof(count), "%s-count", path);
-	assert_int_equal(unlink(path), 0);
+	record_stop(w->r);
+	config_unref(w->config);
+	buf_release(&w->out);
+	snprintf(count, sizeof(count), "%s-count", w->path);
+	assert_int_equal(unlink(w->path), 0);
 	assert_int_equal(unlink(count), 0);
-	assert_int_equal(rmdir(dir), 0);
+	assert_int_equal(rmdir(w->dir), 0);
 }
 
 static void
 test_operations(void **state)
 {
-	char dir[] = "/tmp/weir-test-operations-XXXXXX", path[64], conf[256];
-	struct config *config;
-	struct record *r;
-	struct buf out;
+	struct world w;
 
 	(void)state;
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/weir.db", dir);
-	snprintf(conf, sizeof(conf), conf_format, path);
-	buf_init(&out, 0);
-	config = config_load_text("x", span_str(conf), &out);
-	assert_non_null(config);
-	r = record_start(config);
-	assert_non_null(r);
-	record_flush(r);
-	assert_string_equal(list(r, &out, 0, 10),
+	start(&w);
+	record_flush(w.r);
+	assert_string_equal(list(w.r, &w.out, 0, 10),
 	    "{\"operations\":[],\"next\":null}");
-	add(r, 1000000, SPAN("ok"));
-	add(r, 2000000, SPAN("a \"b\"\0\xff"));
-	add(r, 3000000, SPAN(""));
-	record_flush(r);
-	assert_string_equal(list(r, &out, 0, 1), "{\"operations\":[{\"id\":3,"
+	add(w.r, 1000000, SPAN("ok"));
+	add(w.r, 2000000, SPAN("a \"b\"\0\xff"));
+	add(w.r, 3000000, SPAN(""));
+	record_flush(w.r);
+	assert_string_equal(list(w.r, &w.out, 0, 1), "{\"operations\":[{\"id\":3,"
 	    "\"occurred_at\":\"1970-01-01T00:00:03.000000Z\","
 	    "\"operation\":\"suspend-address\","
 	    "\"argument\":\"address=192.0.2.1 for=1h\","
 	    "\"by\":\"control uid 0\",\"result\":\"\"}],\"next\":\"3\"}");
-	assert_non_null(strstr(list(r, &out, 3, 2), "\"id\":2,"));
-	assert_non_null(strstr(list(r, &out, 3, 2), "\"id\":1,"));
-	assert_non_null(strstr(list(r, &out, 3, 2), "\"next\":null}"));
-	assert_non_null(strstr(list(r, &out, 3, 2), "\"result\":\"a \\\"b\\\""));
-	assert_non_null(strstr(list(r, &out, 0, 3), "\"next\":null}"));
-	record_stop(r);
-	config_unref(config);
-	buf_release(&out);
-	remove_database(dir, path);
+	assert_non_null(strstr(list(w.r, &w.out, 3, 2), "\"id\":2,"));
+	assert_non_null(strstr(list(w.r, &w.out, 3, 2), "\"id\":1,"));
+	assert_non_null(strstr(list(w.r, &w.out, 3, 2), "\"next\":null}"));
+	assert_non_null(strstr(list(w.r, &w.out, 3, 2), "\"result\":\"a \\\"b\\\""));
+	assert_non_null(strstr(list(w.r, &w.out, 0, 3), "\"next\":null}"));
+	end(&w);
 }
 
 /* The oldest leave. */
 static void
 test_bound(void **state)
 {
-	char dir[] = "/tmp/weir-test-operations-XXXXXX", path[64], conf[256];
-	struct config *config;
-	struct record *r;
-	struct buf out;
+	struct world w;
 	unsigned i;
 
 	(void)state;
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/weir.db", dir);
-	snprintf(conf, sizeof(conf), conf_format, path);
-	buf_init(&out, 0);
-	config = config_load_text("x", span_str(conf), &out);
-	assert_non_null(config);
-	r = record_start(config);
-	assert_non_null(r);
+	start(&w);
 	for (i = 0; i < RECORD_OPERATIONS_MAX + 3; i++) {
-		add(r, 1000000, SPAN("ok"));
+		add(w.r, 1000000, SPAN("ok"));
 		if (i % 500 == 0)
-			record_flush(r);
+			record_flush(w.r);
 	}
-	record_flush(r);
-	assert_non_null(strstr(list(r, &out, 5, 9), "[{\"id\":4,"));
-	assert_null(strstr(list(r, &out, 5, 9), "\"id\":3,"));
-	record_stop(r);
-	config_unref(config);
-	buf_release(&out);
-	remove_database(dir, path);
+	record_flush(w.r);
+	assert_non_null(strstr(list(w.r, &w.out, 5, 9), "[{\"id\":4,"));
+	assert_null(strstr(list(w.r, &w.out, 5, 9), "\"id\":3,"));
+	end(&w);
 }
 
 /* Who is turned away, however often, pushes out nothing that was done. */
 static void
 test_refused_bound(void **state)
 {
-	char dir[] = "/tmp/weir-test-operations-XXXXXX", path[64], conf[256];
-	struct config *config;
-	struct record *r;
-	struct buf out;
+	struct world w;
 	unsigned i;
 
 	(void)state;
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/weir.db", dir);
-	snprintf(conf, sizeof(conf), conf_format, path);
-	buf_init(&out, 0);
-	config = config_load_text("x", span_str(conf), &out);
-	assert_non_null(config);
-	r = record_start(config);
-	assert_non_null(r);
-	add(r, 1000000, SPAN("ok"));
+	start(&w);
+	add(w.r, 1000000, SPAN("ok"));
 	for (i = 0; i < RECORD_OPERATIONS_REFUSED_MAX + 3; i++) {
-		add(r, 1000000, SPAN("refused 401: no"));
+		add(w.r, 1000000, SPAN("refused 401: no"));
 		if (i % 500 == 0)
-			record_flush(r);
+			record_flush(w.r);
 	}
-	add(r, 1000000, SPAN("ok"));
-	record_flush(r);
-	list(r, &out, 7, 9);
-	assert_non_null(strstr((const char *)buf_span(&out).data,
+	add(w.r, 1000000, SPAN("ok"));
+	record_flush(w.r);
+	list(w.r, &w.out, 7, 9);
+	assert_non_null(strstr((const char *)buf_span(&w.out).data,
 	    "{\"operations\":[{\"id\":6,"));
-	assert_non_null(strstr((const char *)buf_span(&out).data,
+	assert_non_null(strstr((const char *)buf_span(&w.out).data,
 	    "{\"id\":5,"));
-	assert_null(strstr((const char *)buf_span(&out).data, "{\"id\":4,"));
-	assert_non_null(strstr((const char *)buf_span(&out).data,
+	assert_null(strstr((const char *)buf_span(&w.out).data, "{\"id\":4,"));
+	assert_non_null(strstr((const char *)buf_span(&w.out).data,
 	    "{\"id\":1,"));
-	record_stop(r);
-	config_unref(config);
-	buf_release(&out);
-	remove_database(dir, path);
+	end(&w);
 }
 
 int
