@@ -152,7 +152,7 @@ const struct metrics_plain metrics_table_policies[] = {
 	    "Handshakes done with the policy server.",
 	    offsetof(struct metrics_policy, connects) },
 	{ "sessions_resumed", "policy_sessions_resumed_total",
-	    "Sessions begun again after their policy connection had died.",
+	    "Sessions begun again on a new policy connection.",
 	    offsetof(struct metrics_policy, resumed) },
 };
 

@@ -10,9 +10,10 @@
  * neither is counted and dropped here, so that a session only hears what it
  * asked for.
  *
- * When a connection dies, its sessions are told and wait with the server; when
- * that is ready again, they get a place on a connection anew, some at a time,
- * so that thousands of them stop nobody else's mail.
+ * When a connection dies, its sessions are told and wait with the server, as
+ * do those that begin while there is none; when it is ready again, they get a
+ * place on a connection anew, some at a time, so that thousands of them stop
+ * nobody else's mail.
  *
  * Nothing here is done for all sessions of a connection but at its death: an
  * idle session costs its memory.
@@ -207,6 +208,23 @@ policy_pool_is_full(struct policy_member *m)
 /* --------------------------------------------------------- joining, leaving */
 
 static void
+away_begins(struct policy_slot *slot)
+{
+	if (slot->member->pool->handlers->on_back == NULL)
+		return;
+	slot->is_away = true;
+	TAILQ_INSERT_TAIL(&slot->server->away, slot, away);
+}
+
+static void
+away_ends(struct policy_slot *slot)
+{
+	if (slot->is_away)
+		TAILQ_REMOVE(&slot->server->away, slot, away);
+	slot->is_away = false;
+}
+
+static void
 join_slot(struct policy_slot *slot, struct session_policy *policy_r)
 {
 	struct policy_server *s = slot->server;
@@ -220,6 +238,8 @@ join_slot(struct policy_slot *slot, struct session_policy *policy_r)
 			slot->connection = connection;
 		}
 	}
+	if (slot->connection == NULL)
+		away_begins(slot);
 	*policy_r = s->subscribed;
 	policy_r->ready = slot->connection != NULL;
 	slot->decides_content =
@@ -251,14 +271,6 @@ policy_pool_join(struct policy_pool *p, void *session,
 		join_slot(&m->slots[i], &policies_r[i]);
 	}
 	return m;
-}
-
-static void
-away_ends(struct policy_slot *slot)
-{
-	if (slot->is_away)
-		TAILQ_REMOVE(&slot->server->away, slot, away);
-	slot->is_away = false;
 }
 
 void
@@ -299,10 +311,7 @@ lose_session(void *ctx, uint64_t id, void *value)
 	slot->connection = NULL;
 	slot->error = POLICY_ERROR_CONNECT;
 	policy_asked_clear(&slot->asked);
-	if (m->pool->handlers->on_back != NULL) {
-		slot->is_away = true;
-		TAILQ_INSERT_TAIL(&slot->server->away, slot, away);
-	}
+	away_begins(slot);
 	m->pool->handlers->on_lost(m->session, slot->policy, loss->error);
 }
 

@@ -143,6 +143,7 @@ TAILQ_HEAD(memo_list, memo);
 /* seat.c */
 enum seat_role session_seat_role(const struct session *s, size_t policy,
 	enum policy_phase phase, unsigned index);
+bool session_seat_is_idle(const struct session *s, size_t policy);
 bool session_seat_observes(const struct session *s, size_t policy,
 	enum policy_phase phase);
 bool session_seat_is_out(const struct session *s, size_t policy,

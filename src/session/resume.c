@@ -1,8 +1,10 @@
 /*
- * A policy whose connection dies in a session, and comes back.
+ * A policy whose connection dies in a session, or was not there when it began,
+ * and comes back.
  *
  *	LOST     what was asked stays open, and the next questions are noted:
- *	         until the first deadline
+ *	         until the first deadline. Nobody waits for one that was away
+ *	         when the session began
  *	BACK     CONNECT (resumed), and what followed, as notifications; the
  *	         content of a message that is held, from its spool; and where
  *	         a question is open, as that question, with the time left
@@ -149,7 +151,7 @@ is_repeated(enum policy_phase phase)
 	    (phase >= POLICY_PHASE_MAIL && phase <= POLICY_PHASE_DATA);
 }
 
-/* Would anybody hear it again? */
+/* Would anybody hear it again, or for the first time? */
 static bool
 is_needed(const struct session *s, enum policy_phase phase, size_t from,
     size_t to)
@@ -157,8 +159,8 @@ is_needed(const struct session *s, enum policy_phase phase, size_t from,
 	for (; from < to; from++) {
 		const struct session_policy *p = &s->seats[from].policy;
 
-		if (p->known && p->ready &&
-		    ((p->decide | p->notify) & POLICY_PHASE_BIT(phase)))
+		if (p->known ? (p->decide | p->notify) &
+		    POLICY_PHASE_BIT(phase) : !session_seat_is_idle(s, from))
 			return true;
 	}
 	return false;
@@ -351,10 +353,14 @@ session_policy_back(struct session *s, unsigned i,
 	struct pending *p;
 	const struct content *c = session_content_under_way(s, &p);
 
+	if (!seat->policy.known && session_seat_is_idle(s, i))
+		return;		/* no memos were kept for it */
 	seat->policy = *subscribed;
 	seat->gave_up = s->memos_full;
-	if (s->memos_full)
+	if (s->memos_full) {
+		seat->policy.error = POLICY_ERROR_OVERLOAD;
 		return;
+	}
 	seat->lost = false;
 	seat->last_seq = 0;
 	TAILQ_FOREACH(m, &s->memos, link)

@@ -40,8 +40,8 @@ seat_is_behind(const struct seat *seat, enum policy_phase phase)
 /* An observer without which mail would do as it does with it. Some are there
  * for an hour and then not for weeks (weir-policy capture): no row for each
  * message, no breaker that opens again and again. */
-static bool
-seat_is_idle(const struct session *s, size_t i)
+bool
+session_seat_is_idle(const struct session *s, size_t i)
 {
 	const struct config_policy *c = &s->config->policies[i];
 
@@ -73,7 +73,7 @@ session_seat_role(const struct session *s, size_t i, enum policy_phase phase,
 	if (session_seat_is_out(s, i, phase, index))
 		return SEAT_OUT;
 	if (!seat->policy.known)
-		return phase != POLICY_PHASE_MAIL || seat_is_idle(s, i) ?
+		return phase != POLICY_PHASE_MAIL || session_seat_is_idle(s, i) ?
 		    SEAT_OUT : observes ? SEAT_OBSERVES : SEAT_DECIDES;
 	if (seat_is_behind(seat, phase))
 		return SEAT_OUT;

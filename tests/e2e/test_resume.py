@@ -155,6 +155,22 @@ def test_stopped_for_a_second(bench, place):
     assert chaos.deferred == []
 
 
+def test_began_without(bench):
+    """A session that began in a gap was deferred until it ended, however soon
+    the policy was back."""
+    policy = bench.policy(decide=["mail"], notify=["connect"])
+    proxy = bench.weir()
+    policy.close()
+    proxy.wait_log("event=policy.lost ")
+    with proxy.connect() as client:
+        assert client.ask("MAIL FROM:<a@example.org>").startswith("451")
+        policy.open()
+        wait_for(lambda: policy.seen("connect"), "return")
+        assert policy.one("connect").resumed
+        assert client.ask("MAIL FROM:<a@example.org>").startswith("250")
+    assert policy.one("mail").sender == b"a@example.org"
+
+
 @pytest.mark.parametrize("garbage", [
     b"\xff\xff\xff\xff", b"HTTP/1.1 500 no\r\n\r\n", b"\0\0\0\x02\xff\xff",
     b""])

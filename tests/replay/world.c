@@ -470,17 +470,21 @@ world_lost(struct world *w, unsigned policy, enum policy_error error)
 	event(w, ev);
 }
 
-/* The questions of before are void; who came back has to be asked anew. */
+/* The questions of before are void; who came back, or comes for the first
+ * time, has to be asked anew. */
 void
 world_back(struct world *w, unsigned policy,
     const struct session_policy *subscribed)
 {
 	struct session_event ev = { .type = SESSION_POLICY_BACK };
+	struct session_policy *seat = &w->seats[policy];
 	size_t i;
 
-	if (!w->lost[policy])
+	if (seat->ready && !w->lost[policy])
 		return;
 	w->lost[policy] = false;
+	seat->known = seat->ready = true;
+	seat->error = POLICY_OK;
 	told_anew(&w->told[policy]);
 	for (i = 0; i < w->n_notes; i++)
 		if (w->notes[i].policy == (int)policy)

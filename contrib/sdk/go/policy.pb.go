@@ -1734,7 +1734,7 @@ type Connect struct {
 	Destination  *Endpoint          `protobuf:"bytes,4,opt,name=destination,proto3" json:"destination,omitempty"` // where the client believes it is going
 	Process      *Process           `protobuf:"bytes,5,opt,name=process,proto3" json:"process,omitempty"`         // the sending process, when it is local and can be known
 	Health       *DestinationHealth `protobuf:"bytes,6,opt,name=health,proto3" json:"health,omitempty"`
-	Resumed      bool               `protobuf:"varint,7,opt,name=resumed,proto3" json:"resumed,omitempty"` // this session was on a connection that broke: what follows repeats it
+	Resumed      bool               `protobuf:"varint,7,opt,name=resumed,proto3" json:"resumed,omitempty"` // this session began on a connection that broke, or while there was none: what follows repeats it
 }
 
 func (x *Connect) Reset() {

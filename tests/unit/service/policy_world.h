@@ -70,6 +70,12 @@ on_back(void *session, unsigned policy, const struct session_policy *now)
 		policy_pool_leave(g->member);
 }
 
+static inline bool
+is_once_back(void *session)
+{
+	return ((struct guest *)session)->returns == 1;
+}
+
 static const struct policy_pool_handlers handlers = {
 	.on_answer = on_answer, .on_lost = on_lost, .on_back = on_back,
 };

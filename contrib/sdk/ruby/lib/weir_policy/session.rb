@@ -75,7 +75,8 @@ module WeirPolicy
     def client = @connect&.client
     def destination = @connect&.destination
 
-    # It was on a connection that broke; what follows repeats it.
+    # It began on a connection that broke, or while there was none; what follows
+    # repeats it.
     def resumed? = @connect&.resumed || false
 
     # The present transaction. Raises, and so leaves it to on_error, if there
