@@ -8,6 +8,8 @@
  * there. Writing counts on when there is no room, which tells how much is
  * needed. Before each fact stands its type and how long it is, so that whoever
  * looks for some types steps over the others.
+ *
+ * Most facts are lines, and for them struct line is all, without a pipe.
  */
 #include "service/record_chunk.h"
 
@@ -23,6 +25,12 @@ struct pipe {
 };
 
 struct head { uint32_t type, len; };	/* len: with the head itself */
+
+struct line {			/* then its octets */
+	struct head head;
+	uint64_t now_us;
+	uint32_t direction;
+};
 
 struct record_chunk *
 record_chunk_grow(struct record_chunk *chunk, size_t cap)
@@ -355,10 +363,6 @@ fields(struct pipe *p, struct fact *f, bool *of_first)
 	case FACT_PROCESS:
 		fields_process(p, f);
 		break;
-	case FACT_LINE:
-		ENUMERATION(p, f->u.line.direction);
-		bytes(p, &f->u.line.data, RECORD_CHUNK_LINE_MAX);
-		break;
 	case FACT_UPSTREAM:
 		address(p, &f->u.upstream.local);
 		address(p, &f->u.upstream.remote);
@@ -396,9 +400,43 @@ fields(struct pipe *p, struct fact *f, bool *of_first)
 	case FACT_CLOSE:
 		fields_close(p, f);
 		break;
+	case FACT_LINE:			/* is none of the fields' */
 	case FACT_TYPE_COUNT:
 		abort();		/* no fact has this type */
 	}
+}
+
+static size_t
+put_line(struct record_chunk *chunk, const struct fact *fact)
+{
+	struct span data = span_take(fact->u.line.data, RECORD_CHUNK_LINE_MAX);
+	struct line line = { .now_us = fact->now_us,
+	    .direction = (uint32_t)fact->u.line.direction };
+	size_t need = sizeof(line) + data.len;
+	uint8_t *at = chunk->data + chunk->len;
+
+	if (need > chunk->cap - chunk->len)
+		return need;
+	line.head = (struct head){ FACT_LINE, (uint32_t)need };
+	memcpy(at, &line, sizeof(line));
+	if (data.len > 0)
+		memcpy(at + sizeof(line), data.data, data.len);
+	chunk->len += need;
+	return 0;
+}
+
+static void
+read_line(struct record_cursor *c, size_t len)
+{
+	const uint8_t *at = c->chunk->data + c->offset;
+	struct line line;
+
+	memcpy(&line, at, sizeof(line));
+	c->fact.type = FACT_LINE;
+	c->fact.now_us = line.now_us;
+	c->fact.u.line.direction = (enum fact_direction)line.direction;
+	c->fact.u.line.data = span_of(at + sizeof(line), len - sizeof(line));
+	c->of_first = false;
 }
 
 size_t
@@ -406,10 +444,13 @@ record_chunk_put(struct record_chunk *chunk, const struct fact *fact,
     bool of_first)
 {
 	struct head head = { .type = (uint32_t)fact->type };
-	struct fact copy = *fact;
 	struct pipe p = { .at = chunk->data + chunk->len,
 	    .room = chunk->cap - chunk->len, .used = sizeof(head) };
+	struct fact copy;
 
+	if (fact->type == FACT_LINE)
+		return put_line(chunk, fact);
+	copy = *fact;
 	fields(&p, &copy, &of_first);
 	if (p.used > p.room)
 		return p.used;
@@ -441,7 +482,6 @@ read_fact(struct record_cursor *c, struct head head)
 	c->fact.type = head.type;
 	fields(&p, &c->fact, &c->of_first);
 	assert(p.used == head.len);
-	c->wall_us = c->fact.now_us + c->chunk->wall_offset_us;
 }
 
 bool
@@ -460,9 +500,12 @@ record_cursor_next(struct record_cursor *c)
 		    head.type == FACT_ANNOTATION)
 			c->decision++;
 		wanted = (c->types & RECORD_CURSOR(head.type)) != 0;
-		if (wanted)
+		if (wanted && head.type == FACT_LINE)
+			read_line(c, head.len);
+		else if (wanted)
 			read_fact(c, head);
 		c->offset += head.len;
 	} while (!wanted);
+	c->wall_us = c->fact.now_us + c->chunk->wall_offset_us;
 	return true;
 }

@@ -332,29 +332,22 @@ write_rehomed(struct record_rows *rows)
 	return record_row_end(&row);
 }
 
-static size_t
-append(char *text, size_t n, const char *s)
-{
-	size_t len = strlen(s);
-
-	memcpy(text + n, s, len);
-	return n + len;
-}
-
 static void
 append_line(struct record_rows *rows, struct buf *out, uint64_t base_us,
     bool more)
 {
 	const struct record_cursor *c = &rows->cursor;
-	char head[64];
-	size_t n = 0;
+	char head[8 + RECORD_TEXT_DIGITS_MAX + FACT_DIRECTION_LEN], *at = head;
 
-	n = append(head, n, more ? "],[" : "[[");
-	n += record_text_digits(c->wall_us - base_us, head + n);
-	n = append(head, n, ",\"");
-	n = append(head, n, fact_direction_text(c->fact.u.line.direction));
-	n = append(head, n, "\",");
-	buf_append(out, span_of(head, n));
+	memcpy(at, more ? "],[" : "[[", 3);
+	at += more ? 3 : 2;
+	at += record_text_digits(c->wall_us - base_us, at);
+	memcpy(at, ",\"", 2);
+	memcpy(at + 2, fact_direction_text(c->fact.u.line.direction),
+	    FACT_DIRECTION_LEN);
+	memcpy(at + 2 + FACT_DIRECTION_LEN, "\",", 2);
+	at += 4 + FACT_DIRECTION_LEN;
+	buf_append(out, span_of(head, (size_t)(at - head)));
 	record_text_json(out, &rows->scratch, c->fact.u.line.data);
 }
 

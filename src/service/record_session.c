@@ -6,11 +6,11 @@
  * A chunk leaves when it is full, with the session's end, and when a
  * transaction ends and it is worth it: half full, or a second old.
  */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "service/record_internal.h"
+#include "service/record_text.h"
 
 #define FIRST_RECIPIENTS_MAX 65536	/* bytes of sessions.mail_to */
 
@@ -132,6 +132,21 @@ is_of_first(struct record_session *s, const char *transaction_id)
 	    ULID_TEXT_LEN) == 0;
 }
 
+static void
+note_process(struct record_session *s, const struct policy_process *p)
+{
+	char *at = s->process, *end = at + sizeof(s->process) - 1;
+
+	memcpy(at, "uid ", 4);
+	at += 4;
+	at += record_text_digits(p->uid, at);
+	if (p->cgroup[0] != '\0')
+		*at++ = ' ';
+	for (const char *c = p->cgroup; *c != '\0' && at < end; c++)
+		*at++ = *c;
+	*at = '\0';
+}
+
 /* What later chunks have to know. Returns whether the fact belongs to the
  * first transaction. */
 static bool
@@ -148,10 +163,7 @@ note(struct record_session *s, struct fact *f)
 		s->wall_offset_us = f->u.open.wall_us - f->now_us;
 		return false;
 	case FACT_PROCESS:
-		snprintf(s->process, sizeof(s->process), "uid %lu%s%s",
-		    (unsigned long)f->u.process.uid,
-		    f->u.process.cgroup[0] == '\0' ? "" : " ",
-		    f->u.process.cgroup);
+		note_process(s, &f->u.process);
 		return false;
 	case FACT_LINE:
 		/* no two lines at one time, so that the time orders them */

@@ -20,6 +20,7 @@ enum fact_direction {
 	FACT_DIRECTION_COUNT
 };
 
+#define FACT_DIRECTION_LEN 2
 const char *fact_direction_text(enum fact_direction d);
 
 enum fact_type {
