@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import json
 
@@ -226,8 +227,8 @@ class Weir(Contender):
         self.port = free_port()
         policy = ""
         # one folder per instance: memory is measured on fresh ones
-        folder = folder / f"{self.label}-{self.port}"
-        folder.mkdir()
+        folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{self.label}-",
+                                               dir=folder))
         shutil.chown(folder, "nobody")  # what it runs as
         status = f"127.0.0.1:{free_port()}" if self.watched else ""
         if self.policy:
