@@ -171,6 +171,27 @@ def test_began_without(bench):
     assert policy.one("mail").sender == b"a@example.org"
 
 
+def test_more_than_can_be_repeated(bench):
+    """A policy comes back to a message with more recipients than are kept for
+    it: the message went on as if the policy had said so, with no on_error."""
+    policy = bench.policy(decide=["data"], notify=["rcpt"])
+    proxy = bench.weir()
+    with proxy.connect() as client:
+        assert client.ask("MAIL FROM:<a@example.org>").startswith("250")
+        for start in range(0, 4000, 100):
+            client.send("".join(
+                f"RCPT TO:<{n}{'x' * 60}@{'y' * 60}.example.net>\r\n"
+                for n in range(start, start + 100)).encode())
+            assert set(client.codes(100)) == {"250"}
+        policy.cut()
+        wait_for(lambda: proxy.metric(
+            'weir_policy_sessions_resumed_total{policy="p0"}'), "return")
+        assert client.ask("DATA").startswith("451")
+        client.ask("QUIT")
+    decided, = proxy.wait_rows("SELECT phase, error FROM decisions")
+    assert decided == {"phase": "data", "error": "overload"}
+
+
 @pytest.mark.parametrize("garbage", [
     b"\xff\xff\xff\xff", b"HTTP/1.1 500 no\r\n\r\n", b"\0\0\0\x02\xff\xff",
     b""])
