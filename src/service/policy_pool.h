@@ -21,9 +21,10 @@ struct policy_pool_handlers {
 	/* The connection that carried this session is gone. */
 	void (*on_lost)(void *session, unsigned policy,
 		enum policy_error error);
-	/* The session has a place on a connection again, as policy says, and
-	 * nothing is known of it there; what was asked before is not awaited
-	 * any more, and seq may begin anew. NULL: it then fails as it did. */
+	/* The session has a place on a connection again, or for the first
+	 * time if there was none when it joined, as policy says, and nothing
+	 * is known of it there; what was asked before is not awaited any
+	 * more, and seq may begin anew. NULL: it then fails as it did. */
 	void (*on_back)(void *session, unsigned policy,
 		const struct session_policy *subscribed);
 	/* policy_pool_is_full() may have changed; called for sessions that

@@ -20,7 +20,7 @@ enum fact_direction {
 	FACT_DIRECTION_COUNT
 };
 
-#define FACT_DIRECTION_LEN 2
+#define FACT_DIRECTION_LEN 2	/* octets of each text, without its NUL */
 const char *fact_direction_text(enum fact_direction d);
 
 enum fact_type {
